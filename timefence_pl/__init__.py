@@ -1,0 +1,53 @@
+"""timefence_pl: point-in-time correct training sets, as lazy Polars.
+
+Declare a :class:`Source` of events, :class:`Feature` expressions over it and :class:`Labels`; then
+:func:`point_in_time` gives a LazyFrame in which every label row carries what was known at its label time, and
+:func:`build` writes, checks and counts it.
+"""
+
+from timefence_pl._version import __version__
+from timefence_pl.build import build, explain, point_in_time
+from timefence_pl.definitions.feature import INHERIT, Feature
+from timefence_pl.definitions.feature_set import FeatureSet
+from timefence_pl.definitions.labels import Labels
+from timefence_pl.definitions.source import CSVSource, ParquetSource, Source
+from timefence_pl.errors import (
+    TimefenceConfigError,
+    TimefenceDuplicateError,
+    TimefenceError,
+    TimefenceLeakageError,
+    TimefenceSchemaError,
+    TimefenceStoreError,
+    TimefenceTimezoneError,
+    TimefenceValidationError,
+)
+from timefence_pl.explain import ExplainResult
+from timefence_pl.namespace import TimefenceNamespace as _TimefenceNamespace
+from timefence_pl.result import BuildResult, BuildStats
+
+__all__ = [
+    "INHERIT",
+    "BuildResult",
+    "BuildStats",
+    "CSVSource",
+    "ExplainResult",
+    "Feature",
+    "FeatureSet",
+    "Labels",
+    "ParquetSource",
+    "Source",
+    "TimefenceConfigError",
+    "TimefenceDuplicateError",
+    "TimefenceError",
+    "TimefenceLeakageError",
+    "TimefenceSchemaError",
+    "TimefenceStoreError",
+    "TimefenceTimezoneError",
+    "TimefenceValidationError",
+    "__version__",
+    "build",
+    "explain",
+    "point_in_time",
+]
+
+del _TimefenceNamespace

@@ -1,0 +1,94 @@
+"""Named groups of features, and the flat list that every run works on.
+
+Takes features and sets of them, gives one checked list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from timefence_pl.definitions.feature import Feature
+from timefence_pl.definitions.names import checked_name, sanitised
+from timefence_pl.errors import TimefenceConfigError, TimefenceValidationError, message
+
+__all__ = ["FeatureSet", "Features", "flat_features"]
+
+
+class FeatureSet:
+    """A flat, named, iterable group of features.
+
+    Args:
+        name: The group's name.
+        features: Features; no sets of sets.
+
+    Raises:
+        TimefenceConfigError: If an element is not a feature, or two have the same name.
+    """
+
+    #: The group's name.
+    name: str
+    #: Its features, in order.
+    features: tuple[Feature, ...]
+
+    def __init__(self, name: str, features: Iterable[Feature]) -> None:
+        self.__dict__.update(name=checked_name("feature set", name), features=tuple(features))
+        flat_features(self.features)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise TimefenceConfigError(message(f"A FeatureSet is frozen; {name!r} cannot be set.", fix="Make a new one."))
+
+    def __iter__(self) -> Iterator[Feature]:
+        return iter(self.features)
+
+    def __len__(self) -> int:
+        return len(self.features)
+
+    def __repr__(self) -> str:
+        return f"FeatureSet(name={self.name!r}, features={[f.name for f in self.features]})"
+
+
+Features = Feature | FeatureSet | Sequence[Feature | FeatureSet]
+
+
+def flat_features(features: Features) -> list[Feature]:
+    """All features in order, each checked to be one, under names that stay apart when sanitised.
+
+    Raises:
+        TimefenceValidationError: If there are no features.
+        TimefenceConfigError: If an element is not a feature, or two names are the same once sanitised.
+    """
+    given = [features] if isinstance(features, Feature) else list(features) if _is_iterable(features) else [features]
+    flat: list[Feature] = []
+    for item in given:
+        if isinstance(item, FeatureSet):
+            flat.extend(item)
+        elif isinstance(item, Feature):
+            flat.append(item)
+        else:
+            raise TimefenceConfigError(
+                message(
+                    f"{item!r} is not a feature but a {type(item).__name__}.",
+                    fix="Give tf.Feature or tf.FeatureSet values.",
+                )
+            )
+    if not flat:
+        raise TimefenceValidationError(message("There are no features.", fix="Give at least one tf.Feature."))
+    seen: dict[str, str] = {}
+    for feature in flat:
+        plain = sanitised(feature.name)
+        if plain in seen:
+            raise TimefenceConfigError(
+                message(
+                    f"Two features have the same name {feature.name!r}."
+                    if seen[plain] == feature.name
+                    else f"The feature names {seen[plain]!r} and {feature.name!r} are the same once sanitised ({plain!r}).",
+                    why="Their columns could not be told apart.",
+                    fix="Give one of them another name=.",
+                )
+            )
+        seen[plain] = feature.name
+    return flat
+
+
+def _is_iterable(value: object) -> bool:
+    return isinstance(value, Iterable) and not isinstance(value, str | bytes)

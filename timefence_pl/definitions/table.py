@@ -1,0 +1,325 @@
+"""Where rows come from: files, a LazyFrame, a DataFrame, or anything that speaks Arrow.
+
+Takes what a user names as data, gives a LazyFrame in a defined row order (files by relative name, then row).
+Knows no keys, times or features, and never reads rows.
+"""
+
+from __future__ import annotations
+
+import glob as globbing
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+import polars as pl
+
+from timefence_pl.errors import TimefenceSchemaError, TimefenceValidationError, did_you_mean, listing, message
+
+__all__ = ["Table", "TableFormat"]
+
+TableFormat = Literal["parquet", "csv", "ndjson", "ipc", "delta", "iceberg"]
+
+_SUFFIXES: Final[dict[str, TableFormat]] = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".arrow": "ipc",
+    ".ipc": "ipc",
+    ".feather": "ipc",
+}
+_COMPRESSED: Final = (".gz", ".zst", ".zstd", ".zlib")
+_FORMATS: Final = ("parquet", "csv", "ndjson", "ipc", "delta", "iceberg")
+_MAGIC: Final = "*?["
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows to be read, in a defined order.
+
+    Attributes:
+        role: What the rows are for messages, as in ``source 'users'`` or ``labels``.
+        patterns: Paths, URIs, globs or directories; empty where ``frame`` is given.
+        frame: The lazy frame, where the rows are not files of ours.
+        in_memory: Whether ``frame`` wraps a DataFrame held in memory.
+        format: The file format; None where the suffix tells.
+        options: Reading options (``delimiter``, ``schema``, ``hive_partitioning``, ``storage_options``).
+    """
+
+    role: str
+    patterns: tuple[str, ...] = ()
+    frame: pl.LazyFrame | None = None
+    in_memory: bool = False
+    format: TableFormat | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def of(
+        cls,
+        role: str,
+        data: object,
+        path: object,
+        df: object,
+        format: str | None,  # noqa: A002 - the public name
+        options: Mapping[str, Any],
+    ) -> Table:
+        """Make a table of exactly one of ``data``, ``path`` and ``df``.
+
+        Raises:
+            TimefenceValidationError: If none or several are given, or it is not something to read rows from.
+        """
+        given = {n: v for n, v in (("data", data), ("path", path), ("df", df)) if v is not None}
+        if len(given) != 1:
+            got = f"got {listing(given)}" if given else "got none"
+            raise TimefenceValidationError(
+                message(f"{role} needs exactly one of data, path or df; {got}.", fix="Give a path or a frame, once.")
+            )
+        if format is not None and format not in _FORMATS:
+            raise TimefenceValidationError(
+                message(
+                    f"format={format!r} of {role} is not known. {did_you_mean(str(format), _FORMATS)}".rstrip(),
+                    fix=f"Use one of {listing(_FORMATS)}, or leave it out where the file's suffix tells.",
+                )
+            )
+        (value,) = given.values()
+        kind = cast("TableFormat | None", format)
+        options = {k: v for k, v in options.items() if v is not None}
+        if isinstance(value, str | os.PathLike):
+            return cls(role, patterns=(_text(role, value),), format=kind, options=options)
+        if isinstance(value, list | tuple) and value and all(isinstance(v, str | os.PathLike) for v in value):
+            return cls(role, patterns=tuple(_text(role, v) for v in value), format=kind, options=options)
+        if isinstance(value, pl.LazyFrame):
+            return cls(role, frame=value, options=options)
+        return cls(role, frame=_to_frame(role, value).lazy(), in_memory=True, options=options)
+
+    def described(self) -> str:
+        """The data in a few words, for messages and reports."""
+        if self.frame is None:
+            return ", ".join(self.patterns)
+        return "DataFrame" if self.in_memory else "LazyFrame"
+
+    def default_name(self) -> str:
+        """The file's stem, its folder's name where the pattern is all wildcard, or the kind of frame."""
+        if self.frame is not None:
+            return "dataframe" if self.in_memory else "lazyframe"
+        parts = [p for p in self.patterns[0].rstrip("/").replace("\\", "/").split("/") if p]
+        for part in reversed(parts):
+            stem = _stem(part)
+            if stem and not any(c in stem for c in _MAGIC) and "=" not in stem:
+                return stem
+        return "source"
+
+    def files(self) -> list[str]:
+        """All files, in the order in which their rows are read: by name relative to what was asked for.
+
+        Raises:
+            TimefenceValidationError: If a path does not exist, or a pattern or directory holds no file.
+        """
+        return [name for pattern in self.patterns for name in _expand(self.role, pattern, self.file_format())]
+
+    def local_files(self, kind: TableFormat | None = None) -> list[str]:
+        """The files on this machine, of one format if asked; empty for frames, lakes and remote data."""
+        if self.frame is not None or self.file_format() in ("delta", "iceberg"):
+            return []
+        if any(_is_remote(p) for p in self.patterns) or kind not in (None, self.file_format()):
+            return []
+        return self.files()
+
+    def inputs(self) -> list[str]:
+        """All paths on this machine that the rows are read from, those inside a lazy frame included."""
+        if self.frame is None:
+            return self.local_files() or list(self.patterns)
+        if self.in_memory:
+            return []
+        scans = re.findall(r"SCAN \[([^\]]*)\]", self.frame.explain(optimized=False))
+        return [path.strip() for scan in scans for path in scan.split(",")]
+
+    def size_known(self) -> bool:
+        """Whether :meth:`local_files` and memory are all there is, so that the size of the data can be told."""
+        return self.in_memory or bool(self.local_files())
+
+    def file_format(self) -> TableFormat:
+        """The format of the files, by option or by suffix."""
+        if self.format is not None:
+            return self.format
+        for pattern in self.patterns:
+            found = _format_of(pattern)
+            if found is not None:
+                return found
+        first = self.patterns[0]
+        if not _is_remote(first) and Path(first).is_dir():
+            if (Path(first) / "_delta_log").is_dir():
+                return "delta"
+            inside = sorted(str(p) for p in Path(first).rglob("*") if p.is_file() and not p.name.startswith((".", "_")))
+            for name in inside:
+                found = _format_of(name)
+                if found is not None:
+                    return found
+        if not _is_remote(first) and not Path(first).exists() and not any(c in first for c in _MAGIC):
+            raise _missing(self.role, first)
+        raise TimefenceValidationError(
+            message(
+                f"The format of {self.role} cannot be told from {first!r}.",
+                fix=f"Give format=, one of {listing(_FORMATS)}.",
+            )
+        )
+
+    def scan(self) -> pl.LazyFrame:
+        """All rows, lazily, files in order.
+
+        Raises:
+            TimefenceValidationError: If a file is missing or a format's package is not installed.
+        """
+        if self.frame is not None:
+            return self.frame
+        kind = self.file_format()
+        storage = self.options.get("storage_options")
+        schema = self.options.get("schema")
+        if kind in ("delta", "iceberg"):
+            return _scan_lake(self.role, kind, self.patterns, storage)
+        files = self.files()
+        hive = self.options.get("hive_partitioning")
+        if hive is None:
+            hive = any("=" in part for name in files for part in name.replace("\\", "/").split("/")[:-1])
+        if kind == "parquet":
+            return pl.scan_parquet(files, glob=False, hive_partitioning=hive, schema=schema, storage_options=storage)
+        if kind == "csv":
+            default = "\t" if _stripped(files[0]).endswith(".tsv") else ","
+            return pl.scan_csv(
+                files,
+                glob=False,
+                separator=self.options.get("delimiter") or default,
+                schema=schema,
+                try_parse_dates=True,
+                storage_options=storage,
+            )
+        if kind == "ndjson":
+            return pl.scan_ndjson(files, schema=schema, storage_options=storage)
+        return pl.scan_ipc(files, glob=False, hive_partitioning=hive, storage_options=storage)
+
+    def schema(self) -> pl.Schema:
+        """Column names and data types, without reading rows.
+
+        Raises:
+            TimefenceSchemaError: If the schema cannot be read.
+        """
+        try:
+            return self.scan().collect_schema()
+        except (pl.exceptions.PolarsError, OSError) as error:
+            raise TimefenceSchemaError(
+                message(
+                    f"The columns of {self.role} ({self.described()}) cannot be read.",
+                    where=str(error).strip().splitlines()[0][:300],
+                    fix="Check that the file is whole and of the format it is read as (format=).",
+                )
+            ) from error
+
+
+def _text(role: str, value: object) -> str:
+    text = os.fspath(cast("os.PathLike[str]", value))
+    if not isinstance(text, str) or not text.strip() or "\0" in text:
+        raise TimefenceValidationError(message(f"{role} has an empty or invalid path {value!r}.", fix="Give a path."))
+    return os.path.expanduser(text) if text.startswith("~") else text  # noqa: PTH111 - globs are no Path
+
+
+def _to_frame(role: str, value: object) -> pl.DataFrame:
+    """A DataFrame of any in-memory table, read once here, so that one-shot readers are not read twice."""
+    if isinstance(value, pl.DataFrame):
+        return value
+    if hasattr(value, "__arrow_c_stream__"):
+        return pl.DataFrame(value)
+    if type(value).__module__.split(".")[0] == "pandas":
+        pandas: Any = value
+        return pl.from_pandas(pandas)
+    to_arrow = getattr(value, "to_arrow_table", None) or getattr(value, "arrow", None)
+    if callable(to_arrow):
+        return cast("pl.DataFrame", pl.from_arrow(to_arrow()))
+    raise TimefenceValidationError(
+        message(
+            f"{role} cannot be read from a {type(value).__name__}.",
+            fix="Give a path, a list of paths, a Polars frame, or an object with the Arrow PyCapsule interface.",
+        )
+    )
+
+
+def _is_remote(pattern: str) -> bool:
+    return "://" in pattern
+
+
+def _stripped(name: str) -> str:
+    lowered = name.lower()
+    for suffix in _COMPRESSED:
+        if lowered.endswith(suffix):
+            return lowered[: -len(suffix)]
+    return lowered
+
+
+def _format_of(name: str) -> TableFormat | None:
+    return _SUFFIXES.get(os.path.splitext(_stripped(name))[1])  # noqa: PTH122 - may be a URI
+
+
+def _stem(part: str) -> str:
+    for suffix in (*_COMPRESSED, *_SUFFIXES):
+        if part.lower().endswith(suffix):
+            part = part[: -len(suffix)]
+    return part
+
+
+def _expand(role: str, pattern: str, kind: TableFormat) -> list[str]:
+    if _is_remote(pattern):
+        return [pattern]
+    if os.path.isdir(pattern):  # noqa: PTH112 - patterns stay strings
+        root = Path(pattern)
+        inside = [p for p in root.rglob("*") if p.is_file() and _format_of(p.name) == kind]
+        found = [str(p) for p in inside if not any(q.startswith((".", "_")) for q in p.relative_to(root).parts)]
+        base = pattern
+    elif os.path.exists(pattern):  # noqa: PTH110
+        return [pattern]
+    elif any(c in pattern for c in _MAGIC):
+        found = [p for p in globbing.glob(pattern, recursive=True) if os.path.isfile(p)]  # noqa: PTH113, PTH207
+        base = os.path.dirname(pattern.split("*", maxsplit=1)[0].split("?", maxsplit=1)[0].split("[", maxsplit=1)[0])  # noqa: PTH120
+    else:
+        raise _missing(role, pattern)
+    if not found:
+        raise TimefenceValidationError(
+            message(
+                f"{role} finds no {kind} file in {pattern!r}.",
+                where=f"looked from {Path.cwd()}",
+                fix="Check the pattern; a directory is searched for files with the format's suffix.",
+            )
+        )
+    return sorted(found, key=lambda p: os.path.relpath(p, base or ".").replace(os.sep, "/"))
+
+
+def _missing(role: str, path: str) -> TimefenceValidationError:
+    folder = Path(path).parent
+    beside = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+    return TimefenceValidationError(
+        message(
+            f"The file of {role} does not exist: {path!r}. {did_you_mean(Path(path).name, beside)}".rstrip(),
+            where=f"looked from {Path.cwd()}" + ("" if folder.is_dir() else f"\nthe folder {folder} does not exist"),
+            fix="Check the path; relative paths start at the working directory.",
+        )
+    )
+
+
+def _scan_lake(role: str, kind: str, patterns: tuple[str, ...], storage: Any) -> pl.LazyFrame:
+    if len(patterns) != 1:
+        raise TimefenceValidationError(message(f"{role}: a {kind} table is one path.", fix="Give one path."))
+    package = "deltalake" if kind == "delta" else "pyiceberg"
+    try:
+        if kind == "delta":
+            return pl.scan_delta(patterns[0], storage_options=storage)
+        return pl.scan_iceberg(patterns[0], storage_options=storage)
+    except ImportError as error:
+        raise TimefenceValidationError(
+            message(
+                f"Reading the {kind} table of {role} needs the package {package}.",
+                fix=f'pip install "timefence-pl[{kind}]"',
+            )
+        ) from error

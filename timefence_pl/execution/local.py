@@ -1,0 +1,201 @@
+"""Running a training plan on this machine.
+
+Takes a plan and where to write, gives the observation of the run. Two ways, the same result: all in memory (faster),
+or streamed from the sources to the file (for what does not fit).
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import polars as pl
+
+from timefence_pl.definitions.labels import Labels
+from timefence_pl.errors import TimefenceError, TimefenceSchemaError, message
+from timefence_pl.execution.observation import Observation
+from timefence_pl.execution.output import OutputFile, WholeFiles
+from timefence_pl.plan.guards import duplicate_problem
+from timefence_pl.plan.training_set import DUPLICATE_MATCH, TrainingPlan, found_everywhere
+from timefence_pl.splits import Split
+
+__all__ = ["LocalRun", "choose_engine", "run_local"]
+
+Engine = Literal["in-memory", "streaming"]
+
+# A Parquet file grows to a few times its size in memory, and a sort holds it twice.
+_GROWTH = 8
+_SHARE = 0.5
+
+
+@dataclass(frozen=True)
+class LocalRun:
+    """What a run gave.
+
+    Attributes:
+        observation: Counts over all label rows.
+        rows: Rows of the result, after skips.
+        frame: The result, where it was asked to be kept in memory.
+        label_range: First and last label tick; None without any.
+        split_rows: Rows of each split.
+        purged: Rows dropped by the purge.
+        unassigned: Rows in no split.
+    """
+
+    observation: Observation
+    rows: int
+    frame: pl.DataFrame | None
+    label_range: tuple[int | None, int | None]
+    split_rows: dict[str, int]
+    purged: int
+    unassigned: int
+
+
+def choose_engine(files: Sequence[str], *, known: bool) -> Engine:
+    """In memory where all inputs are known and fit comfortably, else streaming.
+
+    Args:
+        files: Input files on this machine.
+        known: Whether these files, and frames in memory, are all there is.
+    """
+    if not known:
+        return "streaming"
+    needed = sum(Path(f).stat().st_size for f in files if Path(f).is_file()) * _GROWTH
+    try:
+        available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (ValueError, OSError):
+        available = 4 << 30
+    return "in-memory" if needed <= available * _SHARE else "streaming"
+
+
+def run_local(
+    plan: TrainingPlan,
+    labels: Labels,
+    *,
+    skip: bool,
+    engine: Engine,
+    output: OutputFile | None,
+    splits: Sequence[Split],
+    files: WholeFiles | None,
+) -> LocalRun:
+    """Run a plan once.
+
+    Args:
+        plan: What to run.
+        labels: For errors and the label time.
+        skip: Drop rows for which some feature found nothing.
+        engine: Which way.
+        output: Where the result goes; kept in memory where None.
+        splits: Splits, written beside the output.
+        files: The files being written; None without an output.
+
+    Raises:
+        TimefenceDuplicateError: If a label met duplicates that must not be chosen between.
+        TimefenceLeakageError: If the check of the result fails.
+    """
+    observation = Observation(plan, labels.label_time)
+    try:
+        if engine == "streaming" and output is not None and files is not None:
+            run = _streamed(plan, labels, observation, skip=skip, output=output, splits=splits, files=files)
+        else:
+            run = _in_memory(
+                plan, labels, observation, skip=skip, engine=engine, output=output, splits=splits, files=files
+            )
+    except TimefenceError:
+        raise
+    except pl.exceptions.PolarsError as error:
+        raise TimefenceSchemaError(
+            message(
+                "The features cannot be computed from the data.",
+                where=str(error).strip()[:600],
+                fix="Check the column, type or value Polars names; feature expressions run on whole sources.",
+            )
+        ) from error
+    observation.check()
+    return run
+
+
+def _in_memory(
+    plan: TrainingPlan,
+    labels: Labels,
+    observation: Observation,
+    *,
+    skip: bool,
+    engine: Engine,
+    output: OutputFile | None,
+    splits: Sequence[Split],
+    files: WholeFiles | None,
+) -> LocalRun:
+    observed = plan.observed.collect(engine=engine)
+    observation.add(observed)
+    _check_duplicates(plan, labels, observation, observed.lazy())
+    if skip:
+        observed = observed.filter(found_everywhere([j.feature.name for j in plan.features]))
+    frame = observed.select(plan.columns)
+    del observed
+    tick = plan.clock.ticks(pl.col(labels.label_time))
+    if output is not None and files is not None:
+        output.write(frame, files.new(output.path))
+        for split in splits:
+            part = output.beside(split.name)
+            part.write(frame.filter(split.rows(tick)), files.new(part.path))
+    counts = _split_counts(frame.lazy(), tick, splits)
+    return LocalRun(observation, frame.height, frame if output is None else None, *counts)
+
+
+def _streamed(
+    plan: TrainingPlan,
+    labels: Labels,
+    observation: Observation,
+    *,
+    skip: bool,
+    output: OutputFile,
+    splits: Sequence[Split],
+    files: WholeFiles,
+) -> LocalRun:
+    columns = observation.columns()
+
+    def observe(series: Sequence[pl.Series]) -> pl.Series:
+        observation.add(pl.DataFrame(dict(zip(columns, series, strict=True))))
+        _check_duplicates(plan, labels, observation, plan.observed)
+        return pl.repeat(value=True, n=len(series[0]), eager=True, dtype=pl.Boolean)
+
+    tap = pl.map_batches([pl.col(c) for c in columns], observe, return_dtype=pl.Boolean, is_elementwise=True)
+    frame = plan.observed.filter(tap)
+    if skip:
+        frame = frame.filter(found_everywhere([j.feature.name for j in plan.features]))
+    written = files.new(output.path)
+    output.sink(frame.select(plan.columns), written)
+    # Splits and counts read the file just written: the join runs once.
+    result = OutputFile(written, output.format, output.compression).scan()
+    tick = plan.clock.ticks(pl.col(labels.label_time).cast(plan.clock.dtype))
+    for split in splits:
+        part = output.beside(split.name)
+        part.sink(result.filter(split.rows(tick)), files.new(part.path))
+    rows = result.select(pl.len()).collect(engine="streaming").item()
+    return LocalRun(observation, rows, None, *_split_counts(result, tick, splits))
+
+
+def _check_duplicates(plan: TrainingPlan, labels: Labels, observation: Observation, observed: pl.LazyFrame) -> None:
+    for j in plan.features:
+        if j.feature.on_duplicate == "error" and observation.features[j.feature.name].duplicates:
+            raise duplicate_problem(j, labels, observed, DUPLICATE_MATCH.format(j.feature.name))
+
+
+def _split_counts(
+    frame: pl.LazyFrame, tick: pl.Expr, splits: Sequence[Split]
+) -> tuple[tuple[int | None, int | None], dict[str, int], int, int]:
+    inside = [s.rows(tick).sum().alias(f"in/{s.name}") for s in splits]
+    purged = [s.purged(tick).sum().alias(f"purged/{s.name}") for s in splits]
+    made = (
+        frame.select(tick.min().alias("first"), tick.max().alias("last"), pl.len().alias("rows"), *inside, *purged)
+        .collect(engine="streaming")
+        .row(0, named=True)
+    )
+    rows = {s.name: int(made[f"in/{s.name}"]) for s in splits}
+    dropped = sum(int(made[f"purged/{s.name}"]) for s in splits)
+    unassigned = made["rows"] - sum(rows.values()) - dropped if splits else 0
+    return (made["first"], made["last"]), rows, dropped, unassigned

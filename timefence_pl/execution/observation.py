@@ -1,0 +1,107 @@
+"""What a run counts while it runs: reasons, duplicates, the youngest value; and the check that no value is too young.
+
+Takes the marks of an observed plan (whole or in batches), gives plain numbers. Writes nothing.
+"""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import polars as pl
+
+from timefence_pl.errors import TimefenceLeakageError, message
+from timefence_pl.plan.latest import Reason
+from timefence_pl.plan.ticks import Clock
+from timefence_pl.plan.training_set import DUPLICATE_MATCH, KNOWN_TICK, REASON, JoinedFeature, TrainingPlan
+
+__all__ = ["FeatureCounts", "Observation"]
+
+
+@dataclass
+class FeatureCounts:
+    """One feature's partition of the label rows.
+
+    Attributes:
+        reasons: Rows by :class:`Reason`.
+        duplicates: Matched rows that were one of several duplicates.
+        youngest: The least age of a used value at its label time, counted from when it was usable, in nanoseconds or
+            integer units; None where no value was used.
+    """
+
+    reasons: dict[Reason, int] = field(default_factory=lambda: dict.fromkeys(Reason, 0))
+    duplicates: int = 0
+    youngest: int | None = None
+
+
+class Observation:
+    """Counts over all batches of one run; batches may come from several threads."""
+
+    def __init__(self, plan: TrainingPlan, label_time: str) -> None:
+        self._plan = plan
+        self._label_time = label_time
+        self._lock = threading.Lock()
+        #: Rows seen.
+        self.rows = 0
+        #: Counts by feature name.
+        self.features = {j.feature.name: FeatureCounts() for j in plan.features}
+
+    def columns(self) -> list[str]:
+        """The columns that :meth:`add` needs."""
+        marks = [m.format(j.feature.name) for j in self._plan.features for m in (REASON, DUPLICATE_MATCH, KNOWN_TICK)]
+        return [self._label_time, *marks]
+
+    def add(self, batch: pl.DataFrame) -> None:
+        """Count one batch of the observed plan."""
+        exprs: list[pl.Expr] = []
+        for j in self._plan.features:
+            name = j.feature.name
+            exprs += [
+                pl.col(REASON.format(name)).eq(reason.value).sum().alias(f"{name}/{reason.value}") for reason in Reason
+            ]
+            exprs.append(pl.col(DUPLICATE_MATCH.format(name)).sum().alias(f"{name}/dup"))
+            exprs.append(_age(j, self._plan.clock, self._label_time).min().alias(f"{name}/age"))
+        counts = batch.lazy().select(exprs).collect(engine="in-memory").row(0, named=True)
+        with self._lock:
+            self.rows += batch.height
+            for name, feature in self.features.items():
+                for reason in Reason:
+                    feature.reasons[reason] += counts[f"{name}/{reason.value}"]
+                feature.duplicates += counts[f"{name}/dup"]
+                ages = [a for a in (feature.youngest, counts[f"{name}/age"]) if a is not None]
+                feature.youngest = min(ages, default=None)
+
+    def check(self) -> None:
+        """Check that no value was used before its embargo was over, by arithmetic apart from the match's.
+
+        Raises:
+            TimefenceLeakageError: If one was, or the counts are no partition of the rows: both are faults of ours.
+        """
+        for j in self._plan.features:
+            counts = self.features[j.feature.name]
+            least = j.bounds.embargo + (1 if j.bounds.strict else 0)
+            if counts.youngest is not None and counts.youngest < least:
+                raise TimefenceLeakageError(
+                    message(
+                        f"Feature {j.feature.name!r} used a value {counts.youngest} units old; "
+                        f"at least {least} were due.",
+                        why="The match rule was broken. This is a fault of timefence_pl, not of your data.",
+                        fix="Please report it with the manifest.",
+                    )
+                )
+            if sum(counts.reasons.values()) != self.rows:
+                raise TimefenceLeakageError(
+                    message(
+                        f"The counts of feature {j.feature.name!r} do not add up to {self.rows} rows.",
+                        fix="Please report it: this is a fault of timefence_pl.",
+                    )
+                )
+
+
+def _age(joined: JoinedFeature, clock: Clock, label_time: str) -> pl.Expr:
+    """Label time less the time from which the value was usable, exact."""
+    known = joined.frame.clock
+    label, row = clock.ticks(pl.col(label_time)), pl.col(KNOWN_TICK.format(joined.feature.name))
+    if (clock.size, clock.offset) == (known.size, known.offset):
+        return (label.cast(pl.Int128) - row.cast(pl.Int128)) * clock.size
+    return label.cast(pl.Int128) * clock.size + clock.offset - (row.cast(pl.Int128) * known.size + known.offset)

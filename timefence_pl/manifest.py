@@ -1,0 +1,164 @@
+"""The manifest of a build: what went in, how it was joined, what came out.
+
+Takes plain values, gives a JSON-ready dictionary. Field names are the ancestor's; what is new stands beside them.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import xxhash
+
+from timefence_pl._version import __version__
+from timefence_pl.definitions.labels import Labels
+from timefence_pl.durations import format_nanoseconds
+from timefence_pl.execution.local import LocalRun
+from timefence_pl.plan.latest import Reason
+from timefence_pl.plan.options import JoinOptions
+from timefence_pl.plan.ticks import Clock
+from timefence_pl.plan.training_set import JoinedFeature, TrainingPlan
+
+__all__ = ["build_manifest", "feature_statistics", "file_record", "hash_file"]
+
+
+def hash_file(path: Path) -> str:
+    """``xxh3_128:`` and the hash of a file's bytes."""
+    state = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            state.update(block)
+    return f"xxh3_128:{state.hexdigest()}"
+
+
+def file_record(path: Path, rows: int) -> dict[str, Any]:
+    """What a written file is: path, size, hash and rows."""
+    return {
+        "path": str(path),
+        "content_hash": hash_file(path),
+        "file_size_bytes": path.stat().st_size,
+        "row_count": rows,
+    }
+
+
+def feature_statistics(plan: TrainingPlan, run: LocalRun, dropped: Mapping[tuple[object, ...], int]) -> dict[str, Any]:
+    """Per feature the partition of all label rows, and what its source lost."""
+    statistics: dict[str, Any] = {}
+    for j in plan.features:
+        counts = run.observation.features[j.feature.name]
+        parts = {reason.name.lower(): counts.reasons[reason] for reason in sorted(Reason, reverse=True)}
+        matched = parts["matched_value"] + parts["null_value"]
+        statistics[j.feature.name] = {
+            "matched": matched,
+            "missing": run.observation.rows - matched,
+            **parts,
+            "duplicates": counts.duplicates,
+            "dropped_source_rows": dropped[j.feature.source.identity()],
+            "youngest_value": _span(counts.youngest, j.frame.clock),
+        }
+    return statistics
+
+
+def build_manifest(
+    *,
+    build_id: str,
+    started: datetime,
+    seconds: float,
+    labels: Labels,
+    options: JoinOptions,
+    plan: TrainingPlan,
+    run: LocalRun,
+    statistics: Mapping[str, Any],
+    output: Mapping[str, Any] | None,
+    splits: Sequence[Mapping[str, Any]],
+    engine: str,
+) -> dict[str, Any]:
+    """Lay out a manifest; the fields are those of the ancestor's ``build.json``."""
+    sign = "<" if options.strict else "<="
+    return {
+        "timefence_version": __version__,
+        "build_id": build_id,
+        "created_at": started.isoformat(),
+        "duration_seconds": round(seconds, 6),
+        "labels": {
+            "path": labels.described(),
+            "row_count": run.observation.rows,
+            "time_range": [_time(t, plan.clock) for t in run.label_range],
+            "keys": labels.keys,
+            "label_time_column": labels.label_time,
+            "target_columns": labels.target,
+        },
+        "features": {j.feature.name: _feature(j, statistics[j.feature.name]) for j in plan.features},
+        "parameters": {
+            "max_lookback": None if options.max_lookback is None else str(options.max_lookback),
+            "max_staleness": None if options.max_staleness is None else str(options.max_staleness),
+            "join": options.join,
+            "on_missing": options.on_missing,
+            "flatten_columns": options.flatten_columns,
+            "feature_times": options.feature_times,
+        },
+        "output": {
+            **(dict(output) if output else {"path": None, "content_hash": None, "file_size_bytes": None}),
+            "row_count": run.rows,
+            "column_count": len(plan.columns),
+            "columns": {
+                **{n: str(t) for n, t in plan.label_schema.items()},
+                **{c: str(t) for j in plan.features for c, t in j.columns.items()},
+            },
+        },
+        "splits": list(splits),
+        "audit": {
+            "passed": True,
+            "invariant": f"feature_time {sign} label_time - embargo",
+            "rows_checked": run.observation.rows,
+        },
+        "environment": {
+            "python_version": platform.python_version(),
+            "polars_version": pl.__version__,
+            "os": platform.platform(),
+            "engine": engine,
+        },
+    }
+
+
+def now() -> datetime:
+    """The time, in UTC."""
+    return datetime.now(UTC)
+
+
+def _feature(joined: JoinedFeature, statistics: Mapping[str, Any]) -> dict[str, Any]:
+    integer = joined.frame.clock.kind == "integer"
+
+    def shown(amount: int | None) -> str | int | None:
+        return amount if amount is None or integer else format_nanoseconds(amount)
+
+    return {
+        "source": joined.feature.source.name,
+        "source_data": joined.feature.source.described(),
+        "mode": joined.feature.mode,
+        "embargo": shown(joined.bounds.embargo),
+        "max_lookback": shown(joined.bounds.lookback),
+        "max_staleness": shown(joined.bounds.staleness),
+        "on_duplicate": joined.feature.on_duplicate,
+        "matched_rows": statistics["matched"],
+        "missing_rows": statistics["missing"],
+        "statistics": dict(statistics),
+        "output_columns": list(joined.columns),
+        "cached": False,
+    }
+
+
+def _span(amount: int | None, clock: Clock) -> str | int | None:
+    return amount if amount is None or clock.kind == "integer" else format_nanoseconds(amount)
+
+
+def _time(tick: int | None, clock: Clock) -> str | int | None:
+    if tick is None:
+        return None
+    if clock.kind == "integer":
+        return tick + clock.offset
+    return str(pl.select(clock.times(pl.lit(tick, dtype=pl.Int64)).cast(pl.String)).item())

@@ -1,0 +1,1 @@
+"""Definitions to lazy frames: pure, and without reading a row."""

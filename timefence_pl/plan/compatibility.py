@@ -1,0 +1,207 @@
+"""Whether labels and a source can be joined at all, from their schemas.
+
+Takes definitions, gives the clocks and key columns of both sides or an error of ours that names both. Reads no rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import polars as pl
+
+from timefence_pl.definitions.feature import Feature
+from timefence_pl.definitions.labels import Labels
+from timefence_pl.definitions.source import Source
+from timefence_pl.errors import (
+    TimefenceConfigError,
+    TimefenceSchemaError,
+    TimefenceTimezoneError,
+    did_you_mean,
+    listing,
+    message,
+)
+from timefence_pl.plan.ticks import Clock, clock_of
+from timefence_pl.plan.time_key import KeyColumn, key_column
+
+__all__ = ["SourceColumns", "check_reserved", "label_clock", "label_keys", "source_columns"]
+
+RESERVED = "__tf_"
+
+
+@dataclass(frozen=True)
+class SourceColumns:
+    """A source's schema with its roles resolved.
+
+    Attributes:
+        schema: All columns.
+        keys: How each key column compares, in key order.
+        clock: Of the timestamp.
+        available: Of ``available_at``, where there is one.
+    """
+
+    schema: pl.Schema
+    keys: tuple[KeyColumn, ...]
+    clock: Clock
+    available: Clock | None
+
+
+def source_columns(source: Source) -> SourceColumns:
+    """Resolve a source's columns.
+
+    Raises:
+        TimefenceSchemaError: If a column is missing or its type cannot be a key or a time.
+        TimefenceTimezoneError: If timestamp and availability do not compare.
+    """
+    schema = source.schema
+    where = f"source {source.name!r}"
+    check_reserved(where, schema)
+    keys = tuple(_key(where, name, schema[name]) for name in source.keys)
+    clock = _clock(where, "timestamp", source.timestamp, schema[source.timestamp], source.date_known_at)
+    available = None
+    if source.available_at:
+        dtype = schema[source.available_at]
+        available = _clock(where, "available_at", source.available_at, dtype, source.date_known_at)
+        comparable(
+            (f"{where} timestamp {source.timestamp!r}", clock),
+            (f"{where} available_at {source.available_at!r}", available),
+        )
+    return SourceColumns(schema, keys, clock, available)
+
+
+def label_clock(labels: Labels, schema: pl.Schema) -> Clock:
+    """The clock of the label time; a ``Date`` is its day's first instant.
+
+    Raises:
+        TimefenceSchemaError: If the column is no time.
+    """
+    check_reserved("labels", schema)
+    return _clock("labels", "label_time", labels.label_time, schema[labels.label_time], "start")
+
+
+def label_keys(feature: Feature, columns: SourceColumns, labels: Labels, schema: pl.Schema) -> tuple[str, ...]:
+    """The label columns that stand for the source's keys, in the source's key order.
+
+    Raises:
+        TimefenceSchemaError: If a source key is neither mapped nor named in the labels, or types do not compare.
+    """
+    inverse = {source_key: label_key for label_key, source_key in feature.key_mapping.items()}
+    names = []
+    for key, own in zip(feature.source.keys, columns.keys, strict=True):
+        name = inverse.get(key, key)
+        if name not in labels.keys:
+            hint = did_you_mean(name, labels.keys)
+            finer = len(feature.source.keys) > len(labels.keys)
+            raise TimefenceSchemaError(
+                message(
+                    f"Feature {feature.name!r} needs the key {name!r}, which the labels do not have as a key. "
+                    f"{hint}".rstrip(),
+                    where=(
+                        f"source {feature.source.name!r} keys: {listing(feature.source.keys)}\n"
+                        f"label keys: {listing(labels.keys)}"
+                    ),
+                    why=(
+                        "The source is keyed more finely than the labels: an arbitrary row would be chosen."
+                        if finer
+                        else "Without it, rows cannot be told to belong to the same entity."
+                    ),
+                    fix=(
+                        f"key_mapping={{'<label key>': {key!r}}} on the feature",
+                        f"add {name!r} to the labels' keys",
+                        "aggregate the source to the labels' keys with transform= or sql=",
+                    ),
+                )
+            )
+        side = _key("labels", name, schema[name])
+        if not own.fits(side) and pl.Null not in (side.dtype, own.dtype):
+            raise TimefenceSchemaError(
+                message(
+                    f"The key {name!r} does not compare with the key of feature {feature.name!r}.",
+                    where=(f"labels {name!r}: {side.dtype}\nsource {feature.source.name!r} {key!r}: {own.dtype}"),
+                    why="Values of different kinds would be equal by accident, or never.",
+                    fix=f"Cast one of them, as in pl.col({name!r}).cast(pl.{own.dtype}).",
+                )
+            )
+        names.append(name)
+    unused = [k for k in feature.key_mapping if k not in names]
+    if unused:
+        raise TimefenceConfigError(
+            message(
+                f"key_mapping of feature {feature.name!r} has keys that are not used: {listing(unused)}.",
+                fix="Map label keys (left) to source keys (right).",
+            )
+        )
+    return tuple(names)
+
+
+def comparable(left: tuple[str, Clock], right: tuple[str, Clock]) -> None:
+    """Check that two times compare.
+
+    Raises:
+        TimefenceTimezoneError: For naive or ``Date`` with time-zone-aware.
+        TimefenceSchemaError: For integers with times.
+    """
+    kinds = {left[1].kind, right[1].kind}
+    where = "\n".join(f"{name}: {clock.dtype}" for name, clock in (left, right))
+    if "integer" in kinds and len(kinds) > 1:
+        raise TimefenceSchemaError(
+            message(
+                "Integer times and date times do not compare.",
+                where=where,
+                fix="Use integers on both sides, or convert with pl.from_epoch(...).",
+            )
+        )
+    if "aware" in kinds and len(kinds) > 1:
+        raise TimefenceTimezoneError(
+            message(
+                "Naive and time-zone-aware times do not compare.",
+                where=where,
+                why="The join would be off by the zone's offset, by hours.",
+                fix=(
+                    "say what zone the naive column is in: .dt.replace_time_zone('Europe/Berlin')",
+                    "or make both naive in UTC: .dt.convert_time_zone('UTC').dt.replace_time_zone(None)",
+                ),
+            )
+        )
+
+
+def check_reserved(where: str, schema: pl.Schema) -> None:
+    """Refuse columns whose names the plan uses itself.
+
+    Raises:
+        TimefenceSchemaError: If there are any.
+    """
+    taken = [n for n in schema if n.startswith(RESERVED)]
+    if taken:
+        raise TimefenceSchemaError(
+            message(f"Column names of {where} start with the reserved {RESERVED!r}: {listing(taken)}.", fix="Rename.")
+        )
+
+
+def _key(where: str, name: str, dtype: pl.DataType) -> KeyColumn:
+    column = key_column(dtype)
+    if column is None:
+        raise TimefenceSchemaError(
+            message(
+                f"The key {name!r} of {where} is {dtype}, which cannot be a key.",
+                why="Rounded numbers and nested values do not identify an entity." if dtype.is_float() else "",
+                fix=f"Cast it, as in pl.col({name!r}).cast(pl.Int64) or .cast(pl.String).",
+            )
+        )
+    return column
+
+
+def _clock(where: str, argument: str, name: str, dtype: pl.DataType, known_at: str) -> Clock:
+    clock = clock_of(dtype, date_known_at=known_at)
+    if clock is None:
+        text = dtype == pl.String
+        raise TimefenceSchemaError(
+            message(
+                f"The {argument} {name!r} of {where} is {dtype}, which is no time.",
+                fix=(
+                    "Give timestamp_format=, as in '%Y-%m-%d %H:%M:%S'."
+                    if text
+                    else "Use a Datetime, Date or integer column (pl.from_epoch makes times of numbers)."
+                ),
+            )
+        )
+    return clock

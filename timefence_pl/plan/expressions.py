@@ -1,0 +1,159 @@
+"""Reading feature expressions: what they put out, and whether they read one row at a time.
+
+Takes expressions and a schema, gives names, facts or errors of ours. Never reads rows; the only frames it runs are
+three rows of nulls.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any, Final
+
+import orjson
+import polars as pl
+
+from timefence_pl.errors import TimefenceSchemaError, did_you_mean, listing, message
+
+__all__ = ["is_row_wise", "output_columns"]
+
+# Nodes that give each row from the same row of their inputs, if the inputs do. A function node is asked separately.
+_ROW_WISE_NODES: Final = {
+    "Alias": ("0",),
+    "BinaryExpr": ("left", "right"),
+    "Cast": ("expr",),
+    "Column": (),
+    "Eval": ("expr",),
+    "KeepName": ("0",),
+    "Literal": (),
+    "RenameAlias": ("expr",),
+    "Selector": (),
+    "Ternary": ("predicate", "truthy", "falsy"),
+}
+
+
+def is_row_wise(expr: pl.Expr) -> bool:
+    """Whether every output row is computed from the same input row alone.
+
+    Polars' own ``meta.is_row_separable`` looks at the outermost node only (it says so of ``a.sum() / b.sum()``), so
+    the tree is walked here and Polars is asked of each function by itself. What is not known is not row-wise.
+    """
+    try:
+        tree = orjson.loads(expr.meta.serialize(format="json"))
+    except (pl.exceptions.PolarsError, orjson.JSONDecodeError, ValueError, RecursionError):
+        return False
+    return _row_wise(tree)
+
+
+def _row_wise(node: Any) -> bool:
+    if not isinstance(node, dict) or len(node) != 1:
+        return False
+    ((kind, body),) = node.items()
+    if kind == "Function":
+        inputs = body["input"]
+        return all(_row_wise(i) for i in inputs) and _function_row_wise(orjson.dumps(body["function"]), len(inputs))
+    if kind == "Literal" and isinstance(body, dict) and "Series" in body:
+        return False
+    children = _ROW_WISE_NODES.get(kind)
+    if children is None:
+        return False
+    return all(_row_wise(body[int(c)] if isinstance(body, list) else body[c]) for c in children)
+
+
+@lru_cache(maxsize=1024)
+def _function_row_wise(function: bytes, arity: int) -> bool:
+    """Whether Polars calls one function, over plain columns, row separable."""
+    node = {"Function": {"input": [{"Column": f"c{i}"} for i in range(arity)], "function": orjson.loads(function)}}
+    try:
+        expr = pl.Expr.deserialize(io.BytesIO(orjson.dumps(node)), format="json")
+        return bool(expr.meta.is_row_separable())
+    except (pl.exceptions.PolarsError, ValueError):
+        return False
+
+
+def output_columns(feature: str, exprs: Sequence[pl.Expr], schema: pl.Schema) -> dict[str, pl.DataType]:
+    """Names and types of a feature's columns.
+
+    Each expression is tried alone on three rows of nulls: literals pass, anything else must give three rows.
+
+    Raises:
+        TimefenceSchemaError: If a column is missing, types do not fit, a name comes twice, or an expression does not
+            give one value per row.
+    """
+    outputs: dict[str, pl.DataType] = {}
+    for expr in exprs:
+        found = _schema_of(feature, expr, schema)
+        _check_height(feature, expr, schema)
+        twice = [n for n in found if n in outputs]
+        if twice:
+            raise TimefenceSchemaError(
+                message(
+                    f"Feature {feature!r} puts out the column {listing(twice)} twice.",
+                    where=f"expression: {_shown(expr)}",
+                    fix="Give one of them another name with .alias(...) or .name.suffix(...).",
+                )
+            )
+        outputs.update(found)
+    return outputs
+
+
+def _schema_of(feature: str, expr: pl.Expr, schema: pl.Schema) -> dict[str, pl.DataType]:
+    try:
+        return dict(pl.LazyFrame(schema=schema).select(expr).collect_schema())
+    except pl.exceptions.ColumnNotFoundError as error:
+        missing = [n for n in _roots(expr) if n not in schema]
+        hint = did_you_mean(missing[0], schema) if missing else ""
+        raise TimefenceSchemaError(
+            message(
+                f"Feature {feature!r} uses the column {listing(missing) if missing else '?'}, "
+                f"which its source does not have. {hint}".rstrip(),
+                where=f"expression: {_shown(expr)}\ncolumns: {listing(schema)}",
+                fix="Use a column of the source.",
+            )
+        ) from error
+    except pl.exceptions.PolarsError as error:
+        raise TimefenceSchemaError(
+            message(
+                f"Feature {feature!r} cannot be computed from its source's columns.",
+                where=f"expression: {_shown(expr)}\nPolars: {str(error).splitlines()[0]}",
+                fix="Check the data types the expression works on.",
+            )
+        ) from error
+
+
+def _check_height(feature: str, expr: pl.Expr, schema: pl.Schema) -> None:
+    heights = []
+    for rows in (3, 2):
+        frame = pl.DataFrame({n: pl.Series(n, [None] * rows, dtype=d) for n, d in schema.items()})
+        try:
+            heights.append(frame.lazy().select(expr).collect(engine="in-memory"))
+        except Exception:  # noqa: BLE001 - a user's function may not take nulls; the run itself will tell
+            return
+    three, two = heights
+    literal = not _roots(expr) and three.height == 1 and three.equals(two)
+    if three.height == 3 or literal or three.width == 0:
+        return
+    raise TimefenceSchemaError(
+        message(
+            f"Feature {feature!r} has an expression that does not give one value per row.",
+            where=f"expression: {_shown(expr)}\ngave {three.height} row(s) for 3",
+            why="An aggregate over the whole column would carry the future into every row.",
+            fix=(
+                "Compute it over past rows: .cum_sum(), .rolling_mean_by(time, '30d').over(key), .shift(1).over(key); "
+                "or aggregate as of the label time with tf.Window."
+            ),
+        )
+    )
+
+
+def _roots(expr: pl.Expr) -> list[str]:
+    try:
+        return expr.meta.root_names()
+    except pl.exceptions.PolarsError:
+        return []
+
+
+def _shown(expr: pl.Expr) -> str:
+    text = str(expr)
+    return text if len(text) <= 200 else text[:197] + "..."

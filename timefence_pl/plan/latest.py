@@ -1,0 +1,241 @@
+"""The match rule: for each label row the latest eligible row of a sorted frame. The one implementation of it.
+
+Takes a probe (label rows in time-key order) and a :class:`SortedFrame`, gives the features' columns in the probe's
+order. Knows nothing of files, caches or the shape of the final output.
+
+Eligible are rows of the same entity with (bitemporal: availability) ``< label_time - embargo`` (strict) or ``<=``
+(inclusive) and event time ``>= label_time - lookback``; the last in key order wins. A winner older than the staleness
+is null.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+import polars as pl
+
+from timefence_pl.plan.prepare import COLLIDED, DUPLICATE, EVENT_TICK, SortedFrame
+from timefence_pl.plan.rows import ROW
+from timefence_pl.plan.ticks import Clock, lower_bound, upper_bound
+from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, pack, same_entity, tick_of
+
+__all__ = ["LABEL_TICK", "VALID", "Bounds", "Match", "Probe", "Reason", "match"]
+
+#: The label time's ticks; 0 where the row can match nothing.
+LABEL_TICK: Final = "__tf_label_tick"
+#: Whether the label row has all keys and a time.
+VALID: Final = "__tf_valid"
+
+_PROBE: Final = "__tf_probe"
+_TICK: Final = "__tf_found"
+_ALIVE: Final = "__tf_alive"
+_ELSEWHERE: Final = "__tf_elsewhere"
+
+
+class Reason(IntEnum):
+    """What became of a label row for one feature: a partition of all label rows."""
+
+    NO_HISTORY = 0
+    TOO_OLD = 1
+    STALE = 2
+    NULL_VALUE = 3
+    MATCHED_VALUE = 4
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """One feature's bounds: nanoseconds, or integer units where times are integers; None is unbounded."""
+
+    embargo: int
+    lookback: int | None
+    staleness: int | None
+    strict: bool
+
+
+@dataclass(frozen=True)
+class Match:
+    """One feature to be matched, and what is wanted of it.
+
+    Attributes:
+        feature: Its name.
+        bounds: Its bounds.
+        reason: Put out the :class:`Reason` under this name.
+        feature_time: Put out the matched row's event time under this name.
+        known: Put out the ticks of the time from which the matched row was usable, in the frame's clock.
+        duplicate: Put out whether the matched row is one of several duplicates under this name.
+        row: Put out the matched row's number in its source under this name.
+    """
+
+    feature: str
+    bounds: Bounds
+    reason: str | None = None
+    feature_time: str | None = None
+    known: str | None = None
+    duplicate: str | None = None
+    row: str | None = None
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Label rows in the order of (entity, label time).
+
+    Attributes:
+        frame: ``ENTITY``, ``LABEL_TICK``, ``VALID`` and for hashed keys ``SECOND_HASH``; no nulls in the first three.
+        clock: Of the label time.
+    """
+
+    frame: pl.LazyFrame
+    clock: Clock
+
+
+def match(probe: Probe, frame: SortedFrame, wanted: Sequence[Match], *, checks: bool = True) -> pl.LazyFrame:
+    """Match features of one frame under one embargo and strictness: one as-of merge.
+
+    Args:
+        probe: The label rows.
+        frame: The feature rows.
+        wanted: Features of the frame, all with the same embargo and strictness.
+        checks: Look entities with colliding hashes up again, which runs Python where there are any; without it such
+            labels get nulls.
+
+    Returns:
+        One row per probe row, in its order, with the columns wanted: ``{feature}__{column}`` and those named.
+    """
+    joined = _as_of(probe, frame, wanted[0].bounds)
+    outputs = [c for w in wanted for c in _outputs(w, frame, probe.clock)]
+    if frame.spec.kind == "hash":
+        outputs = _looked_up_elsewhere(probe, frame, wanted, outputs, checks=checks)
+    return joined.select(outputs)
+
+
+def _as_of(probe: Probe, frame: SortedFrame, bounds: Bounds) -> pl.LazyFrame:
+    """The last row of the frame at or before each probe, with its tick and whether the probe could match at all."""
+    upper = upper_bound(pl.col(LABEL_TICK), probe.clock, frame.clock, bounds.embargo, strict=bounds.strict)
+    alive = pl.col(VALID) if upper.below is None else pl.col(VALID) & ~upper.below
+    joined = probe.frame.with_columns(
+        pack(pl.col(ENTITY), upper.tick).alias(_PROBE),
+        alive.alias(_ALIVE),
+    ).join_asof(
+        frame.frame,
+        left_on=_PROBE,
+        right_on=KEY,
+        coalesce=False,
+        check_sortedness=False,
+        suffix="__tf_right",
+    )
+    return joined.with_columns(tick_of(pl.col(KEY), pl.col(ENTITY)).alias(_TICK))
+
+
+def _outputs(wanted: Match, frame: SortedFrame, label_clock: Clock) -> list[pl.Expr]:
+    """The columns of one feature, null where nothing fresh was found."""
+    bounds = wanted.bounds
+    event = pl.col(EVENT_TICK) if frame.bitemporal else pl.col(_TICK)
+    reached = pl.col(_ALIVE) & same_entity(pl.col(_TICK))
+    in_bounds = _not_before(reached, event, frame, label_clock, bounds.lookback)
+    fresh = _not_before(in_bounds, event, frame, label_clock, bounds.staleness)
+    columns = [f"{wanted.feature}__{c}" for c in frame.outputs[wanted.feature]]
+    outputs = [pl.when(fresh).then(pl.col(c)).alias(c) for c in columns]
+    if wanted.feature_time:
+        time = frame.event_clock.times(pl.when(fresh).then(event).cast(pl.Int64))
+        outputs.append(time.alias(wanted.feature_time))
+    if wanted.known:
+        outputs.append(pl.when(fresh).then(pl.col(_TICK)).cast(pl.Int64).alias(wanted.known))
+    if wanted.reason:
+        empty = pl.all_horizontal(pl.col(c).is_null() for c in columns)
+        outputs.append(
+            pl.when(fresh & ~empty)
+            .then(Reason.MATCHED_VALUE.value)
+            .when(fresh)
+            .then(Reason.NULL_VALUE.value)
+            .when(in_bounds)
+            .then(Reason.STALE.value)
+            .when(reached)
+            .then(Reason.TOO_OLD.value)
+            .otherwise(Reason.NO_HISTORY.value)
+            .cast(pl.UInt8)
+            .alias(wanted.reason)
+        )
+    if wanted.duplicate:
+        outputs.append((fresh & pl.col(DUPLICATE)).fill_null(value=False).alias(wanted.duplicate))
+    if wanted.row:
+        outputs.append(pl.when(fresh).then(pl.col(ROW)).alias(wanted.row))
+    return outputs
+
+
+def _not_before(so_far: pl.Expr, event: pl.Expr, frame: SortedFrame, label_clock: Clock, age: int | None) -> pl.Expr:
+    """``so_far``, and the event is at most ``age`` older than the label."""
+    if age is None:
+        return so_far
+    lower = lower_bound(pl.col(LABEL_TICK), label_clock, frame.event_clock, age)
+    young = so_far & (event >= lower.tick)
+    return young if lower.above is None else young & ~lower.above
+
+
+def _looked_up_elsewhere(
+    probe: Probe, frame: SortedFrame, wanted: Sequence[Match], outputs: list[pl.Expr], *, checks: bool
+) -> list[pl.Expr]:
+    """Outputs in which labels whose match is another entity's row are matched again under the second hash.
+
+    The match is another entity's where the second hashes differ. Of several rows with the same key and different
+    second hashes only the last is seen, so a row that follows such a one is looked up again as well.
+    """
+    met = pl.col(_ALIVE) & same_entity(pl.col(_TICK))
+    other = pl.col(SECOND_HASH) != pl.col(f"{SECOND_HASH}__tf_right")
+    elsewhere = (met & (other | pl.col(COLLIDED))).fill_null(value=False)
+    if not checks:
+        return [pl.when(~elsewhere).then(o).alias(o.meta.output_name()) for o in outputs]
+    needed = [pl.col(SECOND_HASH), pl.col(LABEL_TICK)]
+    patched = []
+    types = _output_types(frame, wanted)
+    for position, output in enumerate(outputs):
+
+        def look_up(columns: Sequence[pl.Series], position: int = position) -> pl.Series:
+            flag, second, tick, found = columns
+            if not flag.any():
+                return found
+            again = _match_by_second_hash(probe, frame, wanted, second.filter(flag), tick.filter(flag))
+            result: pl.Series = found.scatter(flag.arg_true(), again.to_series(position))
+            return result
+
+        name = output.meta.output_name()
+        patched.append(
+            pl.map_batches(
+                [elsewhere, *needed, output],
+                look_up,
+                return_dtype=types[position],
+                is_elementwise=True,
+            ).alias(name)
+        )
+    return patched
+
+
+def _output_types(frame: SortedFrame, wanted: Sequence[Match]) -> list[pl.DataType]:
+    """The data types of :func:`_outputs`, in its order."""
+    types: list[pl.DataType] = []
+    for w in wanted:
+        types += list(frame.outputs[w.feature].values())
+        types += [frame.event_clock.dtype] if w.feature_time else []
+        types += [pl.Int64()] if w.known else []
+        types += [pl.UInt8()] if w.reason else []
+        types += [pl.Boolean()] if w.duplicate else []
+        types += [pl.UInt32()] if w.row else []
+    return types
+
+
+def _match_by_second_hash(
+    probe: Probe, frame: SortedFrame, wanted: Sequence[Match], second: pl.Series, tick: pl.Series
+) -> pl.DataFrame:
+    """The outputs for a few label rows, matched under their second hash, in the order given."""
+    order = "__tf_order"
+    rows = pl.DataFrame({ENTITY: second, SECOND_HASH: second, LABEL_TICK: tick}).with_columns(
+        pl.lit(value=True).alias(VALID)
+    )
+    rows = rows.with_row_index(order).sort(ENTITY, LABEL_TICK)
+    again = Probe(rows.lazy(), probe.clock)
+    few = frame.by_second_hash(second.unique())
+    outputs = [c for w in wanted for c in _outputs(w, few, probe.clock)]
+    found = _as_of(again, few, wanted[0].bounds).select(pl.col(order), *outputs).collect(engine="in-memory")
+    return found.sort(order).drop(order)

@@ -1,0 +1,193 @@
+"""A feature frame, sorted by time key; free of labels, so that it can be cached, truncated, sharded and shared.
+
+Takes a row set and its events, gives a :class:`SortedFrame`. Knows nothing of labels, embargo or bounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final
+
+import polars as pl
+
+from timefence_pl.plan.compatibility import SourceColumns, source_columns
+from timefence_pl.plan.rows import (
+    AVAILABLE_COLUMN,
+    KEY_COLUMN,
+    ROW,
+    TIME_COLUMN,
+    FeatureRows,
+    RowSet,
+    feature_rows,
+    usable_events,
+)
+from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
+from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, KeySpec, entity_columns, key_spec, pack
+
+__all__ = ["AVAILABLE_TICK", "COLLIDED", "DUPLICATE", "EVENT_TICK", "KNOWN", "SortedFrame", "known_clock", "prepare"]
+
+#: The event time's ticks, carried where the key holds the time of availability instead.
+EVENT_TICK: Final = "__tf_tick"
+#: Whether a row is equal to the one before it in keys, time, availability and tie breaker.
+DUPLICATE: Final = "__tf_duplicate"
+#: Whether the row before has the same key of another entity with the same first hash.
+COLLIDED: Final = "__tf_collided"
+#: The time from which a row of a bitemporal source is usable, and its availability; before packing.
+KNOWN: Final = "__tf_known"
+AVAILABLE_TICK: Final = "__tf_available"
+
+
+@dataclass(frozen=True)
+class SortedFrame:
+    """A feature frame in time-key order.
+
+    Attributes:
+        frame: ``KEY`` (packed), for hashed keys ``SECOND_HASH`` and ``COLLIDED``, ``EVENT_TICK`` where ``bitemporal``,
+            ``DUPLICATE``, then the feature columns.
+        spec: How entity and time were packed.
+        clock: Of the time in the key: the event time, or the time from which a row is usable.
+        event_clock: Of the event time.
+        bitemporal: Whether the key holds availability.
+        outputs: For each feature its columns: own name to type.
+        rows: The same rows before packing, for the entities that share a first hash.
+        keep_first: Whether the first of duplicate rows was kept.
+        ties: The columns in which rows must be equal, besides the key, to be duplicates; they settle ties in order.
+        order: The columns that rows are sorted by after the key.
+    """
+
+    frame: pl.LazyFrame
+    spec: KeySpec
+    clock: Clock
+    event_clock: Clock
+    bitemporal: bool
+    outputs: dict[str, dict[str, pl.DataType]]
+    rows: pl.LazyFrame
+    keep_first: bool
+    ties: tuple[str, ...]
+    order: tuple[str, ...]
+
+    def of_entity(self, entity: int, second_hash: int | None) -> SortedFrame:
+        """The rows of one entity, numbered by :data:`timefence_pl.plan.rows.ROW` in source order."""
+        mine = pl.col(ENTITY) == pl.lit(entity, dtype=pl.Int64)
+        if second_hash is not None:
+            mine &= pl.col(SECOND_HASH) == pl.lit(second_hash, dtype=pl.Int64)
+        rows = self.rows.filter(mine).drop(ROW, strict=False).with_row_index(ROW)
+        return replace(self, rows=rows, frame=_sorted(rows, self))
+
+    def by_second_hash(self, hashes: pl.Series) -> SortedFrame:
+        """The rows of the entities with these second hashes, packed by the second hash instead of the first."""
+        rows = self.rows.filter(pl.col(SECOND_HASH).is_in(hashes.implode())).with_columns(
+            pl.col(SECOND_HASH).alias(ENTITY)
+        )
+        return replace(self, rows=rows, frame=_sorted(rows, self))
+
+
+def prepare(rows: RowSet, events: pl.LazyFrame | None = None, *, row_numbers: bool = False) -> SortedFrame:
+    """Compute a row set's features from events and sort them by time key.
+
+    Args:
+        rows: The features.
+        events: Events with the source's columns; the source's own by default.
+        row_numbers: Carry the source row's number in the column :data:`timefence_pl.plan.rows.ROW`.
+
+    Raises:
+        TimefenceSchemaError: If a definition does not fit the source.
+    """
+    columns = source_columns(rows.source)
+    events = rows.source.scan() if events is None else events
+    derived = rows.features[0].mode in ("sql", "transform")
+    row_numbers = row_numbers and not derived
+    if row_numbers:
+        events = events.with_row_index(ROW)
+    made = feature_rows(rows, usable_events(rows.source, events), row_numbers=row_numbers)
+    return _keyed(rows, columns, made, derived=derived)
+
+
+def known_clock(event: Clock, available: Clock) -> Clock:
+    """The coarsest clock in which both an event time and an availability are whole ticks."""
+    if event.size == available.size and event.offset == available.offset:
+        return event
+    size = min(event.size, available.size)
+    if (event.offset - available.offset) % size:
+        size = 1
+    kind = available.kind if event.kind == "date" else event.kind
+    return Clock(size, event.offset % size, kind, event.dtype)
+
+
+def _keyed(rows: RowSet, columns: SourceColumns, made: FeatureRows, *, derived: bool) -> SortedFrame:
+    spec = key_spec(columns.keys)
+    names = [KEY_COLUMN.format(i) for i in range(made.keys)]
+    frame = made.frame.with_columns(
+        *entity_columns(spec, names, columns.keys), made.clock.ticks(pl.col(TIME_COLUMN)).alias(EVENT_TICK)
+    )
+    bitemporal = made.available is not None
+    clock = made.clock
+    ties = list(made.ties)
+    if made.available is not None:
+        clock = known_clock(made.clock, made.available)
+        available = made.available.ticks(pl.col(AVAILABLE_COLUMN))
+        frame = frame.with_columns(
+            _later(_in_clock(pl.col(EVENT_TICK), made.clock, clock), _in_clock(available, made.available, clock)).alias(
+                KNOWN
+            ),
+            available.alias(AVAILABLE_TICK),
+        ).filter(pl.col(KNOWN).is_not_null())
+        ties = [EVENT_TICK, AVAILABLE_TICK, *ties]
+    values = [f"{f}__{c}" for f, cols in made.outputs.items() for c in cols]
+    # What transforms and SQL return has no order that could be relied on: the values themselves settle ties.
+    order = [*ties, *values] if derived and rows.features[0].on_duplicate != "error" else ties
+    frame = frame.drop(*names, TIME_COLUMN, *([AVAILABLE_COLUMN] if bitemporal else []))
+    unsorted = SortedFrame(
+        frame=frame,
+        spec=spec,
+        clock=clock,
+        event_clock=made.clock,
+        bitemporal=bitemporal,
+        outputs=made.outputs,
+        rows=frame,
+        keep_first=rows.keep_first,
+        ties=tuple(ties),
+        order=tuple(order),
+    )
+    return replace(unsorted, frame=_sorted(frame, unsorted))
+
+
+def _sorted(rows: pl.LazyFrame, like: SortedFrame) -> pl.LazyFrame:
+    """Pack, sort, mark duplicates, and keep only rows that some label could match."""
+    tick = KNOWN if like.bitemporal else EVENT_TICK
+    hashed = like.spec.kind == "hash"
+    frame = rows.with_columns(pack(pl.col(ENTITY), pl.col(tick)).alias(KEY))
+    if not like.bitemporal:
+        frame = frame.drop(ENTITY, EVENT_TICK)
+    frame = frame.sort([KEY, *like.order] if like.order else KEY, maintain_order=True)
+    equal = [pl.col(KEY) == pl.col(KEY).shift(1), *(pl.col(t).eq_missing(pl.col(t).shift(1)) for t in like.ties)]
+    marks = [pl.all_horizontal(equal).fill_null(value=False).alias(DUPLICATE)]
+    if hashed:
+        another = pl.col(SECOND_HASH) != pl.col(SECOND_HASH).shift(1)
+        marks = [
+            (pl.all_horizontal(equal) & ~another).fill_null(value=False).alias(DUPLICATE),
+            ((pl.col(KEY) == pl.col(KEY).shift(1)) & another).fill_null(value=False).alias(COLLIDED),
+        ]
+    frame = frame.with_columns(marks)
+    drop = [t for t in like.ties if t != EVENT_TICK]
+    if like.keep_first:
+        frame = frame.filter(~pl.col(DUPLICATE))
+    if like.bitemporal:
+        # In the order of availability only running maxima of the event time can ever win.
+        event = pack(pl.col(ENTITY), pl.col(EVENT_TICK))
+        frame = frame.filter(event == event.cum_max())
+        drop += [ENTITY, KNOWN]
+    return frame.drop(drop).set_sorted(KEY) if drop else frame.set_sorted(KEY)
+
+
+def _later(left: pl.Expr, right: pl.Expr) -> pl.Expr:
+    """The greater of two; null where either is."""
+    return pl.when(left >= right).then(left).when(left < right).then(right)
+
+
+def _in_clock(tick: pl.Expr, of: Clock, to: Clock) -> pl.Expr:
+    """Ticks of a finer clock, exact: clamped at its first tick, null past its last (no label it holds can see them)."""
+    if of.size == to.size and of.offset == to.offset:
+        return tick
+    exact = tick.cast(pl.Int128) * (of.size // to.size) + (of.offset - to.offset) // to.size
+    return pl.when(exact < INT64_MIN).then(INT64_MIN).when(exact <= INT64_MAX).then(exact).cast(pl.Int64)

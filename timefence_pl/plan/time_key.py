@@ -1,0 +1,187 @@
+"""The packed time key: (entity, time) as one sorted 128-bit integer. Nothing else knows the packing.
+
+Takes key columns and Int64 ticks, gives packed keys, probes, and ticks back from keys. Knows nothing of bounds,
+features or labels' meaning.
+
+``key = entity * 2**64 + (tick + 2**63)``: the entity is a signed 64-bit integer, so keys sort by entity, then time,
+and an as-of join over them needs no ``by``. An integer key column is its own entity (unsigned 64-bit values by their
+bits). Everything else enters as a 64-bit hash, with a second, independent hash beside it: a match whose second hash
+differs is another entity with the same first hash, and is looked up again under the second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import polars as pl
+
+from timefence_pl.plan.ticks import INT64_MIN
+
+__all__ = [
+    "ENTITY",
+    "KEY",
+    "SECOND_HASH",
+    "KeyColumn",
+    "KeySpec",
+    "entity_columns",
+    "key_column",
+    "key_spec",
+    "pack",
+    "same_entity",
+    "tick_of",
+]
+
+ENTITY: Final = "__tf_entity"
+SECOND_HASH: Final = "__tf_hash2"
+KEY: Final = "__tf_key"
+
+_SEEDS: Final = (0x7F4A7C15, 0x1CE4E5B9)
+#: Bits kept of the first hash. Tests lower it to force collisions.
+HASH_BITS = 64
+
+Family = Literal["integer", "wide", "text", "boolean", "other"]
+
+
+@dataclass(frozen=True)
+class KeyColumn:
+    """How one key column compares: its family, and for families without lossless casts its data type."""
+
+    family: Family
+    dtype: pl.DataType
+
+    def fits(self, other: KeyColumn) -> bool:
+        """Whether values of the two columns compare by value."""
+        numbers = ("integer", "wide")
+        if self.family in numbers or other.family in numbers:
+            return self.family in numbers and other.family in numbers
+        return self.family == other.family and (self.family != "other" or self.dtype == other.dtype)
+
+    @property
+    def unsigned(self) -> bool:
+        """Whether values may exceed the signed 64-bit range."""
+        return self.dtype == pl.UInt64
+
+
+def key_column(dtype: pl.DataType) -> KeyColumn | None:
+    """How a column of this data type compares as a key; None where it cannot be one (floats, nested types)."""
+    if dtype in (pl.Int128, pl.UInt128):
+        return KeyColumn("wide", dtype)
+    if dtype.is_integer() or dtype == pl.Null:
+        return KeyColumn("integer", dtype)
+    if dtype in (pl.String, pl.Categorical, pl.Enum):
+        return KeyColumn("text", dtype)
+    if dtype == pl.Boolean:
+        return KeyColumn("boolean", dtype)
+    if dtype.is_float() or dtype.is_nested() or dtype == pl.Object:
+        return None
+    return KeyColumn("other", dtype)
+
+
+@dataclass(frozen=True)
+class KeySpec:
+    """How a frame's entity and time were packed.
+
+    Attributes:
+        kind: ``"none"`` (one global series), ``"integer"`` (one key column, its own entity) or ``"hash"``.
+        columns: How each key column compares, in the source's key order.
+        seeds: The seeds of the two hashes.
+        hash_bits: Bits kept of the first hash.
+        version: Of this packing.
+    """
+
+    kind: Literal["none", "integer", "hash"]
+    columns: tuple[KeyColumn, ...]
+    seeds: tuple[int, int] = _SEEDS
+    hash_bits: int = 64
+    version: int = 1
+
+    @property
+    def order(self) -> tuple[object, ...]:
+        """Equal for specifications that give equal keys equal entities."""
+        unsigned = self.kind == "integer" and self.columns[0].unsigned
+        families = tuple("number" if c.family == "integer" else c.family for c in self.columns)
+        return self.kind, families, unsigned, self.seeds, self.hash_bits
+
+
+def key_spec(columns: Sequence[KeyColumn]) -> KeySpec:
+    """The packing for a source with these key columns."""
+    if not columns:
+        return KeySpec("none", ())
+    single = len(columns) == 1
+    if single and (columns[0].family in ("integer", "boolean") or columns[0].dtype == pl.Date):
+        return KeySpec("integer", tuple(columns))
+    return KeySpec("hash", tuple(columns), hash_bits=HASH_BITS)
+
+
+def entity_columns(spec: KeySpec, names: Sequence[str], side: Sequence[KeyColumn]) -> list[pl.Expr]:
+    """The entity (Int64, null where any key is null or has no equal on the other side) and, for hashes, the second.
+
+    Args:
+        spec: How the source's keys are packed.
+        names: The key columns on this side, in the source's key order.
+        side: How this side's columns compare; the source's own for the source.
+    """
+    if spec.kind == "none":
+        return [pl.lit(0, dtype=pl.Int64).alias(ENTITY)]
+    if spec.kind == "integer":
+        return [_integer_entity(pl.col(names[0]), spec.columns[0], side[0]).alias(ENTITY)]
+    texts = [_hashable(pl.col(n), own) for n, own in zip(names, spec.columns, strict=True)]
+    no_null = pl.all_horizontal([text.is_not_null() for text in texts])
+    first, second = (_hash(texts, seed) for seed in spec.seeds)
+    if spec.hash_bits < 64:
+        first = first & ((1 << spec.hash_bits) - 1)
+    return [
+        pl.when(no_null).then(h.reinterpret(signed=True)).alias(name)
+        for h, name in ((first, ENTITY), (second, SECOND_HASH))
+    ]
+
+
+def pack(entity: pl.Expr, tick: pl.Expr) -> pl.Expr:
+    """The packed key of Int64 entities and Int64 ticks, as Int128."""
+    return _base(entity) + tick.cast(pl.Int128)
+
+
+def tick_of(key: pl.Expr, entity: pl.Expr) -> pl.Expr:
+    """A key's tick as seen from an entity, as Int128; below every Int64 tick where the key is another, lower entity's."""
+    return key - _base(entity)
+
+
+def same_entity(tick: pl.Expr) -> pl.Expr:
+    """Whether :func:`tick_of` met its own entity; null where there was no key."""
+    return tick >= INT64_MIN
+
+
+def _base(entity: pl.Expr) -> pl.Expr:
+    return entity.cast(pl.Int128) * pl.lit(1 << 64, dtype=pl.Int128) + pl.lit(1 << 63, dtype=pl.Int128)
+
+
+def _integer_entity(column: pl.Expr, own: KeyColumn, side: KeyColumn) -> pl.Expr:
+    if own.unsigned:
+        return column.cast(pl.UInt64, strict=False).reinterpret(signed=True)
+    if own.dtype == pl.Date and side.dtype == pl.Date:
+        column = column.to_physical()
+    return column.cast(pl.Int64, strict=False)
+
+
+def _hashable(column: pl.Expr, own: KeyColumn) -> pl.Expr:
+    if own.family == "integer":
+        return column.cast(pl.Int128, strict=False)
+    if own.family == "wide":  # decimal digits: the one form that holds every signed and unsigned value
+        return column.cast(pl.String)
+    if own.family == "boolean":
+        return column.cast(pl.UInt8)
+    if own.dtype == pl.Binary:
+        return column
+    if own.family == "text" or own.dtype.is_decimal():
+        return column.cast(pl.String)
+    return column.to_physical().cast(pl.Int64)
+
+
+def _hash(columns: Sequence[pl.Expr], seed: int) -> pl.Expr:
+    """One 64-bit hash of all columns: each column has a seed of its own, so that order counts."""
+    total = columns[0].hash(seed)
+    for place, column in enumerate(columns[1:], 1):
+        total = (total * pl.lit(0x9E3779B97F4A7C15, dtype=pl.UInt64)) ^ column.hash(seed + place * 0x2545F491)
+    return total

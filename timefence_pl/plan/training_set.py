@@ -1,0 +1,300 @@
+"""Labels and sorted feature frames to one lazy frame, in label order.
+
+Takes definitions, options and (where they differ from the sources') prepared frames, gives a :class:`TrainingPlan`.
+Reads schemas, never rows, and runs nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import polars as pl
+
+from timefence_pl.definitions.feature import Feature
+from timefence_pl.definitions.labels import Labels
+from timefence_pl.errors import TimefenceSchemaError, listing, message
+from timefence_pl.plan.compatibility import comparable, label_clock, label_keys, source_columns
+from timefence_pl.plan.guards import duplicate_guard
+from timefence_pl.plan.latest import LABEL_TICK, VALID, Bounds, Match, Probe, Reason, match
+from timefence_pl.plan.options import JoinOptions, bounds_of
+from timefence_pl.plan.prepare import SortedFrame, prepare
+from timefence_pl.plan.rows import row_sets
+from timefence_pl.plan.ticks import Clock
+from timefence_pl.plan.time_key import ENTITY, SECOND_HASH, entity_columns, key_column, pack
+
+__all__ = ["JoinedFeature", "TrainingPlan", "plan_training_set", "prepare_all", "training_set"]
+
+#: Position of a label row.
+LABEL_ROW = "__tf_label_row"
+REASON = "__tf_reason__{}"
+DUPLICATE_MATCH = "__tf_dup__{}"
+KNOWN_TICK = "__tf_known__{}"
+SOURCE_ROW = "__tf_row__{}"
+
+
+@dataclass(frozen=True)
+class JoinedFeature:
+    """One feature of a training plan.
+
+    Attributes:
+        feature: The definition.
+        bounds: Its exact bounds.
+        label_keys: The label columns that stand for its source's keys.
+        columns: Output columns, in order: name in the output to type, the feature time included.
+        frame: Its sorted frame.
+    """
+
+    feature: Feature
+    bounds: Bounds
+    label_keys: tuple[str, ...]
+    columns: dict[str, pl.DataType]
+    frame: SortedFrame
+
+
+@dataclass(frozen=True)
+class TrainingPlan:
+    """A training set that nothing has run yet.
+
+    Attributes:
+        frame: The result: guards and ``on_missing`` applied, label columns then feature columns.
+        observed: The same before guards and skips, with a reason, a duplicate mark and the usable-from tick of each feature.
+        features: What is joined, in order.
+        label_schema: The label columns.
+        clock: Of the label time.
+    """
+
+    frame: pl.LazyFrame
+    observed: pl.LazyFrame
+    features: tuple[JoinedFeature, ...]
+    label_schema: pl.Schema
+    clock: Clock
+
+    @property
+    def columns(self) -> list[str]:
+        """Names of the result's columns, in order."""
+        return [*self.label_schema, *(c for f in self.features for c in f.columns)]
+
+
+def prepare_all(features: Sequence[Feature], *, row_numbers: bool = False) -> dict[str, SortedFrame]:
+    """Sorted frames by feature name; features that share rows share one frame object."""
+    frames: dict[str, SortedFrame] = {}
+    for rows in row_sets(features):
+        frame = prepare(rows, row_numbers=row_numbers)
+        frames.update({f.name: frame for f in rows.features})
+    return frames
+
+
+def plan_training_set(
+    labels: Labels, features: Sequence[Feature], options: JoinOptions, *, checks: bool = True
+) -> TrainingPlan:
+    """The training plan straight from the sources."""
+    check_definitions(labels, features, options)
+    return training_set(labels, features, prepare_all(features), options, checks=checks)
+
+
+def check_definitions(labels: Labels, features: Sequence[Feature], options: JoinOptions) -> None:
+    """Everything that schemas alone can tell.
+
+    Raises:
+        TimefenceError: If a column is missing, types do not compare, or bounds cannot be met.
+    """
+    schema = labels.schema
+    clock = label_clock(labels, schema)
+    for feature in features:
+        columns = source_columns(feature.source)
+        label_keys(feature, columns, labels, schema)
+        comparable(
+            (f"labels {labels.label_time!r}", clock),
+            (f"feature {feature.name!r} (source {feature.source.name!r}) {feature.source.timestamp!r}", columns.clock),
+        )
+        bounds_of(feature, options, integer_times=clock.kind == "integer")
+
+
+def training_set(
+    labels: Labels,
+    features: Sequence[Feature],
+    frames: Mapping[str, SortedFrame],
+    options: JoinOptions,
+    *,
+    checks: bool = True,
+    source_rows: bool = False,
+) -> TrainingPlan:
+    """Join prepared frames to labels.
+
+    Args:
+        labels: The rows to be filled.
+        features: The features, in output order.
+        frames: For each feature's name its sorted frame.
+        options: Bounds, strictness and output options.
+        checks: Guard against matched duplicates (runs Python inside the plan).
+        source_rows: Put out the matched source row's number as ``__tf_row__{feature}`` in ``observed``.
+
+    Raises:
+        TimefenceSchemaError: If output names clash.
+    """
+    schema = labels.schema
+    clock = label_clock(labels, schema)
+    integer_times = clock.kind == "integer"
+    joined = []
+    for feature in features:
+        prepared = frames[feature.name]
+        comparable((f"labels {labels.label_time!r}", clock), (f"feature {feature.name!r} time", prepared.event_clock))
+        keys = label_keys(feature, source_columns(feature.source), labels, schema)
+        bounds = bounds_of(feature, options, integer_times=integer_times)
+        joined.append(JoinedFeature(feature, bounds, keys, _columns(feature, prepared, options), prepared))
+    names = _output_names(schema, joined, options)
+
+    numbered = labels.scan().with_row_index(LABEL_ROW).cache()
+    merges = _merges(joined)
+    probes: dict[object, list[list[JoinedFeature]]] = {}
+    for group in merges:
+        first = group[0]
+        probes.setdefault((first.label_keys, first.frame.spec.order), []).append(group)
+    parts = [
+        _in_label_order(numbered, labels, schema, clock, groups, checks=checks, source_rows=source_rows)
+        for groups in probes.values()
+    ]
+    whole = pl.concat([numbered.drop(LABEL_ROW), *parts], how="horizontal")
+    marks = [m.format(j.feature.name) for j in joined for m in (REASON, DUPLICATE_MATCH, KNOWN_TICK)]
+    marks += [SOURCE_ROW.format(j.feature.name) for j in joined if source_rows]
+    observed = whole.select(*schema, *(pl.col(old).alias(new) for old, new in names.items()), *marks)
+
+    frame = observed
+    guarded = [j for j in joined if j.feature.on_duplicate in ("error", "keep_any")]
+    if checks and guarded:
+        frame = frame.filter(duplicate_guard(guarded, labels, observed, DUPLICATE_MATCH))
+    if options.on_missing == "skip":
+        frame = frame.filter(found_everywhere([j.feature.name for j in joined]))
+    return TrainingPlan(
+        frame=frame.select(*schema, *names.values()),
+        observed=observed,
+        features=tuple(_renamed(j, names) for j in joined),
+        label_schema=schema,
+        clock=clock,
+    )
+
+
+def found_everywhere(features: Sequence[str]) -> pl.Expr:
+    """Whether every feature found a row for the label, from the reasons in an observed frame."""
+    return pl.all_horizontal(pl.col(REASON.format(f)) >= Reason.NULL_VALUE.value for f in features)
+
+
+def _columns(feature: Feature, frame: SortedFrame, options: JoinOptions) -> dict[str, pl.DataType]:
+    columns = {f"{feature.name}__{c}": dtype for c, dtype in frame.outputs[feature.name].items()}
+    if options.feature_times:
+        columns[f"{feature.name}__feature_time"] = frame.event_clock.dtype
+    return columns
+
+
+def _renamed(joined: JoinedFeature, names: Mapping[str, str]) -> JoinedFeature:
+    columns = {names[c]: dtype for c, dtype in joined.columns.items()}
+    return JoinedFeature(joined.feature, joined.bounds, joined.label_keys, columns, joined.frame)
+
+
+def _output_names(schema: pl.Schema, joined: Sequence[JoinedFeature], options: JoinOptions) -> dict[str, str]:
+    """The output name of each ``{feature}__{column}``.
+
+    Raises:
+        TimefenceSchemaError: If two columns would have the same name.
+    """
+    owners: dict[str, list[str]] = {name: ["labels"] for name in schema}
+    names: dict[str, str] = {}
+    for j in joined:
+        twice = [c for c in j.frame.outputs[j.feature.name] if options.feature_times and c == "feature_time"]
+        if twice:
+            owners.setdefault(f"{j.feature.name}__feature_time", []).append(f"feature {j.feature.name!r}")
+        for column in j.columns:
+            plain = column.removeprefix(f"{j.feature.name}__")
+            flat = options.flatten_columns and not (options.feature_times and plain == "feature_time")
+            output = plain if flat else column
+            owners.setdefault(output, []).append(f"feature {j.feature.name!r}")
+            names[column] = output
+    clashes = {name: who for name, who in owners.items() if len(who) > 1}
+    if clashes:
+        where = "\n".join(f"{name!r}: {', '.join(who)}" for name, who in clashes.items())
+        raise TimefenceSchemaError(
+            message(
+                f"Output columns would have the same name: {listing(clashes)}.",
+                where=where,
+                fix=(
+                    "leave out flatten_columns=True, which drops the feature names",
+                    "rename a column with .alias(...) or columns={column: output}",
+                )
+                if options.flatten_columns
+                else ("rename a feature with name=...", "rename the label column"),
+            )
+        )
+    return names
+
+
+def _merges(joined: Sequence[JoinedFeature]) -> list[list[JoinedFeature]]:
+    """Features that share one as-of merge: the same frame, label keys and embargo."""
+    groups: dict[object, list[JoinedFeature]] = {}
+    for j in joined:
+        groups.setdefault((id(j.frame), j.label_keys, j.bounds.embargo, j.bounds.strict), []).append(j)
+    return list(groups.values())
+
+
+def _in_label_order(
+    numbered: pl.LazyFrame,
+    labels: Labels,
+    schema: pl.Schema,
+    clock: Clock,
+    groups: Sequence[Sequence[JoinedFeature]],
+    *,
+    checks: bool,
+    source_rows: bool,
+) -> pl.LazyFrame:
+    """All features whose labels sort alike: one sort of the labels, one merge a group, one sort back."""
+    first = groups[0][0]
+    sides = [key_column(schema[k]) for k in first.label_keys]
+    spec = first.frame.spec
+    entity = entity_columns(spec, first.label_keys, [s for s in sides if s is not None])
+    time = pl.col(labels.label_time)
+    valid = pl.all_horizontal(pl.col(ENTITY).is_not_null(), pl.col(LABEL_TICK).is_not_null())
+    filled = [ENTITY, LABEL_TICK]
+    keep = [LABEL_ROW, *filled, VALID, *([SECOND_HASH] if spec.kind == "hash" else [])]
+    probe = (
+        numbered.select(LABEL_ROW, *dict.fromkeys((*first.label_keys, labels.label_time)))
+        .with_columns(*entity, clock.ticks(time).alias(LABEL_TICK))
+        .with_columns(valid.alias(VALID))
+        .with_columns(pl.when(VALID).then(pl.col(c)).otherwise(0).alias(c) for c in filled)
+        .select(keep)
+        .sort(pack(pl.col(ENTITY), pl.col(LABEL_TICK)))
+        .cache()
+    )
+    shared: dict[int, SortedFrame] = {}
+    merged = [probe.select(LABEL_ROW)]
+    uses: dict[int, int] = {}
+    for group in groups:
+        uses[id(group[0].frame)] = uses.get(id(group[0].frame), 0) + 1
+    for group in groups:
+        frame = group[0].frame
+        wanted = [
+            Match(
+                feature=j.feature.name,
+                bounds=j.bounds,
+                reason=REASON.format(j.feature.name),
+                feature_time=_time_column(j),
+                known=KNOWN_TICK.format(j.feature.name),
+                duplicate=DUPLICATE_MATCH.format(j.feature.name),
+                row=SOURCE_ROW.format(j.feature.name) if source_rows else None,
+            )
+            for j in group
+        ]
+        if uses[id(frame)] > 1 and id(frame) not in shared:
+            shared[id(frame)] = _cached(frame)
+        merged.append(match(Probe(probe, clock), shared.get(id(frame), frame), wanted, checks=checks))
+    together = pl.concat(merged, how="horizontal") if len(merged) > 1 else merged[0]
+    return together.sort(LABEL_ROW).drop(LABEL_ROW)
+
+
+def _cached(frame: SortedFrame) -> SortedFrame:
+    return replace(frame, frame=frame.frame.cache())
+
+
+def _time_column(joined: JoinedFeature) -> str | None:
+    name = f"{joined.feature.name}__feature_time"
+    own = joined.frame.outputs[joined.feature.name]
+    return name if name in joined.columns and "feature_time" not in own else None

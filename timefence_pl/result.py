@@ -1,0 +1,118 @@
+"""What a build gives back.
+
+Takes the run's plain values and plan, gives the frame, the file, statistics, checks and explanations. Builds nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from timefence_pl.errors import TimefenceValidationError, message
+from timefence_pl.execution.output import OutputFile
+from timefence_pl.explain import ExplainResult
+from timefence_pl.manifest import hash_file
+from timefence_pl.reports import build_html, build_text
+
+__all__ = ["BuildResult", "BuildStats"]
+
+
+@dataclass(frozen=True)
+class BuildStats:
+    """Figures of a build.
+
+    Attributes:
+        row_count: Rows of the output.
+        column_count: Columns of the output.
+        duration_seconds: Wall time.
+        feature_stats: Per feature: ``matched`` and ``missing``, and the partition of all label rows (before any
+            skip) into ``matched_value``, ``null_value`` (matched, every column null), ``stale``, ``too_old`` and
+            ``no_history``; ``duplicates`` (matched rows chosen among duplicates), ``dropped_source_rows`` (null key,
+            time or availability), ``youngest_value`` (the least age of a used value).
+        label_count: Label rows.
+        split_rows: Rows of each split.
+        purged_rows: Rows the purge dropped.
+        unassigned_rows: Rows in no split.
+    """
+
+    row_count: int
+    column_count: int
+    duration_seconds: float
+    feature_stats: Mapping[str, Mapping[str, Any]]
+    label_count: int = 0
+    split_rows: Mapping[str, int] = field(default_factory=dict)
+    purged_rows: int = 0
+    unassigned_rows: int = 0
+
+
+@dataclass(frozen=True, repr=False)
+class BuildResult:
+    """A finished build.
+
+    Attributes:
+        output_path: Where the output was written, as it was asked for; None without an output.
+        splits: Path of each split's file; empty without an output.
+        stats: Figures.
+        manifest: What went in and came out, JSON-ready.
+        plan: The lazy frame that was run.
+    """
+
+    output_path: str | None
+    splits: Mapping[str, Path]
+    stats: BuildStats
+    manifest: Mapping[str, Any]
+    plan: pl.LazyFrame
+    _output: OutputFile | None
+    _frame: pl.DataFrame | None
+    _explain: Callable[[], ExplainResult]
+
+    def scan(self) -> pl.LazyFrame:
+        """The output, lazily: label columns, then feature columns, in label order."""
+        if self._output is not None:
+            return self._output.scan()
+        return self._kept().lazy()
+
+    def frame(self) -> pl.DataFrame:
+        """The output in memory."""
+        return self._kept() if self._output is None else self.scan().collect(engine="streaming")
+
+    def validate(self) -> bool:
+        """Whether the written files are, now, what the manifest says: size and hash of the output and every split.
+
+        Raises:
+            TimefenceValidationError: If the build wrote no file.
+        """
+        if self._output is None:
+            raise TimefenceValidationError(
+                message("The build wrote no file to validate.", fix="Build with output='train.parquet'.")
+            )
+        records = [self.manifest["output"], *self.manifest["splits"]]
+        return all(
+            Path(r["path"]).is_file()
+            and Path(r["path"]).stat().st_size == r["file_size_bytes"]
+            and hash_file(Path(r["path"])) == r["content_hash"]
+            for r in records
+        )
+
+    def explain(self) -> ExplainResult:
+        """How each feature was joined; ``.row(n)`` shows which source row a label got, and why."""
+        return self._explain()
+
+    def __str__(self) -> str:
+        return build_text(self.output_path, self.stats, self.manifest)
+
+    def __repr__(self) -> str:
+        return (
+            f"BuildResult({self.stats.row_count} rows, {self.stats.column_count} columns, output={self.output_path!r})"
+        )
+
+    def _repr_html_(self) -> str:
+        return build_html(self.output_path, self.stats, self.manifest)
+
+    def _kept(self) -> pl.DataFrame:
+        assert self._frame is not None  # noqa: S101 - kept whenever nothing was written
+        return self._frame
