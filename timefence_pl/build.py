@@ -26,6 +26,7 @@ from timefence_pl.execution.local import LocalRun, choose_engine, run_local
 from timefence_pl.execution.output import OutputFile, check_output, refuse_inputs, whole_files
 from timefence_pl.explain import ExplainResult, explain_plan
 from timefence_pl.manifest import build_manifest, feature_statistics, file_record, now
+from timefence_pl.plan.guards import chosen_among_duplicates
 from timefence_pl.plan.options import DEFAULT_LOOKBACK, JoinOptions, join_options
 from timefence_pl.plan.training_set import TrainingPlan, check_definitions, prepare_all, training_set
 from timefence_pl.result import BuildResult, BuildStats
@@ -293,14 +294,9 @@ def _warn(run: LocalRun, splits: Sequence[Split], plan: TrainingPlan) -> None:
     for j in plan.features:
         count = run.observation.features[j.feature.name].duplicates
         if count and j.feature.on_duplicate == "keep_any":
-            warnings.warn(
-                f"Feature {j.feature.name!r}: {count} label row(s) met duplicate rows; the last in source order was "
-                'taken. Say on_duplicate="keep_last" if that is meant.',
-                UserWarning,
-                stacklevel=3,
-            )
+            warnings.warn(chosen_among_duplicates(j.feature.name), UserWarning, stacklevel=3)
     for earlier, later in pairwise(splits):
-        if earlier.end < later.start:
+        if earlier.instants[1] < later.instants[0]:
             warnings.warn(
                 f"There is a gap between the splits {earlier.name!r} (to {earlier.shown[1]}) and {later.name!r} "
                 f"(from {later.shown[0]}).",

@@ -28,6 +28,7 @@ from timefence_pl.plan.training_set import (
     TrainingPlan,
     training_set,
 )
+from timefence_pl.printing import plain_rows
 from timefence_pl.reports import explain_html, explain_text, row_text
 
 __all__ = ["Candidate", "ExplainResult", "FeatureExplanation", "FeatureRow", "RowExplanation", "explain_plan"]
@@ -245,7 +246,7 @@ def _explain_row(
     one = Labels(row, keys=labels.keys, label_time=labels.label_time)
     wanted = [j for j in plan.features if features is None or j.feature.name in features]
     explained = {j.feature.name: _explain_feature_row(one, row, plan.clock, j, options) for j in wanted}
-    return RowExplanation(position, row.row(0, named=True), explained)
+    return RowExplanation(position, plain_rows(row)[0], explained)
 
 
 def _explain_feature_row(
@@ -303,7 +304,7 @@ def _rows(frame: SortedFrame, feature: str) -> list[dict[str, Any]]:
             "time": r["time"],
             "values": {c.removeprefix(f"{feature}__"): r[c] for c in columns},
         }
-        for r in found.iter_rows(named=True)
+        for r in plain_rows(found)
     ]
 
 

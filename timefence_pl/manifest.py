@@ -22,6 +22,7 @@ from timefence_pl.plan.latest import Reason
 from timefence_pl.plan.options import JoinOptions
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.training_set import JoinedFeature, TrainingPlan
+from timefence_pl.printing import plain_rows
 
 __all__ = ["build_manifest", "feature_statistics", "file_record", "hash_file"]
 
@@ -161,4 +162,5 @@ def _time(tick: int | None, clock: Clock) -> str | int | None:
         return None
     if clock.kind == "integer":
         return tick + clock.offset
-    return str(pl.select(clock.times(pl.lit(tick, dtype=pl.Int64)).cast(pl.String)).item())
+    (row,) = plain_rows(pl.select(clock.times(pl.lit(tick, dtype=pl.Int64)).alias("time")))
+    return str(row["time"])

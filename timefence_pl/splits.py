@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from itertools import pairwise
 
@@ -32,6 +32,7 @@ class Split:
         start: First label tick that belongs to it.
         end: First label tick past it.
         stop: First label tick that is purged, at most ``end``.
+        instants: Start and end as they were given, in nanoseconds or integer units.
         shown: Start and end as they were given.
     """
 
@@ -39,6 +40,7 @@ class Split:
     start: int
     end: int
     stop: int
+    instants: tuple[int, int]
     shown: tuple[str, str]
 
     def rows(self, tick: pl.Expr) -> pl.Expr:
@@ -82,7 +84,7 @@ def make_splits(
                 fix="Use a duration with a unit for times, an integer for integers.",
             )
         )
-    made = sorted((_split(name, bounds, clock) for name, bounds in splits.items()), key=lambda s: s.start)
+    made = sorted((_split(name, bounds, clock) for name, bounds in splits.items()), key=lambda s: s.instants)
     folded: dict[str, str] = {}
     for split in made:
         other = folded.setdefault(split.name.lower(), split.name)
@@ -91,7 +93,7 @@ def make_splits(
                 message(f"Splits {other!r} and {split.name!r} differ in case only.", fix="Rename one.")
             )
     for earlier, later in pairwise(made):
-        if later.start < earlier.end:
+        if later.instants[0] < earlier.instants[1]:
             raise TimefenceConfigError(
                 message(
                     f"Splits {earlier.name!r} and {later.name!r} overlap.",
@@ -106,9 +108,8 @@ def make_splits(
 def _purged(split: Split, later: Sequence[Split], gap: Duration | None, clock: Clock) -> Split:
     if gap is None or not later:
         return split
-    # The first label tick at or after (start - purge): starts are ticks already, so only the gap is rounded.
-    stop = later[0].start - gap.amount // clock.size
-    return Split(split.name, split.start, split.end, max(split.start, min(split.end, stop)), split.shown)
+    stop = _first_tick(later[0].instants[0] - gap.amount, clock)
+    return replace(split, stop=max(split.start, min(split.end, stop)))
 
 
 def _split(name: object, bounds: object, clock: Clock) -> Split:
@@ -124,22 +125,28 @@ def _split(name: object, bounds: object, clock: Clock) -> Split:
         raise TimefenceConfigError(
             message(f"Split {name!r} is {bounds!r}, not a start and an end.", fix="Use (start, end), half-open.")
         )
-    start, end = (_tick(name, b, clock) for b in bounds)
-    if start >= end:
+    instants = (_instant(name, bounds[0], clock), _instant(name, bounds[1], clock))
+    start, end = (_first_tick(i, clock) for i in instants)
+    if instants[0] >= instants[1]:
         raise TimefenceConfigError(
             message(
                 f"Split {name!r} is empty: its start {bounds[0]} is not before its end {bounds[1]}.",
                 fix="Give an earlier start or a later end.",
             )
         )
-    return Split(name, start, end, end, (str(bounds[0]), str(bounds[1])))
+    return Split(name, start, end, end, instants, (str(bounds[0]), str(bounds[1])))
 
 
-def _tick(name: str, bound: object, clock: Clock) -> int:
-    """The first label tick at or after a bound."""
+def _first_tick(instant: int, clock: Clock) -> int:
+    """The first label tick at or after an instant."""
+    return -((clock.offset - instant) // clock.size)
+
+
+def _instant(name: str, bound: object, clock: Clock) -> int:
+    """A bound in nanoseconds since 1970 in UTC (naive: in its own zone), or integer units."""
     if clock.kind == "integer":
         if isinstance(bound, int) and not isinstance(bound, bool):
-            return bound - clock.offset
+            return bound
         raise _bad_bound(name, bound, "Label times are integers: give an integer.")
     value = bound
     if isinstance(value, str):
@@ -164,7 +171,7 @@ def _tick(name: str, bound: object, clock: Clock) -> int:
                 text = text.dt.replace_time_zone(zone, ambiguous="earliest")
     except pl.exceptions.PolarsError as error:
         raise _bad_bound(name, bound, f"It does not exist in the label's zone ({clock.dtype}).") from error
-    return -((-int(text.to_physical()[0]) * 1_000) // clock.size)
+    return int(text.to_physical()[0]) * 1_000
 
 
 def _bad_bound(name: str, bound: object, fix: str) -> TimefenceConfigError:

@@ -14,11 +14,12 @@ import polars as pl
 
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.errors import TimefenceDuplicateError, message
+from timefence_pl.printing import plain_rows
 
 if TYPE_CHECKING:
     from timefence_pl.plan.training_set import JoinedFeature
 
-__all__ = ["duplicate_guard", "duplicate_problem"]
+__all__ = ["chosen_among_duplicates", "duplicate_guard", "duplicate_problem"]
 
 _EXAMPLES = 3
 
@@ -37,13 +38,20 @@ def duplicate_guard(joined: Sequence[JoinedFeature], labels: Labels, observed: p
     def check(series: Sequence[pl.Series]) -> pl.Series:
         for j, column in zip(joined, series, strict=True):
             if column.any():
-                problem = duplicate_problem(j, labels, observed, column.name)
                 if j.feature.on_duplicate == "error":
-                    raise problem
-                warnings.warn(str(problem).splitlines()[0], UserWarning, stacklevel=2)
+                    raise duplicate_problem(j, labels, observed, column.name)
+                warnings.warn(chosen_among_duplicates(j.feature.name), UserWarning, stacklevel=2)
         return pl.repeat(value=True, n=len(series[0]), eager=True, dtype=pl.Boolean)
 
     return pl.map_batches([pl.col(c) for c in columns], check, return_dtype=pl.Boolean, is_elementwise=True)
+
+
+def chosen_among_duplicates(feature: str) -> str:
+    """The warning of ``on_duplicate="keep_any"``."""
+    return (
+        f"Feature {feature!r}: labels met duplicate rows; the last in source order was taken. "
+        'Say on_duplicate="keep_last" if that is meant.'
+    )
 
 
 def duplicate_problem(
@@ -53,7 +61,7 @@ def duplicate_problem(
     feature = joined.feature
     wanted = [*joined.label_keys, labels.label_time, *joined.columns]
     offended = observed.filter(pl.col(mark)).select(*dict.fromkeys(wanted)).collect(engine="in-memory")
-    examples = "\n".join(str(row) for row in offended.head(_EXAMPLES).iter_rows(named=True))
+    examples = "\n".join(str(row) for row in plain_rows(offended.head(_EXAMPLES)))
     keys = offended.select(joined.label_keys).n_unique() if joined.label_keys else 1
     rows = "rows equal in keys and time"
     if feature.source.available_at or feature.source.tie_breaker:

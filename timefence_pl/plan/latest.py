@@ -17,10 +17,11 @@ from typing import Final
 
 import polars as pl
 
+from timefence_pl.errors import TimefenceSchemaError, message
 from timefence_pl.plan.prepare import COLLIDED, DUPLICATE, EVENT_TICK, SortedFrame
 from timefence_pl.plan.rows import ROW
-from timefence_pl.plan.ticks import Clock, lower_bound, upper_bound
-from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, pack, same_entity, tick_of
+from timefence_pl.plan.ticks import INT64_MAX, Clock, lower_bound, upper_bound
+from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, pack, tick_of
 
 __all__ = ["LABEL_TICK", "VALID", "Bounds", "Match", "Probe", "Reason", "match"]
 
@@ -104,14 +105,14 @@ def match(probe: Probe, frame: SortedFrame, wanted: Sequence[Match], *, checks: 
     Returns:
         One row per probe row, in its order, with the columns wanted: ``{feature}__{column}`` and those named.
     """
-    joined = _as_of(probe, frame, wanted[0].bounds)
+    joined = _as_of(probe, frame, wanted[0].bounds, checks=checks)
     outputs = [c for w in wanted for c in _outputs(w, frame, probe.clock)]
     if frame.spec.kind == "hash":
         outputs = _looked_up_elsewhere(probe, frame, wanted, outputs, checks=checks)
     return joined.select(outputs)
 
 
-def _as_of(probe: Probe, frame: SortedFrame, bounds: Bounds) -> pl.LazyFrame:
+def _as_of(probe: Probe, frame: SortedFrame, bounds: Bounds, *, checks: bool) -> pl.LazyFrame:
     """The last row of the frame at or before each probe, with its tick and whether the probe could match at all."""
     upper = upper_bound(pl.col(LABEL_TICK), probe.clock, frame.clock, bounds.embargo, strict=bounds.strict)
     alive = pl.col(VALID) if upper.below is None else pl.col(VALID) & ~upper.below
@@ -126,23 +127,43 @@ def _as_of(probe: Probe, frame: SortedFrame, bounds: Bounds) -> pl.LazyFrame:
         check_sortedness=False,
         suffix="__tf_right",
     )
-    return joined.with_columns(tick_of(pl.col(KEY), pl.col(ENTITY)).alias(_TICK))
+    joined = joined.with_columns(tick_of(pl.col(KEY), pl.col(ENTITY)).alias(_TICK))
+    if not (checks and frame.mixed_clocks):
+        return joined
+    unclear = pl.col(_ALIVE) & (pl.col(_TICK) == INT64_MAX)
+    clear = pl.map_batches([unclear], _refuse_unclear, return_dtype=pl.Boolean, is_elementwise=True)
+    return joined.with_columns(pl.col(_ALIVE) & clear)
+
+
+def _refuse_unclear(columns: Sequence[pl.Series]) -> pl.Series:
+    """True for every row, or an error where a label met a row known only past the range of the finer time unit."""
+    (unclear,) = columns
+    if unclear.any():
+        raise TimefenceSchemaError(
+            message(
+                f"{unclear.sum()} label(s) meet rows that become known later than the finer unit of timestamp and "
+                "available_at can hold.",
+                why="Such rows cannot be ordered exactly.",
+                fix="Cast timestamp and available_at of the source to one unit, as in .dt.cast_time_unit('us').",
+            )
+        )
+    return pl.repeat(value=True, n=len(unclear), eager=True, dtype=pl.Boolean)
 
 
 def _outputs(wanted: Match, frame: SortedFrame, label_clock: Clock) -> list[pl.Expr]:
     """The columns of one feature, null where nothing fresh was found."""
     bounds = wanted.bounds
     event = pl.col(EVENT_TICK) if frame.bitemporal else pl.col(_TICK)
-    reached = pl.col(_ALIVE) & same_entity(pl.col(_TICK))
+    reached = pl.col(_ALIVE) & pl.col(_TICK).is_not_null()
     in_bounds = _not_before(reached, event, frame, label_clock, bounds.lookback)
     fresh = _not_before(in_bounds, event, frame, label_clock, bounds.staleness)
     columns = [f"{wanted.feature}__{c}" for c in frame.outputs[wanted.feature]]
     outputs = [pl.when(fresh).then(pl.col(c)).alias(c) for c in columns]
     if wanted.feature_time:
-        time = frame.event_clock.times(pl.when(fresh).then(event).cast(pl.Int64))
+        time = frame.event_clock.times(pl.when(fresh).then(event))
         outputs.append(time.alias(wanted.feature_time))
     if wanted.known:
-        outputs.append(pl.when(fresh).then(pl.col(_TICK)).cast(pl.Int64).alias(wanted.known))
+        outputs.append(pl.when(fresh).then(pl.col(_TICK)).alias(wanted.known))
     if wanted.reason:
         empty = pl.all_horizontal(pl.col(c).is_null() for c in columns)
         outputs.append(
@@ -182,7 +203,7 @@ def _looked_up_elsewhere(
     The match is another entity's where the second hashes differ. Of several rows with the same key and different
     second hashes only the last is seen, so a row that follows such a one is looked up again as well.
     """
-    met = pl.col(_ALIVE) & same_entity(pl.col(_TICK))
+    met = pl.col(_ALIVE) & pl.col(_TICK).is_not_null()
     other = pl.col(SECOND_HASH) != pl.col(f"{SECOND_HASH}__tf_right")
     elsewhere = (met & (other | pl.col(COLLIDED))).fill_null(value=False)
     if not checks:
@@ -237,5 +258,7 @@ def _match_by_second_hash(
     again = Probe(rows.lazy(), probe.clock)
     few = frame.by_second_hash(second.unique())
     outputs = [c for w in wanted for c in _outputs(w, few, probe.clock)]
-    found = _as_of(again, few, wanted[0].bounds).select(pl.col(order), *outputs).collect(engine="in-memory")
+    found = (
+        _as_of(again, few, wanted[0].bounds, checks=False).select(pl.col(order), *outputs).collect(engine="in-memory")
+    )
     return found.sort(order).drop(order)

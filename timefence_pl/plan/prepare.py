@@ -48,6 +48,7 @@ class SortedFrame:
         clock: Of the time in the key: the event time, or the time from which a row is usable.
         event_clock: Of the event time.
         bitemporal: Whether the key holds availability.
+        mixed_clocks: Whether event time and availability have different units, so that far times are clamped in it.
         outputs: For each feature its columns: own name to type.
         rows: The same rows before packing, for the entities that share a first hash.
         keep_first: Whether the first of duplicate rows was kept.
@@ -60,6 +61,7 @@ class SortedFrame:
     clock: Clock
     event_clock: Clock
     bitemporal: bool
+    mixed_clocks: bool
     outputs: dict[str, dict[str, pl.DataType]]
     rows: pl.LazyFrame
     keep_first: bool
@@ -127,11 +129,11 @@ def _keyed(rows: RowSet, columns: SourceColumns, made: FeatureRows, *, derived: 
         clock = known_clock(made.clock, made.available)
         available = made.available.ticks(pl.col(AVAILABLE_COLUMN))
         frame = frame.with_columns(
-            _later(_in_clock(pl.col(EVENT_TICK), made.clock, clock), _in_clock(available, made.available, clock)).alias(
-                KNOWN
-            ),
+            pl.max_horizontal(
+                _in_clock(pl.col(EVENT_TICK), made.clock, clock), _in_clock(available, made.available, clock)
+            ).alias(KNOWN),
             available.alias(AVAILABLE_TICK),
-        ).filter(pl.col(KNOWN).is_not_null())
+        )
         ties = [EVENT_TICK, AVAILABLE_TICK, *ties]
     values = [f"{f}__{c}" for f, cols in made.outputs.items() for c in cols]
     # What transforms and SQL return has no order that could be relied on: the values themselves settle ties.
@@ -143,6 +145,7 @@ def _keyed(rows: RowSet, columns: SourceColumns, made: FeatureRows, *, derived: 
         clock=clock,
         event_clock=made.clock,
         bitemporal=bitemporal,
+        mixed_clocks=made.available is not None and made.available != made.clock,
         outputs=made.outputs,
         rows=frame,
         keep_first=rows.keep_first,
@@ -180,14 +183,16 @@ def _sorted(rows: pl.LazyFrame, like: SortedFrame) -> pl.LazyFrame:
     return frame.drop(drop).set_sorted(KEY) if drop else frame.set_sorted(KEY)
 
 
-def _later(left: pl.Expr, right: pl.Expr) -> pl.Expr:
-    """The greater of two; null where either is."""
-    return pl.when(left >= right).then(left).when(left < right).then(right)
-
-
 def _in_clock(tick: pl.Expr, of: Clock, to: Clock) -> pl.Expr:
-    """Ticks of a finer clock, exact: clamped at its first tick, null past its last (no label it holds can see them)."""
+    """Ticks of a finer clock, exact, clamped to its range (labels that meet a row at the end of it are refused)."""
     if of.size == to.size and of.offset == to.offset:
         return tick
     exact = tick.cast(pl.Int128) * (of.size // to.size) + (of.offset - to.offset) // to.size
-    return pl.when(exact < INT64_MIN).then(INT64_MIN).when(exact <= INT64_MAX).then(exact).cast(pl.Int64)
+    return (
+        pl.when(exact < INT64_MIN)
+        .then(INT64_MIN)
+        .when(exact > INT64_MAX)
+        .then(INT64_MAX)
+        .otherwise(exact)
+        .cast(pl.Int64)
+    )

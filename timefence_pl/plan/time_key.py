@@ -17,8 +17,6 @@ from typing import Final, Literal
 
 import polars as pl
 
-from timefence_pl.plan.ticks import INT64_MIN
-
 __all__ = [
     "ENTITY",
     "KEY",
@@ -29,7 +27,6 @@ __all__ = [
     "key_column",
     "key_spec",
     "pack",
-    "same_entity",
     "tick_of",
 ]
 
@@ -40,6 +37,8 @@ KEY: Final = "__tf_key"
 _SEEDS: Final = (0x7F4A7C15, 0x1CE4E5B9)
 #: Bits kept of the first hash. Tests lower it to force collisions.
 HASH_BITS = 64
+
+_HALF: Final = pl.lit(1 << 63, dtype=pl.Int128)
 
 Family = Literal["integer", "wide", "text", "boolean", "other"]
 
@@ -140,21 +139,21 @@ def entity_columns(spec: KeySpec, names: Sequence[str], side: Sequence[KeyColumn
 
 def pack(entity: pl.Expr, tick: pl.Expr) -> pl.Expr:
     """The packed key of Int64 entities and Int64 ticks, as Int128."""
-    return _base(entity) + tick.cast(pl.Int128)
+    return _first(entity) + (tick.cast(pl.Int128) + _HALF)
 
 
 def tick_of(key: pl.Expr, entity: pl.Expr) -> pl.Expr:
-    """A key's tick as seen from an entity, as Int128; below every Int64 tick where the key is another, lower entity's."""
-    return key - _base(entity)
+    """The tick of the greatest key at or before a probe of the entity, as Int64; null where it is another entity's.
+
+    Such a key is the entity's own if and only if it is not below the entity's first key. That is asked before
+    subtracting: the distance of two entities leaves 128 bits.
+    """
+    return pl.when(key >= _first(entity)).then(key - _first(entity) - _HALF).cast(pl.Int64)
 
 
-def same_entity(tick: pl.Expr) -> pl.Expr:
-    """Whether :func:`tick_of` met its own entity; null where there was no key."""
-    return tick >= INT64_MIN
-
-
-def _base(entity: pl.Expr) -> pl.Expr:
-    return entity.cast(pl.Int128) * pl.lit(1 << 64, dtype=pl.Int128) + pl.lit(1 << 63, dtype=pl.Int128)
+def _first(entity: pl.Expr) -> pl.Expr:
+    """An entity's lowest key."""
+    return entity.cast(pl.Int128) * pl.lit(1 << 64, dtype=pl.Int128)
 
 
 def _integer_entity(column: pl.Expr, own: KeyColumn, side: KeyColumn) -> pl.Expr:

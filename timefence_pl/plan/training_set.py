@@ -161,7 +161,8 @@ def training_set(
     observed = whole.select(*schema, *(pl.col(old).alias(new) for old, new in names.items()), *marks)
 
     frame = observed
-    guarded = [j for j in joined if j.feature.on_duplicate in ("error", "keep_any")]
+    renamed = tuple(_renamed(j, names) for j in joined)
+    guarded = [j for j in renamed if j.feature.on_duplicate in ("error", "keep_any")]
     if checks and guarded:
         frame = frame.filter(duplicate_guard(guarded, labels, observed, DUPLICATE_MATCH))
     if options.on_missing == "skip":
@@ -169,7 +170,7 @@ def training_set(
     return TrainingPlan(
         frame=frame.select(*schema, *names.values()),
         observed=observed,
-        features=tuple(_renamed(j, names) for j in joined),
+        features=renamed,
         label_schema=schema,
         clock=clock,
     )

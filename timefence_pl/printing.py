@@ -1,0 +1,32 @@
+"""Rows as plain values that can be printed.
+
+Takes frames, gives dictionaries. Times that Python's ``datetime`` cannot hold are given as their integer ticks.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import polars as pl
+
+__all__ = ["plain_rows"]
+
+_TICKS: Final = {"ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
+#: Seconds from 1970 to the years 2 and 9998: a day's zone offset stays within what ``datetime`` holds.
+_FIRST, _LAST = -62_100_000_000, 253_300_000_000
+
+
+def plain_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """The rows as dictionaries of Python values."""
+    return list(frame.with_columns(_safe(frame[c]) for c in frame.columns).iter_rows(named=True))
+
+
+def _safe(column: pl.Series) -> pl.Series:
+    dtype = column.dtype
+    if not isinstance(dtype, pl.Datetime) and dtype != pl.Date:
+        return column
+    per_second = _TICKS[dtype.time_unit] if isinstance(dtype, pl.Datetime) else 1 / 86_400
+    ticks = column.to_physical()
+    known = ticks.drop_nulls().to_list()
+    inside = all(_FIRST * per_second <= tick <= _LAST * per_second for tick in known)
+    return column if inside else ticks
