@@ -192,7 +192,7 @@ def build(
     say("Loading labels")
     check_definitions(labels, flat, options)
     file = _output_file(output, compression, labels, flat)
-    plan = _plan(labels, flat, options, checks=True, say=say)
+    plan = _plan(labels, flat, options, checks=True, say=say, hints=True)
     parts = make_splits(splits, purge, plan.clock)
     if file is not None:
         refuse_inputs((file.beside(s.name).path for s in parts), _inputs(labels, flat))
@@ -252,7 +252,13 @@ def build(
 
 
 def _plan(
-    labels: Labels, features: list[Feature], options: JoinOptions, *, checks: bool, say: Progress | None = None
+    labels: Labels,
+    features: list[Feature],
+    options: JoinOptions,
+    *,
+    checks: bool,
+    say: Progress | None = None,
+    hints: bool = False,
 ) -> TrainingPlan:
     if not isinstance(labels, Labels):
         raise TimefenceConfigError(
@@ -264,7 +270,7 @@ def _plan(
     if say is not None:
         for i, feature in enumerate(features, 1):
             say(f"Computing {feature.name} ({i}/{len(features)})")
-    frames = prepare_all(features)
+    frames = prepare_all(features, use_hints=hints)
     if say is not None:
         for i, feature in enumerate(features, 1):
             say(f"Joining {feature.name} ({i}/{len(features)})")

@@ -17,8 +17,7 @@ from timefence_pl.durations import format_nanoseconds
 from timefence_pl.errors import TimefenceValidationError, message
 from timefence_pl.plan.latest import Reason
 from timefence_pl.plan.options import JoinOptions
-from timefence_pl.plan.prepare import EVENT_TICK, KNOWN, SortedFrame
-from timefence_pl.plan.rows import ROW
+from timefence_pl.plan.prepare import EVENT_TICK, KNOWN, ROW, SortedFrame
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.time_key import ENTITY, SECOND_HASH, entity_columns, key_column
 from timefence_pl.plan.training_set import (

@@ -18,10 +18,10 @@ from typing import Final
 import polars as pl
 
 from timefence_pl.errors import TimefenceSchemaError, message
-from timefence_pl.plan.prepare import COLLIDED, DUPLICATE, EVENT_TICK, SortedFrame
-from timefence_pl.plan.rows import ROW
+from timefence_pl.plan.prepare import COLLIDED, DUPLICATE, EVENT_TICK, ROW, SortedFrame
 from timefence_pl.plan.ticks import INT64_MAX, Clock, lower_bound, upper_bound
-from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, pack, tick_of
+from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, tick_of
+from timefence_pl.plan.time_key import probe as probe_key
 
 __all__ = ["LABEL_TICK", "VALID", "Bounds", "Match", "Probe", "Reason", "match"]
 
@@ -117,7 +117,7 @@ def _as_of(probe: Probe, frame: SortedFrame, bounds: Bounds, *, checks: bool) ->
     upper = upper_bound(pl.col(LABEL_TICK), probe.clock, frame.clock, bounds.embargo, strict=bounds.strict)
     alive = pl.col(VALID) if upper.below is None else pl.col(VALID) & ~upper.below
     joined = probe.frame.with_columns(
-        pack(pl.col(ENTITY), upper.tick).alias(_PROBE),
+        probe_key(frame.spec, pl.col(ENTITY), upper.tick).alias(_PROBE),
         alive.alias(_ALIVE),
     ).join_asof(
         frame.frame,
@@ -127,7 +127,7 @@ def _as_of(probe: Probe, frame: SortedFrame, bounds: Bounds, *, checks: bool) ->
         check_sortedness=False,
         suffix="__tf_right",
     )
-    joined = joined.with_columns(tick_of(pl.col(KEY), pl.col(ENTITY)).alias(_TICK))
+    joined = joined.with_columns(tick_of(frame.spec, pl.col(KEY), pl.col(ENTITY)).alias(_TICK))
     if not (checks and frame.mixed_clocks):
         return joined
     unclear = pl.col(_ALIVE) & (pl.col(_TICK) == INT64_MAX)

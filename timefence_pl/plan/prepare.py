@@ -5,16 +5,18 @@ Takes a row set and its events, gives a :class:`SortedFrame`. Knows nothing of l
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
 import polars as pl
 
+from timefence_pl.errors import TimefenceValidationError, message
 from timefence_pl.plan.compatibility import SourceColumns, source_columns
+from timefence_pl.plan.hints import Hints
 from timefence_pl.plan.rows import (
     AVAILABLE_COLUMN,
     KEY_COLUMN,
-    ROW,
     TIME_COLUMN,
     FeatureRows,
     RowSet,
@@ -22,9 +24,30 @@ from timefence_pl.plan.rows import (
     usable_events,
 )
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
-from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, KeySpec, entity_columns, key_spec, pack
+from timefence_pl.plan.time_key import (
+    ENTITY,
+    KEY,
+    SECOND_HASH,
+    KeySpec,
+    entity_columns,
+    key_spec,
+    narrowed,
+    pack,
+    pack_wide,
+    within,
+)
 
-__all__ = ["AVAILABLE_TICK", "COLLIDED", "DUPLICATE", "EVENT_TICK", "KNOWN", "SortedFrame", "known_clock", "prepare"]
+__all__ = [
+    "AVAILABLE_TICK",
+    "COLLIDED",
+    "DUPLICATE",
+    "EVENT_TICK",
+    "KNOWN",
+    "ROW",
+    "SortedFrame",
+    "known_clock",
+    "prepare",
+]
 
 #: The event time's ticks, carried where the key holds the time of availability instead.
 EVENT_TICK: Final = "__tf_tick"
@@ -32,6 +55,8 @@ EVENT_TICK: Final = "__tf_tick"
 DUPLICATE: Final = "__tf_duplicate"
 #: Whether the row before has the same key of another entity with the same first hash.
 COLLIDED: Final = "__tf_collided"
+#: Row number in an entity's rows, where asked for.
+ROW: Final = "__tf_row"
 #: The time from which a row of a bitemporal source is usable, and its availability; before packing.
 KNOWN: Final = "__tf_known"
 AVAILABLE_TICK: Final = "__tf_available"
@@ -69,7 +94,7 @@ class SortedFrame:
     order: tuple[str, ...]
 
     def of_entity(self, entity: int, second_hash: int | None) -> SortedFrame:
-        """The rows of one entity, numbered by :data:`timefence_pl.plan.rows.ROW` in source order."""
+        """The rows of one entity, numbered by :data:`ROW` in source order."""
         mine = pl.col(ENTITY) == pl.lit(entity, dtype=pl.Int64)
         if second_hash is not None:
             mine &= pl.col(SECOND_HASH) == pl.lit(second_hash, dtype=pl.Int64)
@@ -84,25 +109,21 @@ class SortedFrame:
         return replace(self, rows=rows, frame=_sorted(rows, self))
 
 
-def prepare(rows: RowSet, events: pl.LazyFrame | None = None, *, row_numbers: bool = False) -> SortedFrame:
+def prepare(rows: RowSet, events: pl.LazyFrame | None = None, *, hints: Hints | None = None) -> SortedFrame:
     """Compute a row set's features from events and sort them by time key.
 
     Args:
         rows: The features.
         events: Events with the source's columns; the source's own by default.
-        row_numbers: Carry the source row's number in the column :data:`timefence_pl.plan.rows.ROW`.
+        hints: Ranges of the events' entity and time, where they are known; a row outside is an error when it runs.
 
     Raises:
         TimefenceSchemaError: If a definition does not fit the source.
     """
     columns = source_columns(rows.source)
     events = rows.source.scan() if events is None else events
-    derived = rows.features[0].mode in ("sql", "transform")
-    row_numbers = row_numbers and not derived
-    if row_numbers:
-        events = events.with_row_index(ROW)
-    made = feature_rows(rows, usable_events(rows.source, events), row_numbers=row_numbers)
-    return _keyed(rows, columns, made, derived=derived)
+    made = feature_rows(rows, usable_events(rows.source, events))
+    return _keyed(rows, columns, made, hints)
 
 
 def known_clock(event: Clock, available: Clock) -> Clock:
@@ -116,8 +137,11 @@ def known_clock(event: Clock, available: Clock) -> Clock:
     return Clock(size, event.offset % size, kind, event.dtype)
 
 
-def _keyed(rows: RowSet, columns: SourceColumns, made: FeatureRows, *, derived: bool) -> SortedFrame:
+def _keyed(rows: RowSet, columns: SourceColumns, made: FeatureRows, hints: Hints | None) -> SortedFrame:
     spec = key_spec(columns.keys)
+    derived = rows.features[0].mode in ("sql", "transform")
+    if hints is not None and not derived:
+        spec = narrowed(spec, hints.entity, hints.tick)
     names = [KEY_COLUMN.format(i) for i in range(made.keys)]
     frame = made.frame.with_columns(
         *entity_columns(spec, names, columns.keys), made.clock.ticks(pl.col(TIME_COLUMN)).alias(EVENT_TICK)
@@ -159,7 +183,11 @@ def _sorted(rows: pl.LazyFrame, like: SortedFrame) -> pl.LazyFrame:
     """Pack, sort, mark duplicates, and keep only rows that some label could match."""
     tick = KNOWN if like.bitemporal else EVENT_TICK
     hashed = like.spec.kind == "hash"
-    frame = rows.with_columns(pack(pl.col(ENTITY), pl.col(tick)).alias(KEY))
+    key = pack(like.spec, pl.col(ENTITY), pl.col(tick))
+    if like.spec.narrow is not None:
+        inside = within(like.spec, pl.col(ENTITY), pl.col(tick))
+        rows = rows.filter(pl.map_batches([inside], _refuse_outside, return_dtype=pl.Boolean, is_elementwise=True))
+    frame = rows.with_columns(key.alias(KEY))
     if not like.bitemporal:
         frame = frame.drop(ENTITY, EVENT_TICK)
     frame = frame.sort([KEY, *like.order] if like.order else KEY, maintain_order=True)
@@ -177,10 +205,24 @@ def _sorted(rows: pl.LazyFrame, like: SortedFrame) -> pl.LazyFrame:
         frame = frame.filter(~pl.col(DUPLICATE))
     if like.bitemporal:
         # In the order of availability only running maxima of the event time can ever win.
-        event = pack(pl.col(ENTITY), pl.col(EVENT_TICK))
+        event = pack_wide(pl.col(ENTITY), pl.col(EVENT_TICK))
         frame = frame.filter(event == event.cum_max())
         drop += [ENTITY, KNOWN]
     return frame.drop(drop).set_sorted(KEY) if drop else frame.set_sorted(KEY)
+
+
+def _refuse_outside(columns: Sequence[pl.Series]) -> pl.Series:
+    """True for every row, or an error where one is outside the ranges that its file's footer gives."""
+    (inside,) = columns
+    if not inside.all():
+        raise TimefenceValidationError(
+            message(
+                f"{(~inside).sum()} source row(s) have a key or time outside the range their Parquet file claims.",
+                why="The file's statistics are wrong, or it changed while it was read.",
+                fix="Write the file again with a current writer; build from scan_parquet(...) to leave statistics unused.",
+            )
+        )
+    return inside
 
 
 def _in_clock(tick: pl.Expr, of: Clock, to: Clock) -> pl.Expr:

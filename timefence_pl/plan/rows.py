@@ -20,10 +20,8 @@ from timefence_pl.plan.expressions import is_row_wise, output_columns
 from timefence_pl.plan.ticks import Clock, clock_of
 from timefence_pl.plan.time_key import key_column
 
-__all__ = ["ROW", "FeatureRows", "RowSet", "feature_rows", "row_sets", "usable_events"]
+__all__ = ["FeatureRows", "RowSet", "feature_rows", "row_sets", "usable_events"]
 
-#: Row number in the source, where asked for.
-ROW: Final = "__tf_row"
 #: Internal names of key, time, availability and tie columns in a feature's rows.
 KEY_COLUMN: Final = "__tf_k{}"
 TIME_COLUMN: Final = "__tf_t"
@@ -88,13 +86,12 @@ def usable_events(source: Source, frame: pl.LazyFrame) -> pl.LazyFrame:
     return frame.filter(pl.all_horizontal(pl.col(n).is_not_null() for n in needed))
 
 
-def feature_rows(rows: RowSet, events: pl.LazyFrame, *, row_numbers: bool = False) -> FeatureRows:
+def feature_rows(rows: RowSet, events: pl.LazyFrame) -> FeatureRows:
     """Apply the definitions of a row set to usable events.
 
     Args:
         rows: What to compute.
         events: Usable events of the source, in source order.
-        row_numbers: Carry the column :data:`ROW` (expressions and columns only), which ``events`` must have.
 
     Raises:
         TimefenceSchemaError: If a definition does not fit the source, or its result is no feature frame.
@@ -102,10 +99,10 @@ def feature_rows(rows: RowSet, events: pl.LazyFrame, *, row_numbers: bool = Fals
     columns = source_columns(rows.source)
     if rows.features[0].mode in ("sql", "transform"):
         return _derived_rows(rows.features[0], columns, events)
-    return _expression_rows(rows, columns, events, row_numbers=row_numbers)
+    return _expression_rows(rows, columns, events)
 
 
-def _expression_rows(rows: RowSet, columns: SourceColumns, events: pl.LazyFrame, *, row_numbers: bool) -> FeatureRows:
+def _expression_rows(rows: RowSet, columns: SourceColumns, events: pl.LazyFrame) -> FeatureRows:
     source = rows.source
     outputs = {f.name: output_columns(f.name, f.exprs, columns.schema) for f in rows.features}
     ordered = [f for f in rows.features if not all(is_row_wise(e) for e in f.exprs)]
@@ -119,8 +116,6 @@ def _expression_rows(rows: RowSet, columns: SourceColumns, events: pl.LazyFrame,
         internal.append(pl.col(source.available_at).alias(AVAILABLE_COLUMN))
     ties = tuple(TIE_COLUMN.format(i) for i in range(len(source.tie_breaker)))
     internal += [pl.col(c).alias(t) for c, t in zip(source.tie_breaker, ties, strict=True)]
-    if row_numbers:
-        internal.append(pl.col(ROW))
     values = [e.name.prefix(f"{f.name}__") for f in rows.features for e in f.exprs]
     frame = events.select(*internal, *values)
     return FeatureRows(frame, columns.clock, columns.available, len(source.keys), ties, outputs)

@@ -1,21 +1,23 @@
-"""The packed time key: (entity, time) as one sorted 128-bit integer. Nothing else knows the packing.
+"""The packed time key: (entity, time) as one sorted integer. Nothing else knows the packing.
 
 Takes key columns and Int64 ticks, gives packed keys, probes, and ticks back from keys. Knows nothing of bounds,
 features or labels' meaning.
 
 ``key = entity * 2**64 + (tick + 2**63)``: the entity is a signed 64-bit integer, so keys sort by entity, then time,
 and an as-of join over them needs no ``by``. An integer key column is its own entity (unsigned 64-bit values by their
-bits). Everything else enters as a 64-bit hash, with a second, independent hash beside it: a match whose second hash
+bits); where its range and the times' are known and small, the key takes 64 bits. Everything else enters as a 64-bit hash, with a second, independent hash beside it: a match whose second hash
 differs is another entity with the same first hash, and is looked up again under the second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 import polars as pl
+
+from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN
 
 __all__ = [
     "ENTITY",
@@ -26,8 +28,12 @@ __all__ = [
     "entity_columns",
     "key_column",
     "key_spec",
+    "narrowed",
     "pack",
+    "pack_wide",
+    "probe",
     "tick_of",
+    "within",
 ]
 
 ENTITY: Final = "__tf_entity"
@@ -37,8 +43,6 @@ KEY: Final = "__tf_key"
 _SEEDS: Final = (0x7F4A7C15, 0x1CE4E5B9)
 #: Bits kept of the first hash. Tests lower it to force collisions.
 HASH_BITS = 64
-
-_HALF: Final = pl.lit(1 << 63, dtype=pl.Int128)
 
 Family = Literal["integer", "wide", "text", "boolean", "other"]
 
@@ -79,6 +83,15 @@ def key_column(dtype: pl.DataType) -> KeyColumn | None:
 
 
 @dataclass(frozen=True)
+class Narrow:
+    """Closed ranges of a frame's entities and ticks, and the bits its ticks take in a 64-bit key."""
+
+    entity: tuple[int, int]
+    tick: tuple[int, int]
+    bits: int
+
+
+@dataclass(frozen=True)
 class KeySpec:
     """How a frame's entity and time were packed.
 
@@ -87,6 +100,7 @@ class KeySpec:
         columns: How each key column compares, in the source's key order.
         seeds: The seeds of the two hashes.
         hash_bits: Bits kept of the first hash.
+        narrow: Ranges that let the key be 64 bits wide; None for 128.
         version: Of this packing.
     """
 
@@ -94,6 +108,7 @@ class KeySpec:
     columns: tuple[KeyColumn, ...]
     seeds: tuple[int, int] = _SEEDS
     hash_bits: int = 64
+    narrow: Narrow | None = None
     version: int = 1
 
     @property
@@ -102,6 +117,9 @@ class KeySpec:
         unsigned = self.kind == "integer" and self.columns[0].unsigned
         families = tuple("number" if c.family == "integer" else c.family for c in self.columns)
         return self.kind, families, unsigned, self.seeds, self.hash_bits
+
+
+_WIDE: Final = KeySpec("none", ())
 
 
 def key_spec(columns: Sequence[KeyColumn]) -> KeySpec:
@@ -137,23 +155,81 @@ def entity_columns(spec: KeySpec, names: Sequence[str], side: Sequence[KeyColumn
     ]
 
 
-def pack(entity: pl.Expr, tick: pl.Expr) -> pl.Expr:
-    """The packed key of Int64 entities and Int64 ticks, as Int128."""
-    return _first(entity) + (tick.cast(pl.Int128) + _HALF)
+def narrowed(spec: KeySpec, entity: tuple[int, int], tick: tuple[int, int]) -> KeySpec:
+    """The specification with 64-bit keys, if all keys of these closed ranges, and one entity more, fit 63 bits."""
+    bits = (tick[1] - tick[0]).bit_length()
+    if spec.kind != "integer" or (entity[1] - entity[0] + 2) << bits >= 1 << 63:
+        return spec
+    # One tick below the first and one entity on either side must be representable too.
+    if tick[0] <= INT64_MIN or entity[0] <= INT64_MIN or entity[1] >= INT64_MAX:
+        return spec
+    return replace(spec, narrow=Narrow(entity, tick, bits))
 
 
-def tick_of(key: pl.Expr, entity: pl.Expr) -> pl.Expr:
+def pack(spec: KeySpec, entity: pl.Expr, tick: pl.Expr) -> pl.Expr:
+    """The key of entities and ticks (both Int64) of the frame itself: Int128, or Int64 where the keys are narrow."""
+    return _first(spec, entity) + _offset(spec, tick)
+
+
+def pack_wide(entity: pl.Expr, tick: pl.Expr) -> pl.Expr:
+    """The 128-bit key, whatever the frame's own."""
+    return _first(_WIDE, entity) + _offset(_WIDE, tick)
+
+
+def within(spec: KeySpec, entity: pl.Expr, tick: pl.Expr) -> pl.Expr:
+    """Whether a row of the frame itself is inside the ranges its narrow keys were made for."""
+    if spec.narrow is None:
+        return pl.lit(value=True)
+    return entity.is_between(*spec.narrow.entity) & tick.is_between(*spec.narrow.tick)
+
+
+def probe(spec: KeySpec, entity: pl.Expr, tick: pl.Expr) -> pl.Expr:
+    """The key of entities and ticks from elsewhere: the same order, and never inside a neighbour's keys."""
+    if spec.narrow is not None:
+        first, last = spec.narrow.tick
+        tick = _clamped(tick, first - 1, last)
+    return pack(spec, _known_entity(spec, entity), tick)
+
+
+def tick_of(spec: KeySpec, key: pl.Expr, entity: pl.Expr) -> pl.Expr:
     """The tick of the greatest key at or before a probe of the entity, as Int64; null where it is another entity's.
 
     Such a key is the entity's own if and only if it is not below the entity's first key. That is asked before
     subtracting: the distance of two entities leaves 128 bits.
     """
-    return pl.when(key >= _first(entity)).then(key - _first(entity) - _HALF).cast(pl.Int64)
+    first = _first(spec, _known_entity(spec, entity))
+    origin = -INT64_MIN if spec.narrow is None else -spec.narrow.tick[0]
+    return pl.when(key >= first).then(key - first - _number(spec, origin)).cast(pl.Int64)
 
 
-def _first(entity: pl.Expr) -> pl.Expr:
+def _first(spec: KeySpec, entity: pl.Expr) -> pl.Expr:
     """An entity's lowest key."""
-    return entity.cast(pl.Int128) * pl.lit(1 << 64, dtype=pl.Int128)
+    if spec.narrow is not None:
+        return (entity - spec.narrow.entity[0]) * (1 << spec.narrow.bits)
+    return entity.cast(pl.Int128) * _number(spec, 1 << 64)
+
+
+def _offset(spec: KeySpec, tick: pl.Expr) -> pl.Expr:
+    """A tick's distance from the lowest."""
+    if spec.narrow is not None:
+        return tick - spec.narrow.tick[0]
+    return tick.cast(pl.Int128) + _number(spec, 1 << 63)
+
+
+def _number(spec: KeySpec, value: int) -> pl.Expr:
+    return pl.lit(value, dtype=pl.Int128 if spec.narrow is None else pl.Int64)
+
+
+def _known_entity(spec: KeySpec, entity: pl.Expr) -> pl.Expr:
+    """The entity, or the nearest that the frame cannot have."""
+    if spec.narrow is None:
+        return entity
+    first, last = spec.narrow.entity
+    return _clamped(entity, first - 1, last + 1)
+
+
+def _clamped(value: pl.Expr, least: int, greatest: int) -> pl.Expr:
+    return pl.when(value < least).then(least).when(value > greatest).then(greatest).otherwise(value)
 
 
 def _integer_entity(column: pl.Expr, own: KeyColumn, side: KeyColumn) -> pl.Expr:

@@ -16,12 +16,13 @@ from timefence_pl.definitions.labels import Labels
 from timefence_pl.errors import TimefenceSchemaError, listing, message
 from timefence_pl.plan.compatibility import comparable, label_clock, label_keys, source_columns
 from timefence_pl.plan.guards import duplicate_guard
+from timefence_pl.plan.hints import hints_of
 from timefence_pl.plan.latest import LABEL_TICK, VALID, Bounds, Match, Probe, Reason, match
 from timefence_pl.plan.options import JoinOptions, bounds_of
 from timefence_pl.plan.prepare import SortedFrame, prepare
 from timefence_pl.plan.rows import row_sets
 from timefence_pl.plan.ticks import Clock
-from timefence_pl.plan.time_key import ENTITY, SECOND_HASH, entity_columns, key_column, pack
+from timefence_pl.plan.time_key import ENTITY, SECOND_HASH, entity_columns, key_column, pack_wide
 
 __all__ = ["JoinedFeature", "TrainingPlan", "plan_training_set", "prepare_all", "training_set"]
 
@@ -76,11 +77,16 @@ class TrainingPlan:
         return [*self.label_schema, *(c for f in self.features for c in f.columns)]
 
 
-def prepare_all(features: Sequence[Feature], *, row_numbers: bool = False) -> dict[str, SortedFrame]:
-    """Sorted frames by feature name; features that share rows share one frame object."""
+def prepare_all(features: Sequence[Feature], *, use_hints: bool = False) -> dict[str, SortedFrame]:
+    """Sorted frames by feature name; features that share rows share one frame object.
+
+    Args:
+        features: The features.
+        use_hints: Look into the footers of Parquet sources for ranges that make keys narrower.
+    """
     frames: dict[str, SortedFrame] = {}
     for rows in row_sets(features):
-        frame = prepare(rows, row_numbers=row_numbers)
+        frame = prepare(rows, hints=hints_of(rows.source) if use_hints else None)
         frames.update({f.name: frame for f in rows.features})
     return frames
 
@@ -262,7 +268,7 @@ def _in_label_order(
         .with_columns(valid.alias(VALID))
         .with_columns(pl.when(VALID).then(pl.col(c)).otherwise(0).alias(c) for c in filled)
         .select(keep)
-        .sort(pack(pl.col(ENTITY), pl.col(LABEL_TICK)))
+        .sort(pack_wide(pl.col(ENTITY), pl.col(LABEL_TICK)))
         .cache()
     )
     shared: dict[int, SortedFrame] = {}

@@ -1,0 +1,197 @@
+"""The rules of the match, each taken out by one textual edit.
+
+Gives :data:`MUTATIONS`. Each names a rule of the semantics; the oracle test must fail without it. Must not know: how
+they are run.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+TICKS = "timefence_pl/plan/ticks.py"
+LATEST = "timefence_pl/plan/latest.py"
+PREPARE = "timefence_pl/plan/prepare.py"
+ROWS = "timefence_pl/plan/rows.py"
+TIME_KEY = "timefence_pl/plan/time_key.py"
+OPTIONS = "timefence_pl/plan/options.py"
+TRAINING_SET = "timefence_pl/plan/training_set.py"
+COMPATIBILITY = "timefence_pl/plan/compatibility.py"
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One edit: ``old``, found ``count`` times in ``file``, becomes ``new``."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    count: int = 1
+
+
+MUTATIONS: tuple[Mutation, ...] = (
+    # The upper bound.
+    Mutation("strict admits the limit", TICKS, "-embargo - (1 if strict else 0)", "-embargo"),
+    Mutation("inclusive excludes the limit", TICKS, "-embargo - (1 if strict else 0)", "-embargo - 1"),
+    Mutation("no embargo", TICKS, "-embargo - (1 if strict else 0)", "-(1 if strict else 0)"),
+    Mutation("strict is a whole tick", TICKS, "(1 if strict else 0)", "(to.size if strict else 0)"),
+    Mutation("embargo is cut to the label's ticks", TICKS, "-embargo - (1", "-(embargo // of.size * of.size) - (1"),
+    Mutation("join option ignored", OPTIONS, "strict=options.strict", "strict=True"),
+    Mutation(
+        "labels before all ticks still match",
+        LATEST,
+        "alive = pl.col(VALID) if upper.below is None else pl.col(VALID) & ~upper.below",
+        "alive = pl.col(VALID)",
+    ),
+    # The lower bound and staleness.
+    Mutation("no lookback", LATEST, "label_clock, bounds.lookback)", "label_clock, None)"),
+    Mutation("no staleness", LATEST, "label_clock, bounds.staleness)", "label_clock, None)"),
+    Mutation("lower bound is open", TICKS, "to.size - 1 - age", "to.size - age"),
+    Mutation("lower bound is rounded down", TICKS, "to.size - 1 - age", "-age"),
+    Mutation(
+        "lookback is counted from the limit",
+        OPTIONS,
+        "lookback=None if lookback is None else lookback.amount",
+        "lookback=None if lookback is None else lookback.amount + wait",
+    ),
+    Mutation(
+        "staleness is counted from the limit",
+        OPTIONS,
+        "staleness=None if staleness is None else staleness.amount",
+        "staleness=None if staleness is None else staleness.amount + wait",
+    ),
+    Mutation(
+        "bounds below are on availability",
+        LATEST,
+        "event = pl.col(EVENT_TICK) if frame.bitemporal else pl.col(_TICK)",
+        "event = pl.col(_TICK).cast(pl.Int128)",
+    ),
+    Mutation("stale counts as too old", LATEST, ".then(Reason.STALE.value)", ".then(Reason.TOO_OLD.value)"),
+    Mutation("too old counts as no history", LATEST, ".then(Reason.TOO_OLD.value)", ".then(Reason.NO_HISTORY.value)"),
+    Mutation("null values count as values", LATEST, "pl.when(fresh & ~empty)", "pl.when(fresh)"),
+    Mutation(
+        "integer times inherit 365",
+        OPTIONS,
+        "if inherited and options.lookback_is_default and integer_times:",
+        "if False:",
+    ),
+    Mutation(
+        "a feature's own lookback is ignored",
+        OPTIONS,
+        "lookback = options.max_lookback if isinstance(feature.max_lookback, Inherit) else feature.max_lookback",
+        "lookback = options.max_lookback",
+    ),
+    Mutation(
+        "a feature's own staleness is ignored",
+        OPTIONS,
+        "staleness = options.max_staleness if isinstance(feature.max_staleness, Inherit) else feature.max_staleness",
+        "staleness = options.max_staleness",
+    ),
+    # Times.
+    Mutation("date stamps are known at the start", TICKS, 'DAY - 1 if date_known_at == "end" else 0', "0"),
+    Mutation("date stamps are known at the end", TICKS, 'DAY - 1 if date_known_at == "end" else 0', "DAY - 1"),
+    Mutation("milliseconds are taken for microseconds", TICKS, '"ms": 1_000_000', '"ms": 1_000'),
+    # Entities.
+    Mutation(
+        "null label keys and times match",
+        TRAINING_SET,
+        "valid = pl.all_horizontal(pl.col(ENTITY).is_not_null(), pl.col(LABEL_TICK).is_not_null())",
+        "valid = pl.lit(value=True)",
+    ),
+    Mutation("null label times match", TRAINING_SET, ", pl.col(LABEL_TICK).is_not_null())", ")"),
+    Mutation(
+        "colliding hashes are believed",
+        LATEST,
+        "elsewhere = (met & (other | ",
+        "elsewhere = (met & (pl.lit(value=False) & ",
+    ),
+    Mutation("hidden neighbours are overlooked", LATEST, "other | pl.col(COLLIDED)", "other"),
+    Mutation(
+        "text hashes by its encoding",
+        TIME_KEY,
+        'if own.family == "text" or own.dtype.is_decimal():',
+        "if own.dtype.is_decimal():",
+    ),
+    Mutation(
+        "null keys of composites are hashed",
+        TIME_KEY,
+        "no_null = pl.all_horizontal([text.is_not_null() for text in texts])",
+        "no_null = pl.lit(value=True)",
+    ),
+    Mutation("key mapping is ignored", COMPATIBILITY, "name = inverse.get(key, key)", "name = key"),
+    # Ties and availability.
+    Mutation(
+        "event time does not settle ties",
+        PREPARE,
+        "ties = [EVENT_TICK, _AVAILABLE_TICK, *ties]",
+        "ties = [_AVAILABLE_TICK, *ties]",
+    ),
+    Mutation(
+        "availability does not settle ties",
+        PREPARE,
+        "ties = [EVENT_TICK, _AVAILABLE_TICK, *ties]",
+        "ties = [EVENT_TICK, *ties]",
+    ),
+    Mutation(
+        "tie breaker ignored where bitemporal",
+        PREPARE,
+        "ties = [EVENT_TICK, _AVAILABLE_TICK, *ties]",
+        "ties = [EVENT_TICK, _AVAILABLE_TICK]",
+    ),
+    Mutation("tie breaker ignored", PREPARE, "ties = list(made.ties)", "ties = []"),
+    Mutation("keep_first keeps the last", PREPARE, "if like.keep_first:", "if False:"),
+    Mutation("keep_last keeps the first", PREPARE, "if like.keep_first:", "if True:"),
+    Mutation(
+        "late rows replace newer ones", PREPARE, "frame = frame.filter(event == event.cum_max())", "frame = frame"
+    ),
+    Mutation(
+        "unordered rows are not ordered by value",
+        PREPARE,
+        "order = [*ties, *values] if derived",
+        "order = ties if derived",
+    ),
+    Mutation(
+        "null availability is known",
+        ROWS,
+        "*([source.available_at] if source.available_at else [])]\n    return events.filter",
+        "]\n    return events.filter",
+    ),
+    Mutation(
+        "expressions see the source order",
+        ROWS,
+        "    if ordered:\n        events = in_time_order(source, events)\n",
+        "",
+    ),
+    # Duplicates.
+    Mutation("matched duplicates pass", LATEST, "(fresh & pl.col(DUPLICATE))", "(fresh & pl.lit(value=False))"),
+    Mutation("stale duplicates raise", LATEST, "(fresh & pl.col(DUPLICATE))", "(reached & pl.col(DUPLICATE))"),
+    Mutation(
+        "other tie breakers are duplicates",
+        PREPARE,
+        "equal = [pl.col(KEY) == pl.col(KEY).shift(1), *(",
+        "equal = [pl.col(KEY) == pl.col(KEY).shift(1)] or [*(",
+    ),
+    # Output.
+    Mutation(
+        "labels come back in another order",
+        TRAINING_SET,
+        "return together.sort(LABEL_ROW).drop(LABEL_ROW)",
+        "return together.drop(LABEL_ROW)",
+    ),
+    Mutation("skip keeps everything", TRAINING_SET, 'if options.on_missing == "skip":', "if False:"),
+    Mutation(
+        "skip drops matched nulls", TRAINING_SET, "Reason.NULL_VALUE.value for f", "Reason.MATCHED_VALUE.value for f"
+    ),
+    Mutation(
+        "features of different embargo share a merge",
+        TRAINING_SET,
+        "(id(j.frame), j.label_keys, j.bounds.embargo, j.bounds.strict)",
+        "(id(j.frame), j.label_keys)",
+    ),
+    Mutation(
+        "features of different keys share a probe",
+        TRAINING_SET,
+        "(first.label_keys, first.frame.spec.order)",
+        "first.frame.spec.order",
+    ),
+)

@@ -1,0 +1,165 @@
+"""Runs the package on a case and puts its output beside the oracle's.
+
+Takes a :class:`Case`, gives nothing where they agree, raises :class:`DifferenceError` where they do not. Must not know:
+how either of them works. Values, their order, the columns' names and dtypes, the statistics and the errors must agree
+exactly; NaN equals NaN.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import polars as pl
+
+from tests.oracle.match import MATCHED, REASONS, Answer, ColumnClashError, DuplicateMatchError
+from tests.oracle.model import Case, answer, may_be_refused
+from tests.oracle.program import polars_dtype, to_definitions
+
+ENGINES = ("in-memory", "streaming")
+#: Ways to run a case; ``build`` gives statistics too, ``collisions`` makes distinct keys share their first hash.
+PATHS = (*ENGINES, "build", "collisions")
+
+
+class DifferenceError(AssertionError):
+    """The package and the oracle disagree.
+
+    Attributes:
+        kind: What disagrees, in few words; shrinking keeps it.
+    """
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(f"{kind}: {detail}")
+        self.kind = kind
+
+
+def check(case: Case, paths: Iterable[str] = PATHS) -> str:
+    """Compares the package with the oracle on every path.
+
+    Returns:
+        ``rows``, ``duplicate`` or ``clash``: what the oracle wants of this case; ``refused`` where the package says that
+        it cannot tell, as :func:`may_be_refused` allows.
+
+    Raises:
+        DifferenceError: Where the package gives anything else.
+    """
+    import timefence_pl as tf
+
+    expected: Answer | None = None
+    error: type[tf.TimefenceError] | None = None
+    try:
+        expected, outcome = answer(case), "rows"
+    except DuplicateMatchError:
+        error, outcome = tf.TimefenceDuplicateError, "duplicate"
+    except ColumnClashError:
+        error, outcome = tf.TimefenceError, "clash"
+    for path in paths:
+        try:
+            frame, statistics = run(case, path)
+        except tf.TimefenceError as raised:
+            if "finer unit of timestamp and available_at" in str(raised) and may_be_refused(case):
+                return "refused"
+            if error is None or not isinstance(raised, error):
+                raise DifferenceError(f"{path} raised {type(raised).__name__}", str(raised)) from raised
+            continue
+        except (Exception, pl.exceptions.PanicException) as raised:
+            raise DifferenceError(f"{path} raised {type(raised).__name__}", str(raised)) from raised
+        if error is not None:
+            raise DifferenceError(f"{path} did not raise {error.__name__}", f"gave {frame.shape}")
+        assert expected is not None
+        _compare_frames(case, expected, frame, path)
+        if statistics is not None:
+            _compare_statistics(expected, statistics, path)
+    return outcome
+
+
+def run(case: Case, path: str) -> tuple[pl.DataFrame, Mapping[str, Any] | None]:
+    """Runs the package one way; gives the frame, and the statistics where that way has them."""
+    import timefence_pl as tf
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        if any(feature.on_duplicate == "keep_any" for feature in case.features):
+            warnings.filterwarnings("ignore", message="Feature .* (has duplicates|met duplicate rows)")
+        if path == "collisions":
+            with _few_hash_bits():
+                return run(case, "streaming")
+        labels, features, options = to_definitions(case)
+        if path == "build":
+            result = tf.build(labels, features, output=None, **options)
+            return result.frame(), result.stats.feature_stats
+        plan = tf.point_in_time(labels, features, **options)
+        return plan.collect(engine="in-memory" if path == "in-memory" else "streaming"), None
+
+
+@contextmanager
+def _few_hash_bits() -> Iterator[None]:
+    """Leaves one bit of the first key hash, so that nearly all entities collide."""
+    from timefence_pl.plan import time_key
+
+    kept = time_key.HASH_BITS
+    time_key.HASH_BITS = 1
+    try:
+        yield
+    finally:
+        time_key.HASH_BITS = kept
+
+
+def _compare_frames(case: Case, expected: Answer, frame: pl.DataFrame, path: str) -> None:
+    if frame.columns != expected.columns:
+        raise DifferenceError(f"{path} columns", f"{frame.columns} instead of {expected.columns}")
+    wanted = dtypes(case)
+    for name, dtype in frame.schema.items():
+        if name in wanted and dtype != wanted[name]:
+            raise DifferenceError(f"{path} dtype", f"{name} is {dtype} instead of {wanted[name]}")
+    if frame.height != len(expected.rows):
+        raise DifferenceError(f"{path} height", f"{frame.height} rows instead of {len(expected.rows)}")
+    for name in expected.columns:
+        column = frame[name]
+        values = (column.to_physical() if column.dtype.is_temporal() else column).to_list()
+        for position, (row, value) in enumerate(zip(expected.rows, values, strict=True)):
+            if not _equal(row[name], value):
+                raise DifferenceError(
+                    f"{path} values", f"row {position} of {name!r} is {value!r} instead of {row[name]!r}; label {row}"
+                )
+
+
+def _equal(wanted: object, given: object) -> bool:
+    if isinstance(wanted, float) and isinstance(given, float):
+        return wanted == given or (math.isnan(wanted) and math.isnan(given))
+    return wanted == given and (wanted is None) == (given is None)
+
+
+def _compare_statistics(expected: Answer, statistics: Mapping[str, Any], path: str) -> None:
+    if set(statistics) != set(expected.reasons):
+        raise DifferenceError(f"{path} statistics", f"of {sorted(statistics)} instead of {sorted(expected.reasons)}")
+    for name, counts in expected.reasons.items():
+        wanted = dict(counts)
+        wanted["matched"] = sum(counts[reason] for reason in MATCHED)
+        wanted["missing"] = sum(counts[reason] for reason in REASONS if reason not in MATCHED)
+        given = statistics[name]
+        found = {key: given[key] if isinstance(given, Mapping) else getattr(given, key) for key in wanted}
+        if found != wanted:
+            raise DifferenceError(f"{path} statistics", f"of {name}: {found} instead of {wanted}")
+
+
+def dtypes(case: Case) -> dict[str, pl.DataType]:
+    """Gives the dtypes that the output must have: the labels' own, the sources' where a column is passed on."""
+    kept = ("identity", "shift", "forward_fill", "rolling_max_by")
+    computed = {"plus": "Int64", "literal": "Int64", "cum_sum": "Int64", "rolling_sum": "Int64"}
+    computed |= {"suffix": "String", "is_null": "Boolean"}
+    wanted = dict(case.labels.table.schema)
+    for feature in case.features:
+        source = case.sources[feature.source]
+        for output in feature.recipe.outputs:
+            name = output.name if case.flatten_columns else f"{feature.name}__{output.name}"
+            if output.kind in kept:
+                wanted[name] = source.table.schema[output.column]
+            elif output.kind in computed:
+                wanted[name] = computed[output.kind]
+        if case.feature_times:
+            wanted[f"{feature.name}__feature_time"] = source.table.schema[source.timestamp]
+    return {name: polars_dtype(dtype) for name, dtype in wanted.items()}
