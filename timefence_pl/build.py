@@ -8,7 +8,7 @@ from __future__ import annotations
 import time
 import uuid
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from itertools import pairwise
 from pathlib import Path
@@ -24,6 +24,7 @@ from timefence_pl.errors import TimefenceConfigError, message
 from timefence_pl.execution.dropped import dropped_rows
 from timefence_pl.execution.local import LocalRun, choose_engine, run_local
 from timefence_pl.execution.output import OutputFile, check_output, refuse_inputs, whole_files
+from timefence_pl.execution.steps import Progress, Steps
 from timefence_pl.explain import ExplainResult, explain_plan
 from timefence_pl.manifest import build_manifest, feature_statistics, file_record, now
 from timefence_pl.plan.guards import chosen_among_duplicates
@@ -33,8 +34,6 @@ from timefence_pl.result import BuildResult, BuildStats
 from timefence_pl.splits import Split, SplitBound, make_splits
 
 __all__ = ["build", "explain", "point_in_time"]
-
-Progress = Callable[[str], None]
 
 
 def point_in_time(
@@ -179,7 +178,6 @@ def build(
         (1, 1)
     """
     started, clock = now(), time.perf_counter()
-    say = progress or (lambda _line: None)
     options = join_options(
         max_lookback=max_lookback,
         max_staleness=max_staleness,
@@ -189,16 +187,15 @@ def build(
         feature_times=feature_times,
     )
     flat = flat_features(features)
-    say("Loading labels")
+    say = Steps(progress, len(flat))
+    say.loading_labels()
     check_definitions(labels, flat, options)
     file = _output_file(output, compression, labels, flat)
-    plan = _plan(labels, flat, options, checks=True, say=say, hints=True)
+    plan = _plan(labels, flat, options, checks=True, hints=True)
     parts = make_splits(splits, purge, plan.clock)
     if file is not None:
         refuse_inputs((file.beside(s.name).path for s in parts), _inputs(labels, flat))
     engine = _engine(labels, flat, file)
-    if file is not None:
-        say(f"Writing output {file.path}")
     with whole_files() if file is not None else nullcontext() as files:
         run = run_local(
             plan,
@@ -208,8 +205,9 @@ def build(
             output=file,
             splits=parts,
             files=files,
+            say=say,
         )
-    say("Verifying")
+    say.verifying()
     _warn(run, parts, plan)
     statistics = feature_statistics(plan, run, dropped_rows([f.source for f in flat]))
     record = None if file is None else file_record(file.path, run.rows)
@@ -257,7 +255,6 @@ def _plan(
     options: JoinOptions,
     *,
     checks: bool,
-    say: Progress | None = None,
     hints: bool = False,
 ) -> TrainingPlan:
     if not isinstance(labels, Labels):
@@ -267,13 +264,7 @@ def _plan(
             )
         )
     check_definitions(labels, features, options)
-    if say is not None:
-        for i, feature in enumerate(features, 1):
-            say(f"Computing {feature.name} ({i}/{len(features)})")
     frames = prepare_all(features, use_hints=hints)
-    if say is not None:
-        for i, feature in enumerate(features, 1):
-            say(f"Joining {feature.name} ({i}/{len(features)})")
     return training_set(labels, features, frames, options, checks=checks)
 
 

@@ -7,6 +7,7 @@ or streamed from the sources to the file (for what does not fit).
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,10 @@ from timefence_pl.definitions.labels import Labels
 from timefence_pl.errors import TimefenceError, TimefenceSchemaError, message
 from timefence_pl.execution.observation import Observation
 from timefence_pl.execution.output import OutputFile, WholeFiles
+from timefence_pl.execution.steps import Steps
+from timefence_pl.plan.alignment import LABEL_ROW, Merge
 from timefence_pl.plan.guards import duplicate_problem
+from timefence_pl.plan.latest import LABEL_TICK, Probe
 from timefence_pl.plan.training_set import DUPLICATE_MATCH, TrainingPlan, found_everywhere
 from timefence_pl.splits import Split
 
@@ -80,6 +84,7 @@ def run_local(
     output: OutputFile | None,
     splits: Sequence[Split],
     files: WholeFiles | None,
+    say: Steps,
 ) -> LocalRun:
     """Run a plan once.
 
@@ -91,6 +96,7 @@ def run_local(
         output: Where the result goes; kept in memory where None.
         splits: Splits, written beside the output.
         files: The files being written; None without an output.
+        say: Told of each step.
 
     Raises:
         TimefenceDuplicateError: If a label met duplicates that must not be chosen between.
@@ -99,11 +105,9 @@ def run_local(
     observation = Observation(plan, labels.label_time)
     try:
         if engine == "streaming" and output is not None and files is not None:
-            run = _streamed(plan, labels, observation, skip=skip, output=output, splits=splits, files=files)
+            run = _streamed(plan, labels, observation, skip=skip, output=output, splits=splits, files=files, say=say)
         else:
-            run = _in_memory(
-                plan, labels, observation, skip=skip, engine=engine, output=output, splits=splits, files=files
-            )
+            run = _in_memory(plan, labels, observation, skip=skip, output=output, splits=splits, files=files, say=say)
     except TimefenceError:
         raise
     except pl.exceptions.PolarsError as error:
@@ -124,26 +128,76 @@ def _in_memory(
     observation: Observation,
     *,
     skip: bool,
-    engine: Engine,
     output: OutputFile | None,
     splits: Sequence[Split],
     files: WholeFiles | None,
+    say: Steps,
 ) -> LocalRun:
-    observed = plan.observed.collect(engine=engine)
-    observation.add(observed)
-    _check_duplicates(plan, labels, observation, observed.lazy())
-    if skip:
-        observed = observed.filter(found_everywhere([j.feature.name for j in plan.features]))
-    frame = observed.select(plan.columns)
-    del observed
+    frame = _piecewise(plan, labels, observation, skip=skip, say=say)
     tick = plan.clock.ticks(pl.col(labels.label_time))
     if output is not None and files is not None:
+        say.writing(str(output.path))
         output.write(frame, files.new(output.path))
         for split in splits:
             part = output.beside(split.name)
             part.write(frame.filter(split.rows(tick)), files.new(part.path))
     counts = _split_counts(frame.lazy(), tick, splits)
     return LocalRun(observation, frame.height, frame if output is None else None, *counts)
+
+
+def _piecewise(plan: TrainingPlan, labels: Labels, observation: Observation, *, skip: bool, say: Steps) -> pl.DataFrame:
+    """The result, one merge after the other: each source is read, sorted, merged, counted and let go of.
+
+    Marks are counted in the order of the merge, so only the columns of the result are put back into label order, by
+    the inverse of the labels' permutation.
+    """
+    numbered = plan.numbered.collect(engine="in-memory")
+    observation.rows = numbered.height
+    columns: dict[str, pl.Series] = {}
+    found = pl.Series([True], dtype=pl.Boolean).new_from_index(0, numbered.height)
+    for alignment in plan.alignments:
+        rows = alignment.probe(numbered.lazy()).collect(engine="in-memory")
+        back = _inverse(rows[LABEL_ROW])
+        probe = Probe(rows.drop(LABEL_ROW).lazy(), alignment.clock)
+        frames = _Frames(alignment.merges)
+        for merge in alignment.merges:
+            features = [w.feature for w in merge.wanted]
+            say.computing(features)
+            computed = frames.computed(merge)
+            say.joining(features)
+            merged = computed.over(probe).collect(engine="in-memory")
+            observation.add_features(merged.with_columns(rows[LABEL_TICK]), features, pl.col(LABEL_TICK))
+            _check_duplicates(plan, labels, observation, plan.observed, features)
+            if skip:
+                found &= merged.select(found_everywhere(features).alias("found").gather(back))["found"]
+            values = merged.select(pl.col(c).gather(back) for c in merged.columns if c in plan.names)
+            columns.update({plan.names[c]: values[c] for c in values.columns})
+    made = numbered.drop(LABEL_ROW).hstack([columns[c].alias(c) for j in plan.features for c in j.columns])
+    return made.filter(found) if skip else made
+
+
+class _Frames:
+    """Sorted frames, each computed once, and let go of after the last merge that uses it."""
+
+    def __init__(self, merges: Sequence[Merge]) -> None:
+        self._left = Counter(id(m.frame) for m in merges)
+        self._frames: dict[int, pl.DataFrame] = {}
+
+    def computed(self, merge: Merge) -> Merge:
+        """The merge over its frame in memory."""
+        frame = id(merge.frame)
+        if frame not in self._frames:
+            self._frames[frame] = merge.frame.frame.collect(engine="in-memory")
+        self._left[frame] -= 1
+        known = self._frames[frame] if self._left[frame] else self._frames.pop(frame)
+        return merge.on(known.lazy())
+
+
+def _inverse(permutation: pl.Series) -> pl.Series:
+    """Where each row went: the inverse of a permutation of 0 to n - 1."""
+    positions = pl.int_range(0, len(permutation), eager=True).cast(permutation.dtype)
+    inverse: pl.Series = positions.clone().scatter(permutation, positions)
+    return inverse
 
 
 def _streamed(
@@ -155,6 +209,7 @@ def _streamed(
     output: OutputFile,
     splits: Sequence[Split],
     files: WholeFiles,
+    say: Steps,
 ) -> LocalRun:
     columns = observation.columns()
 
@@ -168,6 +223,10 @@ def _streamed(
     if skip:
         frame = frame.filter(found_everywhere([j.feature.name for j in plan.features]))
     written = files.new(output.path)
+    for j in plan.features:
+        say.computing([j.feature.name])
+        say.joining([j.feature.name])
+    say.writing(str(output.path))
     output.sink(frame.select(plan.columns), written)
     # Splits and counts read the file just written: the join runs once.
     result = OutputFile(written, output.format, output.compression).scan()
@@ -179,8 +238,16 @@ def _streamed(
     return LocalRun(observation, rows, None, *_split_counts(result, tick, splits))
 
 
-def _check_duplicates(plan: TrainingPlan, labels: Labels, observation: Observation, observed: pl.LazyFrame) -> None:
+def _check_duplicates(
+    plan: TrainingPlan,
+    labels: Labels,
+    observation: Observation,
+    observed: pl.LazyFrame,
+    features: Sequence[str] | None = None,
+) -> None:
     for j in plan.features:
+        if features is not None and j.feature.name not in features:
+            continue
         if j.feature.on_duplicate == "error" and observation.features[j.feature.name].duplicates:
             raise duplicate_problem(j, labels, observed, DUPLICATE_MATCH.format(j.feature.name))
 

@@ -6,6 +6,7 @@ Takes the marks of an observed plan (whole or in batches), gives plain numbers. 
 from __future__ import annotations
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import polars as pl
@@ -47,24 +48,38 @@ class Observation:
         self.features = {j.feature.name: FeatureCounts() for j in plan.features}
 
     def columns(self) -> list[str]:
-        """The columns that :meth:`add` needs."""
+        """The columns of the observed plan that :meth:`add` needs."""
         marks = [m.format(j.feature.name) for j in self._plan.features for m in (REASON, DUPLICATE_MATCH, KNOWN_TICK)]
         return [self._label_time, *marks]
 
     def add(self, batch: pl.DataFrame) -> None:
         """Count one batch of the observed plan."""
+        self.add_features(batch, list(self.features), self._plan.clock.ticks(pl.col(self._label_time)))
+        with self._lock:
+            self.rows += batch.height
+
+    def add_features(self, batch: pl.DataFrame, names: Sequence[str], label_tick: pl.Expr) -> None:
+        """Count the marks of some features, for label rows in any order; :attr:`rows` is left alone.
+
+        Args:
+            batch: Their marks.
+            names: The features.
+            label_tick: The label time's ticks in the batch.
+        """
         exprs: list[pl.Expr] = []
         for j in self._plan.features:
             name = j.feature.name
+            if name not in names:
+                continue
             exprs += [
                 pl.col(REASON.format(name)).eq(reason.value).sum().alias(f"{name}/{reason.value}") for reason in Reason
             ]
             exprs.append(pl.col(DUPLICATE_MATCH.format(name)).sum().alias(f"{name}/dup"))
-            exprs.append(_age(j, self._plan.clock, self._label_time).min().alias(f"{name}/age"))
+            exprs.append(_age(j, self._plan.clock, label_tick).min().alias(f"{name}/age"))
         counts = batch.lazy().select(exprs).collect(engine="in-memory").row(0, named=True)
         with self._lock:
-            self.rows += batch.height
-            for name, feature in self.features.items():
+            for name in names:
+                feature = self.features[name]
                 for reason in Reason:
                     feature.reasons[reason] += counts[f"{name}/{reason.value}"]
                 feature.duplicates += counts[f"{name}/dup"]
@@ -98,10 +113,10 @@ class Observation:
                 )
 
 
-def _age(joined: JoinedFeature, clock: Clock, label_time: str) -> pl.Expr:
+def _age(joined: JoinedFeature, clock: Clock, label: pl.Expr) -> pl.Expr:
     """Label time less the time from which the value was usable, exact."""
     known = joined.frame.clock
-    label, row = clock.ticks(pl.col(label_time)), pl.col(KNOWN_TICK.format(joined.feature.name))
+    row = pl.col(KNOWN_TICK.format(joined.feature.name))
     if (clock.size, clock.offset) == (known.size, known.offset):
         return (label.cast(pl.Int128) - row.cast(pl.Int128)) * clock.size
     return label.cast(pl.Int128) * clock.size + clock.offset - (row.cast(pl.Int128) * known.size + known.offset)

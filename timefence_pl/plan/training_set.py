@@ -7,27 +7,26 @@ Reads schemas, never rows, and runs nothing.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import polars as pl
 
 from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.errors import TimefenceSchemaError, listing, message
+from timefence_pl.plan.alignment import LABEL_ROW, Alignment, Merge
 from timefence_pl.plan.compatibility import comparable, label_clock, label_keys, source_columns
 from timefence_pl.plan.guards import duplicate_guard
 from timefence_pl.plan.hints import hints_of
-from timefence_pl.plan.latest import LABEL_TICK, VALID, Bounds, Match, Probe, Reason, match
+from timefence_pl.plan.latest import Bounds, Match, Reason
 from timefence_pl.plan.options import JoinOptions, bounds_of
 from timefence_pl.plan.prepare import SortedFrame, prepare
 from timefence_pl.plan.rows import row_sets
 from timefence_pl.plan.ticks import Clock
-from timefence_pl.plan.time_key import ENTITY, SECOND_HASH, entity_columns, key_column, pack_wide
+from timefence_pl.plan.time_key import key_column
 
 __all__ = ["JoinedFeature", "TrainingPlan", "plan_training_set", "prepare_all", "training_set"]
 
-#: Position of a label row.
-LABEL_ROW = "__tf_label_row"
 REASON = "__tf_reason__{}"
 DUPLICATE_MATCH = "__tf_dup__{}"
 KNOWN_TICK = "__tf_known__{}"
@@ -60,6 +59,9 @@ class TrainingPlan:
     Attributes:
         frame: The result: guards and ``on_missing`` applied, label columns then feature columns.
         observed: The same before guards and skips, with a reason, a duplicate mark and the usable-from tick of each feature.
+        numbered: The label rows with ``LABEL_ROW``.
+        alignments: The pieces the plan is made of, for runs that take them one by one.
+        names: ``{feature}__{column}`` to the column's name in the output.
         features: What is joined, in order.
         label_schema: The label columns.
         clock: Of the label time.
@@ -67,6 +69,9 @@ class TrainingPlan:
 
     frame: pl.LazyFrame
     observed: pl.LazyFrame
+    numbered: pl.LazyFrame
+    alignments: tuple[Alignment, ...]
+    names: Mapping[str, str]
     features: tuple[JoinedFeature, ...]
     label_schema: pl.Schema
     clock: Clock
@@ -151,17 +156,11 @@ def training_set(
         joined.append(JoinedFeature(feature, bounds, keys, _columns(feature, prepared, options), prepared))
     names = _output_names(schema, joined, options)
 
-    numbered = labels.scan().with_row_index(LABEL_ROW).cache()
-    merges = _merges(joined)
-    probes: dict[object, list[list[JoinedFeature]]] = {}
-    for group in merges:
-        first = group[0]
-        probes.setdefault((first.label_keys, first.frame.spec.order), []).append(group)
-    parts = [
-        _in_label_order(numbered, labels, schema, clock, groups, checks=checks, source_rows=source_rows)
-        for groups in probes.values()
-    ]
-    whole = pl.concat([numbered.drop(LABEL_ROW), *parts], how="horizontal")
+    numbered = labels.scan().with_row_index(LABEL_ROW)
+    alignments = _alignments(joined, labels, schema, clock, checks=checks, source_rows=source_rows)
+    # The labels enter once: evaluated twice, a plan with a group_by in it gives two orders.
+    once = numbered.cache()
+    whole = pl.concat([once.drop(LABEL_ROW), *(a.in_label_order(once) for a in alignments)], how="horizontal")
     marks = [m.format(j.feature.name) for j in joined for m in (REASON, DUPLICATE_MATCH, KNOWN_TICK)]
     marks += [SOURCE_ROW.format(j.feature.name) for j in joined if source_rows]
     observed = whole.select(*schema, *(pl.col(old).alias(new) for old, new in names.items()), *marks)
@@ -176,6 +175,9 @@ def training_set(
     return TrainingPlan(
         frame=frame.select(*schema, *names.values()),
         observed=observed,
+        numbered=numbered,
+        alignments=alignments,
+        names=names,
         features=renamed,
         label_schema=schema,
         clock=clock,
@@ -235,70 +237,42 @@ def _output_names(schema: pl.Schema, joined: Sequence[JoinedFeature], options: J
     return names
 
 
-def _merges(joined: Sequence[JoinedFeature]) -> list[list[JoinedFeature]]:
-    """Features that share one as-of merge: the same frame, label keys and embargo."""
-    groups: dict[object, list[JoinedFeature]] = {}
-    for j in joined:
-        groups.setdefault((id(j.frame), j.label_keys, j.bounds.embargo, j.bounds.strict), []).append(j)
-    return list(groups.values())
-
-
-def _in_label_order(
-    numbered: pl.LazyFrame,
+def _alignments(
+    joined: Sequence[JoinedFeature],
     labels: Labels,
     schema: pl.Schema,
     clock: Clock,
-    groups: Sequence[Sequence[JoinedFeature]],
     *,
     checks: bool,
     source_rows: bool,
-) -> pl.LazyFrame:
-    """All features whose labels sort alike: one sort of the labels, one merge a group, one sort back."""
-    first = groups[0][0]
-    sides = [key_column(schema[k]) for k in first.label_keys]
-    spec = first.frame.spec
-    entity = entity_columns(spec, first.label_keys, [s for s in sides if s is not None])
-    time = pl.col(labels.label_time)
-    valid = pl.all_horizontal(pl.col(ENTITY).is_not_null(), pl.col(LABEL_TICK).is_not_null())
-    filled = [ENTITY, LABEL_TICK]
-    keep = [LABEL_ROW, *filled, VALID, *([SECOND_HASH] if spec.kind == "hash" else [])]
-    probe = (
-        numbered.select(LABEL_ROW, *dict.fromkeys((*first.label_keys, labels.label_time)))
-        .with_columns(*entity, clock.ticks(time).alias(LABEL_TICK))
-        .with_columns(valid.alias(VALID))
-        .with_columns(pl.when(VALID).then(pl.col(c)).otherwise(0).alias(c) for c in filled)
-        .select(keep)
-        .sort(pack_wide(pl.col(ENTITY), pl.col(LABEL_TICK)))
-        .cache()
+) -> tuple[Alignment, ...]:
+    """Features grouped into merges (same frame, label keys and embargo), merges by how their labels sort."""
+    merges: dict[object, list[JoinedFeature]] = {}
+    for j in joined:
+        merges.setdefault((id(j.frame), j.label_keys, j.bounds.embargo), []).append(j)
+    layouts: dict[object, list[list[JoinedFeature]]] = {}
+    for group in merges.values():
+        layouts.setdefault((group[0].label_keys, group[0].frame.spec.order), []).append(group)
+    alignments = []
+    for groups in layouts.values():
+        first = groups[0][0]
+        sides = tuple(s for s in (key_column(schema[k]) for k in first.label_keys) if s is not None)
+        made = tuple(Merge(g[0].frame, tuple(_wanted(j, source_rows=source_rows) for j in g), checks) for g in groups)
+        alignments.append(Alignment(first.frame.spec, first.label_keys, sides, labels.label_time, clock, made))
+    return tuple(alignments)
+
+
+def _wanted(joined: JoinedFeature, *, source_rows: bool) -> Match:
+    name = joined.feature.name
+    return Match(
+        feature=name,
+        bounds=joined.bounds,
+        reason=REASON.format(name),
+        feature_time=_time_column(joined),
+        known=KNOWN_TICK.format(name),
+        duplicate=DUPLICATE_MATCH.format(name),
+        row=SOURCE_ROW.format(name) if source_rows else None,
     )
-    shared: dict[int, SortedFrame] = {}
-    merged = [probe.select(LABEL_ROW)]
-    uses: dict[int, int] = {}
-    for group in groups:
-        uses[id(group[0].frame)] = uses.get(id(group[0].frame), 0) + 1
-    for group in groups:
-        frame = group[0].frame
-        wanted = [
-            Match(
-                feature=j.feature.name,
-                bounds=j.bounds,
-                reason=REASON.format(j.feature.name),
-                feature_time=_time_column(j),
-                known=KNOWN_TICK.format(j.feature.name),
-                duplicate=DUPLICATE_MATCH.format(j.feature.name),
-                row=SOURCE_ROW.format(j.feature.name) if source_rows else None,
-            )
-            for j in group
-        ]
-        if uses[id(frame)] > 1 and id(frame) not in shared:
-            shared[id(frame)] = _cached(frame)
-        merged.append(match(Probe(probe, clock), shared.get(id(frame), frame), wanted, checks=checks))
-    together = pl.concat(merged, how="horizontal") if len(merged) > 1 else merged[0]
-    return together.sort(LABEL_ROW).drop(LABEL_ROW)
-
-
-def _cached(frame: SortedFrame) -> SortedFrame:
-    return replace(frame, frame=frame.frame.cache())
 
 
 def _time_column(joined: JoinedFeature) -> str | None:

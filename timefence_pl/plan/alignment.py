@@ -1,0 +1,102 @@
+"""Labels sorted for one layout of keys, and the merges that run over them.
+
+Takes label rows, sorted frames and what is wanted of them, gives lazy frames in the labels' sorted order. A run may
+take the pieces one by one, or all of them as one lazy frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import polars as pl
+
+from timefence_pl.plan.latest import LABEL_TICK, VALID, Match, Probe, match
+from timefence_pl.plan.prepare import SortedFrame
+from timefence_pl.plan.ticks import Clock
+from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, KeyColumn, KeySpec, entity_columns, pack_wide
+
+__all__ = ["LABEL_ROW", "Alignment", "Merge"]
+
+#: Position of a label row.
+LABEL_ROW: Final = "__tf_label_row"
+
+
+@dataclass(frozen=True)
+class Merge:
+    """Features of one frame under one embargo: one as-of merge.
+
+    Attributes:
+        frame: The sorted frame.
+        wanted: What is wanted of it.
+        checks: As for :func:`timefence_pl.plan.latest.match`.
+    """
+
+    frame: SortedFrame
+    wanted: tuple[Match, ...]
+    checks: bool
+
+    def over(self, probe: Probe) -> pl.LazyFrame:
+        """The features' columns and marks for each probe row, in its order."""
+        return match(probe, self.frame, self.wanted, checks=self.checks)
+
+    def on(self, frame: pl.LazyFrame) -> Merge:
+        """The same merge with its sorted frame taken from elsewhere."""
+        return replace(self, frame=replace(self.frame, frame=frame.set_sorted(KEY)))
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """Label rows under one layout of keys, and the merges over them.
+
+    Attributes:
+        spec: How keys are packed; all merges' frames order entities alike.
+        keys: The label columns that are the keys.
+        sides: How they compare.
+        label_time: The label time column.
+        clock: Its clock.
+        merges: The merges.
+    """
+
+    spec: KeySpec
+    keys: tuple[str, ...]
+    sides: tuple[KeyColumn, ...]
+    label_time: str
+    clock: Clock
+    merges: tuple[Merge, ...] = field(default=())
+
+    def probe(self, numbered: pl.LazyFrame) -> pl.LazyFrame:
+        """Label rows in the order of (entity, label time): ``LABEL_ROW`` and the columns of a :class:`Probe`."""
+        entity = entity_columns(self.spec, self.keys, self.sides)
+        valid = pl.all_horizontal(pl.col(ENTITY).is_not_null(), pl.col(LABEL_TICK).is_not_null())
+        filled = [ENTITY, LABEL_TICK]
+        keep = [LABEL_ROW, *filled, VALID, *([SECOND_HASH] if self.spec.kind == "hash" else [])]
+        return (
+            numbered.select(LABEL_ROW, *dict.fromkeys((*self.keys, self.label_time)))
+            .with_columns(*entity, self.clock.ticks(pl.col(self.label_time)).alias(LABEL_TICK))
+            .with_columns(valid.alias(VALID))
+            .with_columns(pl.when(VALID).then(pl.col(c)).otherwise(0).alias(c) for c in filled)
+            .select(keep)
+            .sort(pack_wide(pl.col(ENTITY), pl.col(LABEL_TICK)))
+        )
+
+    def in_label_order(self, numbered: pl.LazyFrame) -> pl.LazyFrame:
+        """All merges as one lazy frame: one sort of the labels, one merge each, one sort back."""
+        probe = self.probe(numbered).cache()
+        merged = [m.over(Probe(probe, self.clock)) for m in _sharing(self.merges)]
+        return pl.concat([probe.select(LABEL_ROW), *merged], how="horizontal").sort(LABEL_ROW).drop(LABEL_ROW)
+
+
+def _sharing(merges: Sequence[Merge]) -> list[Merge]:
+    """The merges, with frames that several of them use behind one cache."""
+    frames = [id(m.frame) for m in merges]
+    cached: dict[int, pl.LazyFrame] = {}
+    shared = []
+    for merge in merges:
+        if frames.count(id(merge.frame)) == 1:
+            shared.append(merge)
+            continue
+        cached.setdefault(id(merge.frame), merge.frame.frame.cache())
+        shared.append(merge.on(cached[id(merge.frame)]))
+    return shared
