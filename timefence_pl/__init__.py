@@ -11,6 +11,7 @@ from timefence_pl.definitions.feature import INHERIT, Feature
 from timefence_pl.definitions.feature_set import FeatureSet
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.definitions.source import CSVSource, ParquetSource, Source
+from timefence_pl.definitions.sql_source import SQLSource
 from timefence_pl.errors import (
     TimefenceConfigError,
     TimefenceDuplicateError,
@@ -35,6 +36,7 @@ __all__ = [
     "FeatureSet",
     "Labels",
     "ParquetSource",
+    "SQLSource",
     "Source",
     "TimefenceConfigError",
     "TimefenceDuplicateError",

@@ -19,8 +19,8 @@ import polars as pl
 from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.feature_set import Features, flat_features
 from timefence_pl.definitions.labels import Labels
+from timefence_pl.definitions.table import Table
 from timefence_pl.durations import DurationLike
-from timefence_pl.errors import TimefenceConfigError, message
 from timefence_pl.execution.dropped import dropped_rows
 from timefence_pl.execution.local import LocalRun, choose_engine, run_local
 from timefence_pl.execution.output import OutputFile, check_output, refuse_inputs, whole_files
@@ -190,11 +190,12 @@ def build(
     say = Steps(progress, len(flat))
     say.loading_labels()
     check_definitions(labels, flat, options)
-    file = _output_file(output, compression, labels, flat)
     plan = _plan(labels, flat, options, checks=True, hints=True)
     parts = make_splits(splits, purge, plan.clock)
+    file = None if output is None else check_output(output, compression, plan.schema)
+    paths = {} if file is None else {s.name: file.beside(s.name).path for s in parts}
     if file is not None:
-        refuse_inputs((file.beside(s.name).path for s in parts), _inputs(labels, flat))
+        refuse_inputs([file.path, *paths.values()], _tables(labels, flat))
     engine = _engine(labels, flat, file)
     with whole_files() if file is not None else nullcontext() as files:
         run = run_local(
@@ -207,12 +208,14 @@ def build(
             files=files,
             say=say,
         )
-    say.verifying()
+        say.verifying()
+        # Whatever can fail does so before the files are put in place.
+        statistics = feature_statistics(plan, run, dropped_rows([f.source for f in flat]))
+        record = None if file is None or files is None else file_record(files, file.path, run.rows)
+        records = (
+            [] if files is None else [{"name": n, **file_record(files, p, run.split_rows[n])} for n, p in paths.items()]
+        )
     _warn(run, parts, plan)
-    statistics = feature_statistics(plan, run, dropped_rows([f.source for f in flat]))
-    record = None if file is None else file_record(file.path, run.rows)
-    paths = {} if file is None else {s.name: file.beside(s.name).path for s in parts}
-    records = [{"name": n, **file_record(p, run.split_rows[n])} for n, p in paths.items()]
     seconds = time.perf_counter() - clock
     manifest = build_manifest(
         build_id=f"{started:%Y%m%dT%H%M%S}{started.microsecond:06d}Z-{uuid.uuid4().hex[:8]}",
@@ -257,32 +260,20 @@ def _plan(
     checks: bool,
     hints: bool = False,
 ) -> TrainingPlan:
-    if not isinstance(labels, Labels):
-        raise TimefenceConfigError(
-            message(
-                f"labels is a {type(labels).__name__}.", fix="Declare them: tf.Labels(data, keys=..., label_time=...)."
-            )
-        )
     check_definitions(labels, features, options)
     frames = prepare_all(features, use_hints=hints)
     return training_set(labels, features, frames, options, checks=checks)
 
 
-def _output_file(
-    output: str | Path | None, compression: str, labels: Labels, features: list[Feature]
-) -> OutputFile | None:
-    return None if output is None else check_output(output, compression, _inputs(labels, features))
-
-
-def _inputs(labels: Labels, features: list[Feature]) -> list[str]:
+def _tables(labels: Labels, features: list[Feature]) -> list[Table]:
     tables = [labels.table, *(f.source.table for f in features)]
-    return [path for table in {id(t): t for t in tables}.values() for path in table.inputs()]
+    return list({id(t): t for t in tables}.values())
 
 
 def _engine(labels: Labels, features: list[Feature], file: OutputFile | None) -> Any:
     if file is not None and file.format not in ("parquet", "ipc"):
         return "in-memory"  # text files lose types, which the streamed way reads back
-    tables = {id(t): t for t in (labels.table, *(f.source.table for f in features))}.values()
+    tables = _tables(labels, features)
     files = [name for table in tables for name in table.local_files()]
     return choose_engine(files, known=all(table.size_known() for table in tables))
 

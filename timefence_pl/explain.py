@@ -6,21 +6,22 @@ worked out here, with plain integers, from the rule in the documentation of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import polars as pl
 
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.durations import format_nanoseconds
-from timefence_pl.errors import TimefenceValidationError, message
+from timefence_pl.errors import TimefenceValidationError, did_you_mean, listing, message
 from timefence_pl.plan.latest import Reason
 from timefence_pl.plan.options import JoinOptions
 from timefence_pl.plan.prepare import EVENT_TICK, KNOWN, ROW, SortedFrame
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.time_key import ENTITY, SECOND_HASH, entity_columns, key_column
 from timefence_pl.plan.training_set import (
+    DUPLICATE_MATCH,
     REASON,
     SOURCE_ROW,
     JoinedFeature,
@@ -96,6 +97,7 @@ class FeatureRow:
         chosen: The row chosen; None where there was none.
         passed_over: Other rows of the entity, nearest to the limit first.
         entity_rows: All rows of the entity.
+        note: What else is to be known: a null key, or a choice among duplicates.
     """
 
     feature: str
@@ -104,6 +106,7 @@ class FeatureRow:
     chosen: Candidate | None
     passed_over: tuple[Candidate, ...]
     entity_rows: int
+    note: str = ""
 
 
 @dataclass(frozen=True)
@@ -115,7 +118,7 @@ class RowExplanation:
     features: dict[str, FeatureRow]
 
     def __getitem__(self, feature: str) -> FeatureRow:
-        return self.features[feature]
+        return _named(self.features, feature)
 
     def __str__(self) -> str:
         return row_text(self)
@@ -154,7 +157,7 @@ class ExplainResult:
         return self._row(row, features)
 
     def __getitem__(self, feature: str) -> FeatureExplanation:
-        return self.features[feature]
+        return _named(self.features, feature)
 
     def __str__(self) -> str:
         return explain_text(self)
@@ -164,6 +167,21 @@ class ExplainResult:
 
     def _repr_html_(self) -> str:
         return explain_html(self)
+
+
+_Value = TypeVar("_Value")
+
+
+def _named(features: Mapping[str, _Value], name: str) -> _Value:
+    if name not in features:
+        raise TimefenceValidationError(
+            message(
+                f"There is no feature {name!r}. {did_you_mean(str(name), features)}".rstrip(),
+                where=f"features: {listing(features)}",
+                fix="Name a feature of the plan.",
+            )
+        )
+    return features[name]
 
 
 def explain_plan(labels: Labels, plan: TrainingPlan, options: JoinOptions) -> ExplainResult:
@@ -231,19 +249,14 @@ def _known_rows(joined: JoinedFeature) -> str:
 def _explain_row(
     labels: Labels, plan: TrainingPlan, options: JoinOptions, position: int, features: Sequence[str] | None
 ) -> RowExplanation:
-    known = [j.feature.name for j in plan.features]
-    unknown = [f for f in features or () if f not in known]
-    if unknown:
-        raise TimefenceValidationError(
-            message(
-                f"There is no feature {unknown[0]!r}.", where=f"features: {known}", fix="Name a feature of the plan."
-            )
-        )
+    by_name = {j.feature.name: j for j in plan.features}
+    wanted = [_named(by_name, f) for f in (by_name if features is None else features)]
+    if not isinstance(position, int) or isinstance(position, bool):
+        raise TimefenceValidationError(message(f"{position!r} is not the position of a row.", fix="Count rows from 0."))
     row = labels.scan().slice(position, 1).collect(engine="streaming") if position >= 0 else pl.DataFrame()
     if row.height != 1:
         raise TimefenceValidationError(message(f"The labels have no row {position}.", fix="Count rows from 0."))
     one = Labels(row, keys=labels.keys, label_time=labels.label_time)
-    wanted = [j for j in plan.features if features is None or j.feature.name in features]
     explained = {j.feature.name: _explain_feature_row(one, row, plan.clock, j, options) for j in wanted}
     return RowExplanation(position, plain_rows(row)[0], explained)
 
@@ -257,12 +270,19 @@ def _explain_feature_row(
     text = condition(joined, one)
     tick = row.select(clock.ticks(pl.col(one.label_time))).item()
     if entity[ENTITY][0] is None or tick is None:
-        return FeatureRow(name, text, "no_history", None, (), 0)
+        return FeatureRow(
+            name, text, "no_history", None, (), 0, note="the label's key or time is null: nothing matches"
+        )
     second = entity[SECOND_HASH][0] if SECOND_HASH in entity.columns else None
     mine = joined.frame.of_entity(entity[ENTITY][0], second)
     plan = training_set(one, [joined.feature], {name: mine}, options, checks=False, source_rows=True)
-    answer = plan.observed.select(REASON.format(name), SOURCE_ROW.format(name)).collect(engine="in-memory").row(0)
+    wanted = [m.format(name) for m in (REASON, SOURCE_ROW, DUPLICATE_MATCH)]
+    answer = plan.observed.select(wanted).collect(engine="in-memory").row(0)
     reason, chosen = Reason(answer[0]), answer[1]
+    note = ""
+    if answer[2]:
+        refused = joined.feature.on_duplicate == "error"
+        note = "the row is one of several duplicates" + ("; a build raises TimefenceDuplicateError" if refused else "")
     label_instant = tick * clock.size + clock.offset
     rows = _rows(mine, name)
     winner = chosen if chosen is not None else _stale_winner(rows, joined, label_instant, reason)
@@ -277,7 +297,7 @@ def _explain_feature_row(
         ),
         key=lambda item: item[:2],
     )
-    return FeatureRow(name, text, reason.name.lower(), best, tuple(c for _, _, c in others[:_SHOWN]), len(rows))
+    return FeatureRow(name, text, reason.name.lower(), best, tuple(c for _, _, c in others[:_SHOWN]), len(rows), note)
 
 
 def _rows(frame: SortedFrame, feature: str) -> list[dict[str, Any]]:

@@ -18,6 +18,7 @@ from timefence_pl._version import __version__
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.durations import format_nanoseconds
 from timefence_pl.execution.local import LocalRun
+from timefence_pl.execution.output import WholeFiles
 from timefence_pl.plan.latest import Reason
 from timefence_pl.plan.options import JoinOptions
 from timefence_pl.plan.ticks import Clock
@@ -36,12 +37,13 @@ def hash_file(path: Path) -> str:
     return f"xxh3_128:{state.hexdigest()}"
 
 
-def file_record(path: Path, rows: int) -> dict[str, Any]:
-    """What a written file is: path, size, hash and rows."""
+def file_record(files: WholeFiles, path: Path, rows: int) -> dict[str, Any]:
+    """What a file that is about to stand at ``path`` is: path, size, hash and rows."""
+    written = files.written(path)
     return {
         "path": str(path),
-        "content_hash": hash_file(path),
-        "file_size_bytes": path.stat().st_size,
+        "content_hash": hash_file(written),
+        "file_size_bytes": written.stat().st_size,
         "row_count": rows,
     }
 
@@ -106,10 +108,7 @@ def build_manifest(
             **(dict(output) if output else {"path": None, "content_hash": None, "file_size_bytes": None}),
             "row_count": run.rows,
             "column_count": len(plan.columns),
-            "columns": {
-                **{n: str(t) for n, t in plan.label_schema.items()},
-                **{c: str(t) for j in plan.features for c, t in j.columns.items()},
-            },
+            "columns": {n: str(t) for n, t in plan.schema.items()},
         },
         "splits": list(splits),
         "audit": {

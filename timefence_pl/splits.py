@@ -15,7 +15,7 @@ import polars as pl
 
 from timefence_pl.durations import Duration, DurationLike, parse_duration
 from timefence_pl.errors import TimefenceConfigError, message
-from timefence_pl.plan.ticks import Clock
+from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
 
 __all__ = ["Split", "make_splits"]
 
@@ -139,7 +139,7 @@ def _split(name: object, bounds: object, clock: Clock) -> Split:
 
 def _first_tick(instant: int, clock: Clock) -> int:
     """The first label tick at or after an instant."""
-    return -((clock.offset - instant) // clock.size)
+    return max(INT64_MIN, min(INT64_MAX, -((clock.offset - instant) // clock.size)))
 
 
 def _instant(name: str, bound: object, clock: Clock) -> int:
@@ -149,7 +149,9 @@ def _instant(name: str, bound: object, clock: Clock) -> int:
             return bound
         raise _bad_bound(name, bound, "Label times are integers: give an integer.")
     value = bound
+    below_micro = getattr(bound, "nanosecond", 0)  # pandas' timestamps have one
     if isinstance(value, str):
+        value, below_micro = _without_nanoseconds(value)
         try:
             value = datetime.fromisoformat(value)
         except ValueError:
@@ -171,7 +173,15 @@ def _instant(name: str, bound: object, clock: Clock) -> int:
                 text = text.dt.replace_time_zone(zone, ambiguous="earliest")
     except pl.exceptions.PolarsError as error:
         raise _bad_bound(name, bound, f"It does not exist in the label's zone ({clock.dtype}).") from error
-    return int(text.to_physical()[0]) * 1_000
+    return int(text.to_physical()[0]) * 1_000 + below_micro
+
+
+def _without_nanoseconds(text: str) -> tuple[str, int]:
+    """A time's text with its fraction cut to microseconds, and the nanoseconds cut off."""
+    found = re.search(r"\.(\d{6})(\d{1,3})(?!\d)", text)
+    if found is None:
+        return text, 0
+    return text[: found.end(1)] + text[found.end(2) :], int(found[2].ljust(3, "0"))
 
 
 def _bad_bound(name: str, bound: object, fix: str) -> TimefenceConfigError:

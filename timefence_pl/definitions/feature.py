@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, cast
 
 import polars as pl
 
+from timefence_pl.definitions.frozen import Frozen
 from timefence_pl.definitions.names import checked_name, column_list, key_mapping_of
 from timefence_pl.definitions.source import Source
 from timefence_pl.durations import Duration, DurationLike, parse_duration
@@ -21,13 +22,13 @@ from timefence_pl.errors import (
     listing,
     message,
 )
+from timefence_pl.integrations.sql import DIALECTS
 
 __all__ = ["INHERIT", "Feature", "Inherit", "OnDuplicate", "Transform"]
 
 Transform = Callable[[pl.LazyFrame], pl.LazyFrame]
 OnDuplicate = Literal["error", "keep_last", "keep_first", "keep_any"]
 ON_DUPLICATE: Final = ("error", "keep_last", "keep_first", "keep_any")
-DIALECTS: Final = ("auto", "polars", "duckdb")
 
 
 class Inherit:
@@ -44,7 +45,7 @@ class Inherit:
 INHERIT: Final = Inherit()
 
 
-class Feature:
+class Feature(Frozen):
     """Named columns computed from one source; every row keeps its keys and its feature time.
 
     Exactly one of expressions, ``columns``, ``sql`` and ``transform`` says how.
@@ -174,7 +175,7 @@ class Feature:
             )
         known = checked_name("feature", name if name is not None else default)
         role = f"feature {known!r}"
-        self.__dict__.update(
+        self._set(
             name=known,
             source=source,
             mode=mode,
@@ -187,11 +188,6 @@ class Feature:
             max_staleness=_bound(max_staleness, f"max_staleness of {role}"),
             key_mapping=key_mapping_of(role, key_mapping, source.keys),
             on_duplicate=on_duplicate,
-        )
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise TimefenceConfigError(
-            message(f"A Feature is frozen; {name!r} cannot be set.", fix="Make a new Feature with the value you want.")
         )
 
     def __repr__(self) -> str:
@@ -213,7 +209,7 @@ def _expressions(role: str, given: Iterable[Any]) -> tuple[pl.Expr, ...]:
             flat.append(item)
         elif isinstance(item, str):
             flat.append(pl.col(item))
-        elif isinstance(item, Iterable):
+        elif isinstance(item, Iterable) and not isinstance(item, Mapping):
             flat.extend(_expressions(role, item))
         else:
             raise TimefenceConfigError(
@@ -265,6 +261,10 @@ def _sql(role: str, sql: str | Path) -> tuple[str, str | None]:
             raise TimefenceValidationError(
                 message(f"The SQL file of {role} cannot be read: {error}.", fix="Check the path.")
             ) from error
-    if not isinstance(sql, str) or not sql.strip().rstrip(";").strip():
+    if not isinstance(sql, str):
+        raise TimefenceConfigError(
+            message(f"sql={sql!r} of {role} is neither text nor a path.", fix="Give a SELECT over {source}.")
+        )
+    if not sql.strip().rstrip(";").strip():
         raise TimefenceConfigError(message(f"sql of {role} is empty.", fix="Give a SELECT over {source}."))
     return sql.strip().rstrip(";").rstrip(), stem

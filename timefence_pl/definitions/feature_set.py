@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 
 from timefence_pl.definitions.feature import Feature
+from timefence_pl.definitions.frozen import Frozen
 from timefence_pl.definitions.names import checked_name, sanitised
 from timefence_pl.errors import TimefenceConfigError, TimefenceValidationError, message
 
 __all__ = ["FeatureSet", "Features", "flat_features"]
 
 
-class FeatureSet:
+class FeatureSet(Frozen):
     """A flat, named, iterable group of features.
 
     Args:
@@ -31,11 +32,8 @@ class FeatureSet:
     features: tuple[Feature, ...]
 
     def __init__(self, name: str, features: Iterable[Feature]) -> None:
-        self.__dict__.update(name=checked_name("feature set", name), features=tuple(features))
+        self._set(name=checked_name("feature set", name), features=tuple(features))
         flat_features(self.features)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise TimefenceConfigError(message(f"A FeatureSet is frozen; {name!r} cannot be set.", fix="Make a new one."))
 
     def __iter__(self) -> Iterator[Feature]:
         return iter(self.features)

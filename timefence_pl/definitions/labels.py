@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+from timefence_pl.definitions.frozen import Frozen
 from timefence_pl.definitions.names import column_list, one_column
 from timefence_pl.definitions.table import Table
 from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, did_you_mean, listing, message
@@ -18,7 +19,7 @@ from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, did_
 __all__ = ["Labels"]
 
 
-class Labels:
+class Labels(Frozen):
     """The rows to be filled: entity keys, a label time, optional targets, any other columns.
 
     Without targets they are a scoring frame. A ``Date`` label time is the day's first instant.
@@ -50,11 +51,11 @@ class Labels:
     """
 
     #: Entity key columns.
-    keys: list[str]
+    keys: tuple[str, ...]
     #: Label time column.
     label_time: str
     #: Target columns, possibly none.
-    target: list[str]
+    target: tuple[str, ...]
     timestamp_format: str | None
     _table: Table
 
@@ -80,15 +81,15 @@ class Labels:
             "hive_partitioning": hive_partitioning,
             "storage_options": storage_options,
         }
-        known_keys = list(column_list("labels", "keys", keys, empty=True))
+        known_keys = column_list("labels", "keys", keys, empty=True)
         time = one_column("labels", "label_time", label_time)
-        targets = [] if target is None else list(column_list("labels", "target", target, empty=True))
+        targets = () if target is None else column_list("labels", "target", target, empty=True)
         clash = [n for n in (time, *targets) if n in known_keys] + [n for n in targets if n == time]
         if clash:
             raise TimefenceConfigError(
                 message(f"Labels use {listing(clash)} in two roles (keys, label_time, target).", fix="Name it once.")
             )
-        self.__dict__.update(
+        self._set(
             keys=known_keys,
             label_time=time,
             target=targets,
@@ -96,15 +97,10 @@ class Labels:
             _table=Table.of("labels", data, path, df, format, options),
         )
 
-    def __setattr__(self, name: str, value: object) -> None:
-        raise TimefenceConfigError(
-            message(f"Labels are frozen; {name!r} cannot be set.", fix="Make new Labels with the value you want.")
-        )
-
     def __repr__(self) -> str:
         return (
-            f"Labels(data={self._table.described()}, keys={self.keys}, label_time={self.label_time!r}, "
-            f"target={self.target})"
+            f"Labels(data={self._table.described()}, keys={list(self.keys)}, label_time={self.label_time!r}, "
+            f"target={list(self.target)})"
         )
 
     def described(self) -> str:

@@ -27,14 +27,14 @@ def checked_name(role: str, name: object) -> str:
         and 0 < len(name) <= _LONGEST_NAME
         and name.strip() == name
         and name.isprintable()
-        and not name.startswith(".")
+        and not name.startswith((".", "__tf_"))
         and not set(name) & set("/\\")
     ):
         return name
     raise TimefenceConfigError(
         message(
             f"{name!r} is not a valid {role} name.",
-            fix=f"Use 1 to {_LONGEST_NAME} printable characters without slashes or a leading dot, as in 'spend_30d'.",
+            fix=f"Use 1 to {_LONGEST_NAME} printable characters without slashes, not starting with '.' or '__tf_', as in 'spend_30d'.",
         )
     )
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, cast
 
 import polars as pl
 
+from timefence_pl.definitions.frozen import Frozen
 from timefence_pl.definitions.names import checked_name, column_list, one_column
 from timefence_pl.definitions.table import Table
 from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, did_you_mean, listing, message
@@ -18,7 +19,7 @@ from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, did_
 __all__ = ["CSVSource", "ParquetSource", "Source"]
 
 
-class Source:
+class Source(Frozen):
     """A table of events: entity keys, an event timestamp, values.
 
     Rows keep a defined order (files by relative name, then row), which settles ties last.
@@ -62,7 +63,7 @@ class Source:
     #: The source's name, for reports and errors.
     name: str
     #: Entity key columns.
-    keys: list[str]
+    keys: tuple[str, ...]
     #: Event time column.
     timestamp: str
     #: Column with the time at which a row became known, if any.
@@ -106,10 +107,14 @@ class Source:
             raise TimefenceConfigError(
                 message(f"date_known_at={date_known_at!r} of {role} is not known.", fix="Use 'end' or 'start'.")
             )
+        if timestamp_format is not None and not isinstance(timestamp_format, str):
+            raise TimefenceConfigError(
+                message(f"timestamp_format={timestamp_format!r} of {role} is not a string.", fix="As '%Y-%m-%d %H:%M'.")
+            )
         known = checked_name("source", name if name is not None else table.default_name())
         values: dict[str, object] = {
             "name": known,
-            "keys": list(column_list(role, "keys", keys, empty=True)),
+            "keys": column_list(role, "keys", keys, empty=True),
             "timestamp": one_column(role, "timestamp", timestamp),
             "available_at": None if available_at is None else one_column(role, "available_at", available_at),
             "tie_breaker": () if tie_breaker is None else column_list(role, "tie_breaker", tie_breaker),
@@ -117,7 +122,7 @@ class Source:
             "timestamp_format": timestamp_format,
             "_table": table,
         }
-        if self_names := [n for n in (timestamp, available_at) if n in cast("list[str]", values["keys"])]:
+        if self_names := [n for n in (timestamp, available_at) if n in cast("tuple[str, ...]", values["keys"])]:
             raise TimefenceConfigError(
                 message(f"{role} uses {listing(self_names)} both as a key and as a time.", fix="Name each column once.")
             )
@@ -125,17 +130,12 @@ class Source:
             raise TimefenceConfigError(
                 message(f"{role} uses {timestamp!r} both as timestamp and as available_at.", fix="Leave one out.")
             )
-        self.__dict__.update(values)
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise TimefenceConfigError(
-            message(f"A Source is frozen; {name!r} cannot be set.", fix="Make a new Source with the value you want.")
-        )
+        self._set(**values)
 
     def __repr__(self) -> str:
         extra = f", available_at={self.available_at!r}" if self.available_at else ""
         return (
-            f"{type(self).__name__}(name={self.name!r}, data={self._table.described()}, keys={self.keys}, "
+            f"{type(self).__name__}(name={self.name!r}, data={self._table.described()}, keys={list(self.keys)}, "
             f"timestamp={self.timestamp!r}{extra})"
         )
 

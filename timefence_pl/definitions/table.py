@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
@@ -86,6 +87,11 @@ class Table:
                     fix=f"Use one of {listing(_FORMATS)}, or leave it out where the file's suffix tells.",
                 )
             )
+        delimiter = options.get("delimiter")
+        if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter.encode()) != 1):
+            raise TimefenceValidationError(
+                message(f"delimiter={delimiter!r} of {role} is not a single character.", fix="Use one, as in ';'.")
+            )
         (value,) = given.values()
         kind = cast("TableFormat | None", format)
         options = {k: v for k, v in options.items() if v is not None}
@@ -139,6 +145,20 @@ class Table:
         scans = re.findall(r"SCAN \[([^\]]*)\]", self.frame.explain(optimized=False))
         return [path.strip() for scan in scans for path in scan.split(",")]
 
+    def would_read(self, path: str) -> bool:
+        """Whether a file of this path would be among the rows, if it were there: inside a directory or glob."""
+        if self.frame is not None or any(_is_remote(p) for p in self.patterns):
+            return False
+        target = os.path.realpath(path).replace(os.sep, "/")
+        for pattern in self.patterns:
+            where = os.path.realpath(pattern).replace(os.sep, "/")
+            if os.path.isdir(pattern):  # noqa: PTH112
+                if target.startswith(where.rstrip("/") + "/") and _format_of(target) == self.file_format():
+                    return True
+            elif any(c in pattern for c in _MAGIC) and re.fullmatch(_glob_regex(where), target):
+                return True
+        return False
+
     def size_known(self) -> bool:
         """Whether :meth:`local_files` and memory are all there is, so that the size of the data can be told."""
         return self.in_memory or bool(self.local_files())
@@ -147,10 +167,16 @@ class Table:
         """The format of the files, by option or by suffix."""
         if self.format is not None:
             return self.format
-        for pattern in self.patterns:
-            found = _format_of(pattern)
-            if found is not None:
-                return found
+        formats = {f for f in map(_format_of, self.patterns) if f is not None}
+        if len(formats) > 1:
+            raise TimefenceValidationError(
+                message(
+                    f"{self.role} mixes files of the formats {listing(sorted(formats))}.",
+                    fix="Read files of one format; give format= where suffixes mislead.",
+                )
+            )
+        if formats:
+            return formats.pop()
         first = self.patterns[0]
         if not _is_remote(first) and Path(first).is_dir():
             if (Path(first) / "_delta_log").is_dir():
@@ -189,18 +215,42 @@ class Table:
         if kind == "parquet":
             return pl.scan_parquet(files, glob=False, hive_partitioning=hive, schema=schema, storage_options=storage)
         if kind == "csv":
-            default = "\t" if _stripped(files[0]).endswith(".tsv") else ","
-            return pl.scan_csv(
-                files,
-                glob=False,
-                separator=self.options.get("delimiter") or default,
-                schema=schema,
-                try_parse_dates=True,
-                storage_options=storage,
-            )
+            return pl.concat([self._scan_csv(name, schema, storage) for name in files], how="vertical_relaxed")
         if kind == "ndjson":
             return pl.scan_ndjson(files, schema=schema, storage_options=storage)
         return pl.scan_ipc(files, glob=False, hive_partitioning=hive, storage_options=storage)
+
+    def _check_files_agree(self) -> None:
+        """Refuse Parquet files of different columns, which a scan would notice only when it runs."""
+        names = self.local_files("parquet")
+        if len(names) < 2 or self.options.get("schema") is not None:
+            return
+        first = _parquet_schema(names[0])
+        for name in names[1:]:
+            other = _parquet_schema(name)
+            if other == first:
+                continue
+            odd = sorted(set(first.items()) ^ set(other.items()), key=repr)
+            raise TimefenceSchemaError(
+                message(
+                    f"The files of {self.role} do not have the same columns.",
+                    where=f"{names[0]} and {name} differ in {listing(sorted({c for c, _ in odd}))}\n"
+                    + "\n".join(f"{c}: {first.get(c, 'missing')} and {other.get(c, 'missing')}" for c, _ in odd[:6]),
+                    fix="Write them alike, or give a LazyFrame that brings them together.",
+                )
+            )
+
+    def _scan_csv(self, name: str, schema: Any, storage: Any) -> pl.LazyFrame:
+        default = "\t" if _stripped(name).endswith(".tsv") else ","
+        return pl.scan_csv(
+            name,
+            glob=False,
+            separator=self.options.get("delimiter") or default,
+            schema=schema,
+            infer_schema_length=10_000,
+            try_parse_dates=True,
+            storage_options=storage,
+        )
 
     def schema(self) -> pl.Schema:
         """Column names and data types, without reading rows.
@@ -209,6 +259,7 @@ class Table:
             TimefenceSchemaError: If the schema cannot be read.
         """
         try:
+            self._check_files_agree()
             return self.scan().collect_schema()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise TimefenceSchemaError(
@@ -218,6 +269,16 @@ class Table:
                     fix="Check that the file is whole and of the format it is read as (format=).",
                 )
             ) from error
+
+
+def _parquet_schema(name: str) -> dict[str, pl.DataType]:
+    status = Path(name).stat()
+    return _parquet_schema_of(name, status.st_size, status.st_mtime_ns, status.st_ino)
+
+
+@lru_cache(maxsize=65_536)
+def _parquet_schema_of(name: str, *_version: int) -> dict[str, pl.DataType]:
+    return dict(pl.read_parquet_schema(name))
 
 
 def _text(role: str, value: object) -> str:
@@ -231,14 +292,23 @@ def _to_frame(role: str, value: object) -> pl.DataFrame:
     """A DataFrame of any in-memory table, read once here, so that one-shot readers are not read twice."""
     if isinstance(value, pl.DataFrame):
         return value
-    if hasattr(value, "__arrow_c_stream__"):
-        return pl.DataFrame(value)
-    if type(value).__module__.split(".")[0] == "pandas":
-        pandas: Any = value
-        return pl.from_pandas(pandas)
-    to_arrow = getattr(value, "to_arrow_table", None) or getattr(value, "arrow", None)
-    if callable(to_arrow):
-        return cast("pl.DataFrame", pl.from_arrow(to_arrow()))
+    to_arrow = getattr(value, "to_arrow_table", None)
+    try:
+        if callable(to_arrow):
+            return cast("pl.DataFrame", pl.from_arrow(to_arrow()))
+        if hasattr(value, "__arrow_c_stream__"):
+            return pl.DataFrame(value)
+        if type(value).__module__.split(".")[0] == "pandas":
+            pandas: Any = value
+            return pl.from_pandas(pandas)
+    except Exception as error:
+        raise TimefenceValidationError(
+            message(
+                f"{role} cannot be read from the {type(value).__name__} given.",
+                where=str(error).strip()[:300],
+                fix="Give a table with unique column names and types that Arrow has.",
+            )
+        ) from error
     raise TimefenceValidationError(
         message(
             f"{role} cannot be read from a {type(value).__name__}.",
@@ -294,6 +364,25 @@ def _expand(role: str, pattern: str, kind: TableFormat) -> list[str]:
             )
         )
     return sorted(found, key=lambda p: os.path.relpath(p, base or ".").replace(os.sep, "/"))
+
+
+def _glob_regex(pattern: str) -> str:
+    """A glob as a regular expression: ``*`` and ``?`` stay within a folder, ``**/`` spans folders."""
+    out, i = "", 0
+    while i < len(pattern):
+        if pattern.startswith("**/", i):
+            out, i = out + "(?:.*/)?", i + 3
+        elif pattern[i] == "*":
+            out, i = out + "[^/]*", i + 1
+        elif pattern[i] == "?":
+            out, i = out + "[^/]", i + 1
+        elif pattern[i] == "[" and "]" in pattern[i + 2 :]:
+            end = pattern.index("]", i + 2)
+            inner = pattern[i + 1 : end].replace("\\", "\\\\")
+            out, i = out + f"[{'^' + inner[1:] if inner.startswith('!') else inner}]", end + 1
+        else:
+            out, i = out + re.escape(pattern[i]), i + 1
+    return out
 
 
 def _missing(role: str, path: str) -> TimefenceValidationError:

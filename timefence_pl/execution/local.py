@@ -229,7 +229,7 @@ def _streamed(
     say.writing(str(output.path))
     output.sink(frame.select(plan.columns), written)
     # Splits and counts read the file just written: the join runs once.
-    result = OutputFile(written, output.format, output.compression).scan()
+    result = output.at(written).scan()
     tick = plan.clock.ticks(pl.col(labels.label_time).cast(plan.clock.dtype))
     for split in splits:
         part = output.beside(split.name)

@@ -9,12 +9,14 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote, urlparse
 
 import polars as pl
 
+from timefence_pl.definitions.table import Table
 from timefence_pl.errors import (
     TimefenceConfigError,
     TimefenceError,
@@ -38,21 +40,35 @@ class OutputFile:
         path: Where it will stand.
         format: ``"parquet"``, ``"csv"``, ``"ndjson"`` or ``"ipc"``.
         compression: Of Parquet files; Arrow files take it where they can.
+        schema: Its columns, which a text file is read back with.
     """
 
     path: Path
     format: str
     compression: str
+    schema: pl.Schema
+
+    def at(self, path: Path) -> OutputFile:
+        """The same at another path."""
+        return replace(self, path=path)
 
     def beside(self, name: str) -> OutputFile:
         """The file ``{stem}_{name}{suffix}`` in the same folder."""
-        return OutputFile(
-            self.path.with_name(f"{self.path.stem}_{name}{self.path.suffix}"), self.format, self.compression
-        )
+        return self.at(self.path.with_name(f"{self.path.stem}_{name}{self.path.suffix}"))
 
     def scan(self) -> pl.LazyFrame:
-        """The written file, lazily."""
-        return _scan(self.format, self.path)
+        """The written file, lazily, with the types it was written from."""
+        if self.format == "parquet":
+            return pl.scan_parquet(self.path, glob=False, hive_partitioning=False)
+        if self.format == "ipc":
+            return pl.scan_ipc(self.path, glob=False, hive_partitioning=False)
+        texts = pl.Schema({n: pl.String() if _as_text(t) else t for n, t in self.schema.items()})
+        read = (
+            pl.scan_csv(self.path, glob=False, schema=texts)
+            if self.format == "csv"
+            else pl.scan_ndjson(self.path, schema=texts)
+        )
+        return read.select(_from_text(n, t) if _as_text(t) else pl.col(n) for n, t in self.schema.items())
 
     def write(self, frame: pl.DataFrame, path: Path) -> None:
         """Write a frame in this file's format to ``path``."""
@@ -78,12 +94,11 @@ class OutputFile:
             frame.sink_ipc(path, compression=_ipc_compression(self.compression), engine="streaming")
 
 
-def check_output(output: str | Path, compression: str, inputs: Iterable[str]) -> OutputFile:
-    """Check where a build is to write.
+def check_output(output: str | Path, compression: str, schema: pl.Schema) -> OutputFile:
+    """Check where, and as what, a build is to write.
 
     Raises:
-        TimefenceConfigError: If the format cannot be told or the path is a folder.
-        TimefenceStoreError: If it is one of the build's own inputs.
+        TimefenceConfigError: If the format cannot be told, cannot hold a column, or the path cannot be a file's.
     """
     if compression not in COMPRESSIONS:
         raise TimefenceConfigError(
@@ -92,7 +107,7 @@ def check_output(output: str | Path, compression: str, inputs: Iterable[str]) ->
                 fix=f"Use one of {listing(COMPRESSIONS)}.",
             )
         )
-    if not isinstance(output, str | os.PathLike) or not str(output):
+    if not isinstance(output, str | os.PathLike) or not str(output) or "\0" in str(output):
         raise TimefenceConfigError(message(f"output={output!r} is not a path.", fix="Give a path, or None."))
     path = Path(output)
     kind = _FORMATS.get(path.suffix.lower())
@@ -103,19 +118,60 @@ def check_output(output: str | Path, compression: str, inputs: Iterable[str]) ->
                 fix=f"Use one of {listing(_FORMATS)}.",
             )
         )
-    if path.is_dir():
+    try:
+        folder = path.is_dir()
+    except OSError as error:
+        raise TimefenceConfigError(
+            message(f"output={str(output)[:80]!r} cannot be a file: {error.strerror}.", fix="Give a shorter path.")
+        ) from error
+    if folder:
         raise TimefenceConfigError(message(f"output={str(output)!r} is a folder.", fix="Give a file's name in it."))
-    refuse_inputs([path], inputs)
-    return OutputFile(path, kind, compression)
+    unfit = [n for n, t in schema.items() if not _holds(kind, t)]
+    if unfit:
+        raise TimefenceConfigError(
+            message(
+                f"A {kind} file cannot hold {listing(unfit)}.",
+                where="\n".join(f"{n}: {schema[n]}" for n in unfit[:6]),
+                fix="Write .parquet or .arrow, or cast the columns.",
+            )
+        )
+    return OutputFile(path, kind, compression, schema)
 
 
-def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[str]) -> None:
-    """Refuse outputs that are inputs.
+def _holds(kind: str, dtype: pl.DataType) -> bool:
+    if dtype == pl.Object:
+        return False
+    if kind == "csv":
+        return not dtype.is_nested() and dtype not in (pl.Binary, pl.Duration)
+    return kind != "ndjson" or not (dtype == pl.Binary or (dtype.is_nested() and "Binary" in str(dtype)))
+
+
+def _as_text(dtype: pl.DataType) -> bool:
+    """Whether text files hold a column of this type as text that must be read back by its type."""
+    return dtype.is_temporal() or dtype in (pl.Categorical, pl.Enum, pl.Int128, pl.UInt128) or dtype.is_decimal()
+
+
+def _from_text(name: str, dtype: pl.DataType) -> pl.Expr:
+    text = pl.col(name)
+    if isinstance(dtype, pl.Datetime):
+        if dtype.time_zone is None:
+            return text.str.to_datetime(time_unit=dtype.time_unit)
+        return text.str.to_datetime(time_unit=dtype.time_unit, time_zone="UTC").dt.convert_time_zone(dtype.time_zone)
+    if dtype == pl.Date:
+        return text.str.to_date()
+    if dtype == pl.Time:
+        return text.str.to_time()
+    return text.cast(dtype)
+
+
+def refuse_inputs(outputs: Iterable[Path], tables: Iterable[Table]) -> None:
+    """Refuse outputs that are inputs, or would be among them from now on.
 
     Raises:
         TimefenceStoreError: If one is.
     """
-    resolved = {os.path.realpath(name) for name in inputs}
+    tables = list(tables)
+    resolved = {os.path.realpath(_local(name)) for table in tables for name in table.inputs()}
     for path in outputs:
         if os.path.realpath(path) in resolved:
             raise TimefenceStoreError(
@@ -125,6 +181,20 @@ def refuse_inputs(outputs: Iterable[Path], inputs: Iterable[str]) -> None:
                     fix="Give another output path.",
                 )
             )
+        reader = next((t for t in tables if t.would_read(str(path))), None)
+        if reader is not None:
+            raise TimefenceStoreError(
+                message(
+                    f"The output {str(path)!r} would become one of the files of {reader.role}.",
+                    where=f"it reads {reader.described()}",
+                    why="The next build would read this one's result as data.",
+                    fix="Give an output path outside.",
+                )
+            )
+
+
+def _local(name: str) -> str:
+    return unquote(urlparse(name).path) if name.startswith("file:") else name
 
 
 class WholeFiles:
@@ -139,6 +209,10 @@ class WholeFiles:
         temporary = target.with_name(f".{target.stem[:80]}.{uuid.uuid4().hex}.tmp{target.suffix}")
         self._pairs.append((temporary, target))
         return temporary
+
+    def written(self, target: Path) -> Path:
+        """Where the file that is to stand at ``target`` is now."""
+        return next(temporary for temporary, t in self._pairs if t == target)
 
     def commit(self) -> None:
         """Make all files durable, then put them in place."""
@@ -191,13 +265,3 @@ def _sync(path: Path) -> None:
 
 def _ipc_compression(compression: str) -> Any:
     return compression if compression in ("zstd", "lz4", "uncompressed") else "zstd"
-
-
-def _scan(kind: str, path: Path) -> pl.LazyFrame:
-    if kind == "parquet":
-        return pl.scan_parquet(path, glob=False)
-    if kind == "csv":
-        return pl.scan_csv(path, glob=False, try_parse_dates=True)
-    if kind == "ndjson":
-        return pl.scan_ndjson(path)
-    return pl.scan_ipc(path, glob=False)

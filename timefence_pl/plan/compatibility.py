@@ -5,6 +5,7 @@ Takes definitions, gives the clocks and key columns of both sides or an error of
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -54,9 +55,24 @@ def source_columns(source: Source) -> SourceColumns:
     """
     schema = source.schema
     where = f"source {source.name!r}"
-    check_reserved(where, schema)
+    roles = [
+        *source.keys,
+        source.timestamp,
+        *([source.available_at] if source.available_at else []),
+        *source.tie_breaker,
+    ]
+    check_reserved(where, {n: schema[n] for n in roles})
+    check_reserved(where, {n: t for n, t in schema.items() if not reads_as_pattern(n)})
     keys = tuple(_key(where, name, schema[name]) for name in source.keys)
     clock = _clock(where, "timestamp", source.timestamp, schema[source.timestamp], source.date_known_at)
+    for name in source.tie_breaker:
+        if schema[name] == pl.Object:
+            raise TimefenceSchemaError(
+                message(
+                    f"The tie_breaker {name!r} of {where} is {schema[name]}, which has no order.",
+                    fix="Use a column of numbers, times or strings.",
+                )
+            )
     available = None
     if source.available_at:
         dtype = schema[source.available_at]
@@ -88,6 +104,14 @@ def label_keys(feature: Feature, columns: SourceColumns, labels: Labels, schema:
     names = []
     for key, own in zip(feature.source.keys, columns.keys, strict=True):
         name = inverse.get(key, key)
+        if key not in inverse and name in feature.key_mapping:
+            raise TimefenceConfigError(
+                message(
+                    f"The label key {name!r} of feature {feature.name!r} stands for two keys of its source: "
+                    f"{feature.key_mapping[name]!r} by key_mapping and {key!r} by name.",
+                    fix=f"Map {key!r} as well: key_mapping={{'<label key>': {key!r}, ...}}.",
+                )
+            )
         if name not in labels.keys:
             hint = did_you_mean(name, labels.keys)
             finer = len(feature.source.keys) > len(labels.keys)
@@ -164,17 +188,31 @@ def comparable(left: tuple[str, Clock], right: tuple[str, Clock]) -> None:
         )
 
 
-def check_reserved(where: str, schema: pl.Schema) -> None:
-    """Refuse columns whose names the plan uses itself.
+def check_reserved(where: str, schema: Mapping[str, pl.DataType]) -> None:
+    """Refuse columns whose names the plan uses itself, or that Polars takes for patterns.
 
     Raises:
         TimefenceSchemaError: If there are any.
     """
+    patterns = [n for n in schema if reads_as_pattern(n)]
+    if patterns:
+        raise TimefenceSchemaError(
+            message(
+                f"Column names of {where} read as patterns to Polars: {listing(patterns)}.",
+                why="Polars would select other columns, or none, by such a name.",
+                fix="Rename: a name must not be '*', nor start with '^' and end with '$'.",
+            )
+        )
     taken = [n for n in schema if n.startswith(RESERVED)]
     if taken:
         raise TimefenceSchemaError(
             message(f"Column names of {where} start with the reserved {RESERVED!r}: {listing(taken)}.", fix="Rename.")
         )
+
+
+def reads_as_pattern(name: str) -> bool:
+    """Whether ``pl.col`` of this name would be a regular expression or wildcard."""
+    return name == "*" or (name.startswith("^") and name.endswith("$"))
 
 
 def _key(where: str, name: str, dtype: pl.DataType) -> KeyColumn:

@@ -84,6 +84,14 @@ def output_columns(feature: str, exprs: Sequence[pl.Expr], schema: pl.Schema) ->
     outputs: dict[str, pl.DataType] = {}
     for expr in exprs:
         found = _schema_of(feature, expr, schema)
+        if not found:
+            raise TimefenceSchemaError(
+                message(
+                    f"Feature {feature!r} selects no column.",
+                    where=f"expression: {_shown(expr)}\ncolumns: {listing(schema)}",
+                    fix="Select at least one column of the source.",
+                )
+            )
         _check_height(feature, expr, schema)
         twice = [n for n in found if n in outputs]
         if twice:
@@ -123,28 +131,48 @@ def _schema_of(feature: str, expr: pl.Expr, schema: pl.Schema) -> dict[str, pl.D
 
 
 def _check_height(feature: str, expr: pl.Expr, schema: pl.Schema) -> None:
-    heights = []
+    """Refuse what does not give one value per row: engines differ in what they make of it."""
+    heights: list[pl.DataFrame] = []
     for rows in (3, 2):
         frame = pl.DataFrame({n: pl.Series(n, [None] * rows, dtype=d) for n, d in schema.items()})
         try:
             heights.append(frame.lazy().select(expr).collect(engine="in-memory"))
+        except (pl.exceptions.SchemaError, pl.exceptions.InvalidOperationError) as error:
+            if "python_udf" in str(expr):
+                return
+            raise TimefenceSchemaError(
+                message(
+                    f"Feature {feature!r} cannot be computed from its source's columns.",
+                    where=f"expression: {_shown(expr)}\nPolars: {str(error).splitlines()[0]}",
+                    fix="Check the data types the expression works on.",
+                )
+            ) from error
         except Exception:  # noqa: BLE001 - a user's function may not take nulls; the run itself will tell
             return
     three, two = heights
     literal = not _roots(expr) and three.height == 1 and three.equals(two)
-    if three.height == 3 or literal or three.width == 0:
+    if literal or (three.height == 3 and two.height == 2 and _keeps_length(expr)):
         return
+    gave = f"gave {three.height} row(s) for 3" if three.height != 3 else "selects rows"
     raise TimefenceSchemaError(
         message(
             f"Feature {feature!r} has an expression that does not give one value per row.",
-            where=f"expression: {_shown(expr)}\ngave {three.height} row(s) for 3",
-            why="An aggregate over the whole column would carry the future into every row.",
+            where=f"expression: {_shown(expr)}\n{gave}",
+            why="An aggregate or selection over the whole column would carry the future into every row.",
             fix=(
                 "Compute it over past rows: .cum_sum(), .rolling_mean_by(time, '30d').over(key), .shift(1).over(key); "
                 "or aggregate as of the label time with tf.Window."
             ),
         )
     )
+
+
+def _keeps_length(expr: pl.Expr) -> bool:
+    """What Polars knows of an expression's length; True where it cannot say, since the trial passed."""
+    try:
+        return bool(expr.meta.is_length_preserving())
+    except pl.exceptions.PolarsError:
+        return True
 
 
 def _roots(expr: pl.Expr) -> list[str]:

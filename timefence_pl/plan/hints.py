@@ -28,6 +28,8 @@ def hints_of(source: Source) -> Hints | None:
     files = source.parquet_files()
     if not files or len(source.keys) != 1 or source.available_at:
         return None
+    if any("=" in part for name in files for part in name.replace("\\", "/").split("/")[:-1]):
+        return None  # a partition folder's value may stand for the column's own
     schema = source.schema
     key, time = source.keys[0], source.timestamp
     facts = column_facts(files, [key, time])

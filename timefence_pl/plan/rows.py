@@ -15,6 +15,7 @@ import polars as pl
 from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.source import Source
 from timefence_pl.errors import TimefenceError, TimefenceSchemaError, did_you_mean, listing, message
+from timefence_pl.integrations.sql import run_sql
 from timefence_pl.plan.compatibility import SourceColumns, comparable, source_columns
 from timefence_pl.plan.expressions import is_row_wise, output_columns
 from timefence_pl.plan.ticks import Clock, clock_of
@@ -116,9 +117,15 @@ def _expression_rows(rows: RowSet, columns: SourceColumns, events: pl.LazyFrame)
         internal.append(pl.col(source.available_at).alias(AVAILABLE_COLUMN))
     ties = tuple(TIE_COLUMN.format(i) for i in range(len(source.tie_breaker)))
     internal += [pl.col(c).alias(t) for c, t in zip(source.tie_breaker, ties, strict=True)]
-    values = [e.name.prefix(f"{f.name}__") for f in rows.features for e in f.exprs]
+    values = [_prefixed(f.name, e, columns.schema) for f in rows.features for e in f.exprs]
     frame = events.select(*internal, *values)
     return FeatureRows(frame, columns.clock, columns.available, len(source.keys), ties, outputs)
+
+
+def _prefixed(feature: str, expr: pl.Expr, schema: pl.Schema) -> pl.Expr:
+    """The expression with its outputs named ``{feature}__{column}``."""
+    names = list(pl.LazyFrame(schema=schema).select(expr).collect_schema())
+    return expr.alias(f"{feature}__{names[0]}") if len(names) == 1 else expr.name.prefix(f"{feature}__")
 
 
 def in_time_order(source: Source, events: pl.LazyFrame) -> pl.LazyFrame:
@@ -233,14 +240,19 @@ def _run_transform(feature: Feature, events: pl.LazyFrame) -> pl.LazyFrame:
 
 def _run_sql(feature: Feature, events: pl.LazyFrame) -> pl.LazyFrame:
     assert feature.sql is not None  # noqa: S101 - the caller's mode
-    table = "source"
-    query = feature.sql.replace("{source}", table)
-    tables = {table: events, feature.source.name: events}
+    query = feature.sql.replace("{source}", "source")
     try:
-        return pl.SQLContext(tables, eager=False).execute(query)
-    except pl.exceptions.PolarsError as error:
-        columns = source_columns(feature.source)
-        raise _does_not_fit(feature, columns, error) from error
+        return run_sql(query, {"source": events, feature.source.name: events}, feature.dialect)
+    except TimefenceSchemaError as error:
+        raise TimefenceSchemaError(
+            message(
+                f"The SQL of feature {feature.name!r} does not work on its source.",
+                where=(
+                    f"source {feature.source.name!r}, the table {{source}}: {feature.source.described()}\n"
+                    f"columns: {listing(source_columns(feature.source).schema)}\n{error}"
+                ),
+            )
+        ) from error
 
 
 def _does_not_fit(feature: Feature, columns: SourceColumns, error: Exception) -> TimefenceSchemaError:

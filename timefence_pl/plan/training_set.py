@@ -13,9 +13,9 @@ import polars as pl
 
 from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.labels import Labels
-from timefence_pl.errors import TimefenceSchemaError, listing, message
+from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, listing, message
 from timefence_pl.plan.alignment import LABEL_ROW, Alignment, Merge
-from timefence_pl.plan.compatibility import comparable, label_clock, label_keys, source_columns
+from timefence_pl.plan.compatibility import check_reserved, comparable, label_clock, label_keys, source_columns
 from timefence_pl.plan.guards import duplicate_guard
 from timefence_pl.plan.hints import hints_of
 from timefence_pl.plan.latest import Bounds, Match, Reason
@@ -77,6 +77,11 @@ class TrainingPlan:
     clock: Clock
 
     @property
+    def schema(self) -> pl.Schema:
+        """The result's columns and their types, in order."""
+        return pl.Schema({**self.label_schema, **{c: t for f in self.features for c, t in f.columns.items()}})
+
+    @property
     def columns(self) -> list[str]:
         """Names of the result's columns, in order."""
         return [*self.label_schema, *(c for f in self.features for c in f.columns)]
@@ -110,6 +115,12 @@ def check_definitions(labels: Labels, features: Sequence[Feature], options: Join
     Raises:
         TimefenceError: If a column is missing, types do not compare, or bounds cannot be met.
     """
+    if not isinstance(labels, Labels):
+        raise TimefenceConfigError(
+            message(
+                f"labels is a {type(labels).__name__}.", fix="Declare them: tf.Labels(data, keys=..., label_time=...)."
+            )
+        )
     schema = labels.schema
     clock = label_clock(labels, schema)
     for feature in features:
@@ -220,6 +231,7 @@ def _output_names(schema: pl.Schema, joined: Sequence[JoinedFeature], options: J
             owners.setdefault(output, []).append(f"feature {j.feature.name!r}")
             names[column] = output
     clashes = {name: who for name, who in owners.items() if len(who) > 1}
+    check_reserved("the output", dict.fromkeys(names.values(), pl.Null()))
     if clashes:
         where = "\n".join(f"{name!r}: {', '.join(who)}" for name, who in clashes.items())
         raise TimefenceSchemaError(

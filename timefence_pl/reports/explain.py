@@ -46,7 +46,9 @@ def row_text(explanation: Any) -> str:
         lines += ["", f"{f.feature}: {f.reason.replace('_', ' ')}", f"  {f.condition}"]
         chosen = f.chosen
         shown = [*([chosen] if chosen else []), *f.passed_over]
-        if not shown:
+        if f.note:
+            lines.append(f"  {f.note}")
+        elif not shown:
             lines.append("  the entity has no row in the source")
         width = max((len(c.verdict) for c in shown), default=0)
         for c in shown:

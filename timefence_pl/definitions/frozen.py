@@ -1,0 +1,31 @@
+"""Values that do not change once made.
+
+Takes nothing; gives a base class whose attributes are set once, by its subclass, through :meth:`Frozen._set`.
+"""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from timefence_pl.errors import TimefenceConfigError, message
+
+__all__ = ["Frozen"]
+
+
+class Frozen:
+    """Refuses to be changed, with an error that says what to do instead."""
+
+    def _set(self, **values: object) -> None:
+        self.__dict__.update(values)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise self._refusal(name)
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise self._refusal(name)
+
+    def _refusal(self, name: str) -> TimefenceConfigError:
+        kind = type(self).__name__
+        return TimefenceConfigError(
+            message(f"{kind} is frozen; {name!r} cannot be changed.", fix=f"Make a new {kind} with the value you want.")
+        )

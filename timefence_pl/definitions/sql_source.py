@@ -1,0 +1,127 @@
+"""Sources that are SQL queries.
+
+Takes a query and where it runs, gives a :class:`Source`. Asks the query for its schema, never for rows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from timefence_pl.definitions.source import Source
+from timefence_pl.definitions.table import Table
+from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, message
+from timefence_pl.integrations.database import database_query
+from timefence_pl.integrations.duckdb import duckdb_query
+from timefence_pl.integrations.sql import run_sql
+
+__all__ = ["SQLSource"]
+
+
+class SQLSource(Source):
+    """Events selected by SQL.
+
+    Without a connection the query runs in Polars SQL over ``tables`` and Polars' file functions (``read_parquet(...)``),
+    or in DuckDB where Polars does not accept it. Its rows have no defined order, so ties are settled by the values.
+
+    Args:
+        query: One SELECT.
+        keys: As for :class:`Source`.
+        timestamp: As for :class:`Source`.
+        name: The source's name.
+        connection: A DuckDB connection, the path of a DuckDB file, or a database URI (``postgresql://...``); None for
+            Polars SQL.
+        tables: Tables the query names: paths or frames, by name.
+        available_at: As for :class:`Source`.
+        tie_breaker: As for :class:`Source`.
+        date_known_at: As for :class:`Source`.
+
+    Raises:
+        TimefenceConfigError: For arguments that cannot be meant.
+        TimefenceSchemaError: If the query is not accepted where it is to run.
+        TimefenceValidationError: If a table, database or driver is missing.
+
+    Examples:
+        >>> import polars as pl
+        >>> import timefence_pl as tf
+        >>> events = pl.DataFrame({"user": [1, 1], "at": [0, 5], "amount": [3.0, 150.0]})
+        >>> large = tf.SQLSource(
+        ...     "SELECT * FROM events WHERE amount > 100",
+        ...     keys="user", timestamp="at", name="large", tables={"events": events},
+        ... )
+        >>> large.scan().collect()["amount"].to_list()
+        [150.0]
+    """
+
+    #: The query's text.
+    query: str
+    #: Where it runs: a connection, a path, a URI, or None.
+    connection: object
+    #: The tables it may name.
+    tables: Mapping[str, Table]
+
+    def __init__(
+        self,
+        query: str,
+        *,
+        keys: str | Sequence[str],
+        timestamp: str,
+        name: str,
+        connection: object = None,
+        tables: Mapping[str, object] | None = None,
+        available_at: str | None = None,
+        tie_breaker: str | Sequence[str] | None = None,
+        date_known_at: Literal["end", "start"] = "end",
+    ) -> None:
+        role = f"SQL source {name!r}"
+        if not isinstance(query, str) or not query.strip().rstrip(";").strip():
+            raise TimefenceConfigError(message(f"The query of {role} is empty.", fix="Give one SELECT."))
+        query = query.strip().rstrip(";").rstrip()
+        made = {t: _table(f"table {t!r} of {role}", v) for t, v in (tables or {}).items()}
+        try:
+            frame = _frame(query, connection, {t: v.scan() for t, v in made.items()})
+        except TimefenceSchemaError as error:
+            raise TimefenceSchemaError(f"{role}: {error}") from error
+        options: dict[str, Any] = {
+            "keys": keys,
+            "timestamp": timestamp,
+            "name": name,
+            "available_at": available_at,
+            "tie_breaker": tie_breaker,
+            "date_known_at": date_known_at,
+        }
+        super().__init__(frame, **options)
+        self._set(query=query, connection=connection, tables=made)
+
+    def described(self) -> str:
+        """The query, shortened."""
+        text = " ".join(self.query.split())
+        return text if len(text) <= 80 else text[:77] + "..."
+
+
+def _table(role: str, value: object) -> Table:
+    if isinstance(value, Source):
+        return value.table
+    return Table.of(role, value, None, None, None, {})
+
+
+def _frame(query: str, connection: object, tables: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
+    if connection is None:
+        return run_sql(query, tables)
+    if isinstance(connection, str) and "://" in connection:
+        if tables:
+            raise TimefenceConfigError(
+                message("tables= cannot be given with a database URI.", fix="Name the database's own tables.")
+            )
+        return database_query(query, connection)
+    if isinstance(connection, str | Path) or hasattr(connection, "cursor"):
+        return duckdb_query(query, tables, connection)
+    raise TimefenceConfigError(
+        message(
+            f"connection={connection!r} is not a database.",
+            fix="Give a DuckDB connection, the path of a DuckDB file, or a database URI.",
+        )
+    )
