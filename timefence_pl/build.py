@@ -23,7 +23,7 @@ from timefence_pl.definitions.table import Table
 from timefence_pl.durations import DurationLike
 from timefence_pl.execution.dropped import dropped_rows
 from timefence_pl.execution.local import LocalRun, choose_engine, run_local
-from timefence_pl.execution.output import OutputFile, check_output, refuse_inputs, whole_files
+from timefence_pl.execution.output import OutputFile, check_output, refuse_inputs
 from timefence_pl.execution.steps import Progress, Steps
 from timefence_pl.explain import ExplainResult, explain_plan
 from timefence_pl.manifest import build_manifest, feature_statistics, file_record, now
@@ -32,6 +32,7 @@ from timefence_pl.plan.options import DEFAULT_LOOKBACK, JoinOptions, join_option
 from timefence_pl.plan.training_set import TrainingPlan, check_definitions, prepare_all, training_set
 from timefence_pl.result import BuildResult, BuildStats
 from timefence_pl.splits import Split, SplitBound, make_splits
+from timefence_pl.store.files import whole_files
 
 __all__ = ["build", "explain", "point_in_time"]
 

@@ -12,29 +12,19 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
-import xxhash
 
 from timefence_pl._version import __version__
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.durations import format_nanoseconds
 from timefence_pl.execution.local import LocalRun
-from timefence_pl.execution.output import WholeFiles
 from timefence_pl.plan.latest import Reason
 from timefence_pl.plan.options import JoinOptions
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.training_set import JoinedFeature, TrainingPlan
 from timefence_pl.printing import plain_rows
+from timefence_pl.store.files import WholeFiles, hash_file
 
-__all__ = ["build_manifest", "feature_statistics", "file_record", "hash_file"]
-
-
-def hash_file(path: Path) -> str:
-    """``xxh3_128:`` and the hash of a file's bytes."""
-    state = xxhash.xxh3_128()
-    with path.open("rb") as file:
-        while block := file.read(1 << 22):
-            state.update(block)
-    return f"xxh3_128:{state.hexdigest()}"
+__all__ = ["build_manifest", "feature_statistics", "file_record"]
 
 
 def file_record(files: WholeFiles, path: Path, rows: int) -> dict[str, Any]:

@@ -15,8 +15,8 @@ import polars as pl
 from timefence_pl.errors import TimefenceValidationError, message
 from timefence_pl.execution.output import OutputFile
 from timefence_pl.explain import ExplainResult
-from timefence_pl.manifest import hash_file
 from timefence_pl.reports import build_html, build_text
+from timefence_pl.store.files import hash_file
 
 __all__ = ["BuildResult", "BuildStats"]
 

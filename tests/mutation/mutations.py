@@ -14,7 +14,9 @@ PREPARE = "timefence_pl/plan/prepare.py"
 ROWS = "timefence_pl/plan/rows.py"
 TIME_KEY = "timefence_pl/plan/time_key.py"
 OPTIONS = "timefence_pl/plan/options.py"
+ALIGNMENT = "timefence_pl/plan/alignment.py"
 TRAINING_SET = "timefence_pl/plan/training_set.py"
+SPLITS = "timefence_pl/splits.py"
 COMPATIBILITY = "timefence_pl/plan/compatibility.py"
 
 
@@ -94,11 +96,11 @@ MUTATIONS: tuple[Mutation, ...] = (
     # Entities.
     Mutation(
         "null label keys and times match",
-        TRAINING_SET,
+        ALIGNMENT,
         "valid = pl.all_horizontal(pl.col(ENTITY).is_not_null(), pl.col(LABEL_TICK).is_not_null())",
         "valid = pl.lit(value=True)",
     ),
-    Mutation("null label times match", TRAINING_SET, ", pl.col(LABEL_TICK).is_not_null())", ")"),
+    Mutation("null label times match", ALIGNMENT, ", pl.col(LABEL_TICK).is_not_null())", ")"),
     Mutation(
         "colliding hashes are believed",
         LATEST,
@@ -123,20 +125,20 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "event time does not settle ties",
         PREPARE,
-        "ties = [EVENT_TICK, _AVAILABLE_TICK, *ties]",
-        "ties = [_AVAILABLE_TICK, *ties]",
+        "ties = [EVENT_TICK, AVAILABLE_TICK, *ties]",
+        "ties = [AVAILABLE_TICK, *ties]",
     ),
     Mutation(
         "availability does not settle ties",
         PREPARE,
-        "ties = [EVENT_TICK, _AVAILABLE_TICK, *ties]",
+        "ties = [EVENT_TICK, AVAILABLE_TICK, *ties]",
         "ties = [EVENT_TICK, *ties]",
     ),
     Mutation(
         "tie breaker ignored where bitemporal",
         PREPARE,
-        "ties = [EVENT_TICK, _AVAILABLE_TICK, *ties]",
-        "ties = [EVENT_TICK, _AVAILABLE_TICK]",
+        "ties = [EVENT_TICK, AVAILABLE_TICK, *ties]",
+        "ties = [EVENT_TICK, AVAILABLE_TICK]",
     ),
     Mutation("tie breaker ignored", PREPARE, "ties = list(made.ties)", "ties = []"),
     Mutation("keep_first keeps the last", PREPARE, "if like.keep_first:", "if False:"),
@@ -153,8 +155,21 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "null availability is known",
         ROWS,
-        "*([source.available_at] if source.available_at else [])]\n    return events.filter",
-        "]\n    return events.filter",
+        "needed = [*source.keys, source.timestamp, *([source.available_at] if source.available_at else [])]",
+        "needed = [*source.keys, source.timestamp]",
+    ),
+    Mutation(
+        "null keys are seen by expressions",
+        ROWS,
+        "needed = [*source.keys, source.timestamp, *(",
+        "needed = [source.timestamp, *(",
+    ),
+    Mutation("rows are usable before they are known", PREPARE, "pl.max_horizontal(", "pl.min_horizontal("),
+    Mutation(
+        "features that keep the first share rows with others",
+        ROWS,
+        'feature.source.identity(), feature.on_duplicate == "keep_first")',
+        "feature.source.identity(), False)",
     ),
     Mutation(
         "expressions see the source order",
@@ -171,12 +186,25 @@ MUTATIONS: tuple[Mutation, ...] = (
         "equal = [pl.col(KEY) == pl.col(KEY).shift(1), *(",
         "equal = [pl.col(KEY) == pl.col(KEY).shift(1)] or [*(",
     ),
+    # Packed keys.
+    Mutation("any entity's key is one's own", TIME_KEY, "pl.when(key >= first)", "pl.when(key.is_not_null())"),
+    Mutation("narrow probes leave their entity", TIME_KEY, "tick = _clamped(tick, first - 1, last)", "pass"),
+    Mutation(
+        "narrow probes meet the nearest entity",
+        TIME_KEY,
+        "_clamped(entity, first - 1, last + 1)",
+        "_clamped(entity, first, last)",
+    ),
+    # Splits.
+    Mutation("no purge", SPLITS, "if gap is None or not later:", "if True:"),
+    Mutation("splits are closed", SPLITS, "(tick < self.stop)", "(tick <= self.stop)"),
+    Mutation("splits are open at the start", SPLITS, "(tick >= self.start) & (tick", "(tick > self.start) & (tick"),
     # Output.
     Mutation(
         "labels come back in another order",
-        TRAINING_SET,
-        "return together.sort(LABEL_ROW).drop(LABEL_ROW)",
-        "return together.drop(LABEL_ROW)",
+        ALIGNMENT,
+        'how="horizontal").sort(LABEL_ROW).drop(LABEL_ROW)',
+        'how="horizontal").drop(LABEL_ROW)',
     ),
     Mutation("skip keeps everything", TRAINING_SET, 'if options.on_missing == "skip":', "if False:"),
     Mutation(
@@ -185,13 +213,13 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "features of different embargo share a merge",
         TRAINING_SET,
-        "(id(j.frame), j.label_keys, j.bounds.embargo, j.bounds.strict)",
+        "(id(j.frame), j.label_keys, j.bounds.embargo)",
         "(id(j.frame), j.label_keys)",
     ),
     Mutation(
         "features of different keys share a probe",
         TRAINING_SET,
-        "(first.label_keys, first.frame.spec.order)",
-        "first.frame.spec.order",
+        "(group[0].label_keys, group[0].frame.spec.order)",
+        "group[0].frame.spec.order",
     ),
 )

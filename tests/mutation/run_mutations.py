@@ -68,6 +68,7 @@ def run_copy(mutation: Mutation | None) -> tuple[int, str]:
             path = copy / mutation.file
             path.write_text(mutated(mutation, path.read_text(encoding="utf-8")), encoding="utf-8")
         environment = {**os.environ, "PYTHONPATH": folder, "PYTHONDONTWRITEBYTECODE": "1", "POLARS_MAX_THREADS": "1"}
+        environment["TIMEFENCE_NO_SHRINK"] = "1"
         where = [sys.executable, "-c", "import timefence_pl; print(timefence_pl.__file__)"]
         imported = subprocess.run(where, cwd=copy, env=environment, capture_output=True, text=True, check=False)
         if imported.returncode == 0 and not imported.stdout.startswith(folder):

@@ -8,20 +8,25 @@ exactly; NaN equals NaN.
 from __future__ import annotations
 
 import math
+import tempfile
 import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any
 
 import polars as pl
 
+import timefence_pl as tf
 from tests.oracle.match import MATCHED, REASONS, Answer, ColumnClashError, DuplicateMatchError
 from tests.oracle.model import Case, answer, may_be_refused
 from tests.oracle.program import polars_dtype, to_definitions
+from timefence_pl.plan import time_key
 
 ENGINES = ("in-memory", "streaming")
-#: Ways to run a case; ``build`` gives statistics too, ``collisions`` makes distinct keys share their first hash.
-PATHS = (*ENGINES, "build", "collisions")
+#: Ways to run a case: ``build`` in memory and ``files`` through Parquet give statistics too, ``collisions`` makes
+#: distinct keys share their first hash.
+PATHS = (*ENGINES, "build", "files", "collisions")
 
 
 class DifferenceError(AssertionError):
@@ -46,8 +51,6 @@ def check(case: Case, paths: Iterable[str] = PATHS) -> str:
     Raises:
         DifferenceError: Where the package gives anything else.
     """
-    import timefence_pl as tf
-
     expected: Answer | None = None
     error: type[tf.TimefenceError] | None = None
     try:
@@ -56,9 +59,10 @@ def check(case: Case, paths: Iterable[str] = PATHS) -> str:
         error, outcome = tf.TimefenceDuplicateError, "duplicate"
     except ColumnClashError:
         error, outcome = tf.TimefenceError, "clash"
+    runs = Run(case)
     for path in paths:
         try:
-            frame, statistics = run(case, path)
+            frame, statistics = runs.by(path)
         except tf.TimefenceError as raised:
             if "finer unit of timestamp and available_at" in str(raised) and may_be_refused(case):
                 return "refused"
@@ -76,30 +80,45 @@ def check(case: Case, paths: Iterable[str] = PATHS) -> str:
     return outcome
 
 
-def run(case: Case, path: str) -> tuple[pl.DataFrame, Mapping[str, Any] | None]:
-    """Runs the package one way; gives the frame, and the statistics where that way has them."""
-    import timefence_pl as tf
+class Run:
+    """The package's runs of one case; both engines run one plan."""
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        if any(feature.on_duplicate == "keep_any" for feature in case.features):
-            warnings.filterwarnings("ignore", message="Feature .* (has duplicates|met duplicate rows)")
-        if path == "collisions":
-            with _few_hash_bits():
-                return run(case, "streaming")
-        labels, features, options = to_definitions(case)
-        if path == "build":
-            result = tf.build(labels, features, output=None, **options)
-            return result.frame(), result.stats.feature_stats
-        plan = tf.point_in_time(labels, features, **options)
-        return plan.collect(engine="in-memory" if path == "in-memory" else "streaming"), None
+    def __init__(self, case: Case) -> None:
+        self._case = case
+
+    @cached_property
+    def _definitions(self) -> tuple[Any, list[Any], dict[str, Any]]:
+        return to_definitions(self._case)
+
+    @cached_property
+    def _plan(self) -> pl.LazyFrame:
+        labels, features, options = self._definitions
+        return tf.point_in_time(labels, features, **options)
+
+    def by(self, path: str) -> tuple[pl.DataFrame, Mapping[str, Any] | None]:
+        """Runs the case one way; gives the frame, and the statistics where that way has them."""
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            if any(feature.on_duplicate == "keep_any" for feature in self._case.features):
+                warnings.filterwarnings("ignore", message="Feature .* (has duplicates|met duplicate rows)")
+            if path == "build":
+                labels, features, options = self._definitions
+                result = tf.build(labels, features, output=None, **options)
+                return result.frame(), result.stats.feature_stats
+            if path == "files":
+                with tempfile.TemporaryDirectory(prefix="timefence-case-") as folder:
+                    labels, features, options = to_definitions(self._case, folder)
+                    result = tf.build(labels, features, f"{folder}/out.parquet", **options)
+                    return result.frame(), result.stats.feature_stats
+            if path == "collisions":
+                with _few_hash_bits():
+                    return Run(self._case).by("streaming")
+            return self._plan.collect(engine="in-memory" if path == "in-memory" else "streaming"), None
 
 
 @contextmanager
 def _few_hash_bits() -> Iterator[None]:
     """Leaves one bit of the first key hash, so that nearly all entities collide."""
-    from timefence_pl.plan import time_key
-
     kept = time_key.HASH_BITS
     time_key.HASH_BITS = 1
     try:

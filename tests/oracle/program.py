@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 
+import timefence_pl as tf
 from tests.oracle.model import DEFAULT, INHERIT, Case, FeatureCase, SourceCase, Table
 from tests.oracle.recipe import Output, Recipe
 
@@ -33,34 +34,45 @@ def polars_dtype(dtype: str) -> pl.DataType:
     return kept
 
 
-def to_definitions(case: Case) -> tuple[Any, list[Any], dict[str, Any]]:
-    """Gives the labels, the features and the options of ``tf.point_in_time``."""
-    import timefence_pl as tf
-
+def to_definitions(case: Case, folder: str | None = None) -> tuple[Any, list[Any], dict[str, Any]]:
+    """Gives the labels, the features and the options of ``tf.point_in_time``; with a folder, through Parquet files."""
     names: dict[str, Any] = {"pl": pl, "tf": tf, "nan": float("nan"), "inf": float("inf")}
-    exec(compile("\n".join(definitions(case)), "<case>", "exec"), names)  # noqa: S102 - our own text
+    exec(compile("\n".join(definitions(case, folder)), "<case>", "exec"), names)  # noqa: S102 - our own text
     return names["labels"], names["features"], names["options"]
 
 
 def script(case: Case, path: str = "in-memory") -> str:
     """Writes a program that shows the package's output for a case, run on one path."""
     lines = ["import polars as pl", "import timefence_pl as tf", 'nan, inf = float("nan"), float("inf")', ""]
-    lines += definitions(case)
-    if path == "build":
-        lines += ["result = tf.build(labels, features, **options)", "print(result.frame(), result.stats.feature_stats)"]
+    lines += definitions(case, "case" if path == "files" else None)
+    if path in ("build", "files"):
+        output = ', "case/out.parquet"' if path == "files" else ""
+        lines.append(f"result = tf.build(labels, features{output}, **options)")
+        lines.append("print(result.frame(), result.stats.feature_stats)")
     else:
         engine = "in-memory" if path == "in-memory" else "streaming"
         lines.append(f"print(tf.point_in_time(labels, features, **options).collect(engine={engine!r}))")
     return "\n".join(lines)
 
 
-def definitions(case: Case) -> list[str]:
-    """Writes the statements that define ``labels``, ``features`` and ``options``."""
-    lines = []
+def definitions(case: Case, folder: str | None = None) -> list[str]:
+    """Writes the statements that define ``labels``, ``features`` and ``options``.
+
+    Args:
+        case: The case.
+        folder: Where sources (in two files each) and labels are written as Parquet first, to be read from there.
+    """
+    lines = ["from pathlib import Path"] if folder else []
     for position, source in enumerate(case.sources):
-        lines += _frame(f"events_{position}", source.table, lazy=source.lazy)
+        stored = folder is not None and _storable(source.table)
+        lines += _frame(f"events_{position}", source.table, lazy=source.lazy and not stored)
+        if stored:
+            lines += _stored(f"events_{position}", f"{folder}/events_{position}", len(source.table.rows) // 2)
         lines.append(f"source_{position} = {_source(position, source)}")
-    lines += _frame("label_rows", case.labels.table, lazy=case.labels.lazy)
+    stored = folder is not None and _storable(case.labels.table)
+    lines += _frame("label_rows", case.labels.table, lazy=case.labels.lazy and not stored)
+    if stored:
+        lines += _stored("label_rows", f"{folder}/labels", len(case.labels.table.rows))
     target = "" if case.labels.target is None else f", target={case.labels.target!r}"
     keys = list(case.labels.keys)
     lines.append(f"labels = tf.Labels(label_rows, keys={keys!r}, label_time={case.labels.label_time!r}{target})")
@@ -98,6 +110,21 @@ def _frame(name: str, table: Table, *, lazy: bool) -> list[str]:
         lines.append(f"    {series}{f'.cast({_dtype(dtype)})' if physical else ''},")
     lines.append("]).lazy()" if lazy else "])")
     return lines
+
+
+def _storable(table: Table) -> bool:
+    """Whether Parquet holds the table's types."""
+    return not any("Int128" in dtype for dtype in table.schema.values())
+
+
+def _stored(name: str, folder: str, rows: int) -> list[str]:
+    """Writes a frame into two files of a folder, and puts the folder's glob in its place."""
+    return [
+        f"Path({folder!r}).mkdir(parents=True, exist_ok=True)",
+        f'{name}.head({rows}).write_parquet("{folder}/part-0.parquet")',
+        f'{name}.slice({rows}).write_parquet("{folder}/part-1.parquet")',
+        f'{name} = "{folder}/*.parquet"',
+    ]
 
 
 def _source(position: int, source: SourceCase) -> str:

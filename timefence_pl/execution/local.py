@@ -18,13 +18,14 @@ import polars as pl
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.errors import TimefenceError, TimefenceSchemaError, message
 from timefence_pl.execution.observation import Observation
-from timefence_pl.execution.output import OutputFile, WholeFiles
+from timefence_pl.execution.output import OutputFile
 from timefence_pl.execution.steps import Steps
 from timefence_pl.plan.alignment import LABEL_ROW, Merge
 from timefence_pl.plan.guards import duplicate_problem
 from timefence_pl.plan.latest import LABEL_TICK, Probe
 from timefence_pl.plan.training_set import DUPLICATE_MATCH, TrainingPlan, found_everywhere
 from timefence_pl.splits import Split
+from timefence_pl.store.files import WholeFiles
 
 __all__ = ["LocalRun", "choose_engine", "run_local"]
 

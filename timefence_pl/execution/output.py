@@ -1,14 +1,12 @@
-"""Output files: checked before work, written beside their target, renamed when whole.
+"""Output files: checked before work, written by format.
 
-Takes paths and frames, gives files that appear whole or not at all. Knows nothing of features.
+Takes paths, frames and schemas, gives files. Knows nothing of features.
 """
 
 from __future__ import annotations
 
 import os
-import uuid
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -19,14 +17,13 @@ import polars as pl
 from timefence_pl.definitions.table import Table
 from timefence_pl.errors import (
     TimefenceConfigError,
-    TimefenceError,
     TimefenceStoreError,
     did_you_mean,
     listing,
     message,
 )
 
-__all__ = ["COMPRESSIONS", "OutputFile", "WholeFiles", "check_output", "whole_files"]
+__all__ = ["COMPRESSIONS", "OutputFile", "check_output", "refuse_inputs"]
 
 COMPRESSIONS: Final = ("zstd", "lz4", "snappy", "gzip", "brotli", "uncompressed")
 _FORMATS: Final = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".ndjson": "ndjson", ".arrow": "ipc"}
@@ -195,72 +192,6 @@ def refuse_inputs(outputs: Iterable[Path], tables: Iterable[Table]) -> None:
 
 def _local(name: str) -> str:
     return unquote(urlparse(name).path) if name.startswith("file:") else name
-
-
-class WholeFiles:
-    """Files being written under temporary names beside their targets."""
-
-    def __init__(self) -> None:
-        self._pairs: list[tuple[Path, Path]] = []
-
-    def new(self, target: Path) -> Path:
-        """A temporary name in the target's folder, made if it does not exist."""
-        target.parent.mkdir(parents=True, exist_ok=True)
-        temporary = target.with_name(f".{target.stem[:80]}.{uuid.uuid4().hex}.tmp{target.suffix}")
-        self._pairs.append((temporary, target))
-        return temporary
-
-    def written(self, target: Path) -> Path:
-        """Where the file that is to stand at ``target`` is now."""
-        return next(temporary for temporary, t in self._pairs if t == target)
-
-    def commit(self) -> None:
-        """Make all files durable, then put them in place."""
-        for temporary, _ in self._pairs:
-            _sync(temporary)
-        for temporary, target in self._pairs:
-            temporary.replace(target)
-        for folder in {target.parent for _, target in self._pairs}:
-            _sync(folder)
-        self._pairs.clear()
-
-    def discard(self) -> None:
-        """Remove what was not put in place."""
-        for temporary, _ in self._pairs:
-            temporary.unlink(missing_ok=True)
-
-
-@contextmanager
-def whole_files() -> Iterator[WholeFiles]:
-    """Files that are all put in place at the end, or removed if anything fails.
-
-    Raises:
-        TimefenceStoreError: If the file system refuses.
-    """
-    files = WholeFiles()
-    try:
-        yield files
-        files.commit()
-    except TimefenceError:
-        raise
-    except OSError as error:
-        raise TimefenceStoreError(
-            message(
-                f"The output cannot be written: {error.strerror or error}.",
-                where=str(error.filename or ""),
-                fix="Check the folder's permissions and the free space; files that stood there are unchanged.",
-            )
-        ) from error
-    finally:
-        files.discard()
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _ipc_compression(compression: str) -> Any:

@@ -79,6 +79,7 @@ class SortedFrame:
         keep_first: Whether the first of duplicate rows was kept.
         ties: The columns in which rows must be equal, besides the key, to be duplicates; they settle ties in order.
         order: The columns that rows are sorted by after the key.
+        marked: Whether ``rows`` are in their final order and carry their marks already, as stored frames do.
     """
 
     frame: pl.LazyFrame
@@ -92,6 +93,7 @@ class SortedFrame:
     keep_first: bool
     ties: tuple[str, ...]
     order: tuple[str, ...]
+    marked: bool = False
 
     def of_entity(self, entity: int, second_hash: int | None) -> SortedFrame:
         """The rows of one entity, numbered by :data:`ROW` in source order."""
@@ -188,6 +190,9 @@ def _sorted(rows: pl.LazyFrame, like: SortedFrame) -> pl.LazyFrame:
         inside = within(like.spec, pl.col(ENTITY), pl.col(tick))
         rows = rows.filter(pl.map_batches([inside], _refuse_outside, return_dtype=pl.Boolean, is_elementwise=True))
     frame = rows.with_columns(key.alias(KEY))
+    if like.marked:
+        known = [KNOWN] if like.bitemporal else [EVENT_TICK]
+        return frame.drop(ENTITY, *known).sort(KEY, maintain_order=True).set_sorted(KEY)
     if not like.bitemporal:
         frame = frame.drop(ENTITY, EVENT_TICK)
     frame = frame.sort([KEY, *like.order] if like.order else KEY, maintain_order=True)

@@ -25,7 +25,10 @@ __all__ = [
     "SECOND_HASH",
     "KeyColumn",
     "KeySpec",
+    "Narrow",
+    "before",
     "entity_columns",
+    "entity_of",
     "key_column",
     "key_spec",
     "narrowed",
@@ -33,6 +36,7 @@ __all__ = [
     "pack_wide",
     "probe",
     "tick_of",
+    "unpack",
     "within",
 ]
 
@@ -176,6 +180,11 @@ def pack_wide(entity: pl.Expr, tick: pl.Expr) -> pl.Expr:
     return _first(_WIDE, entity) + _offset(_WIDE, tick)
 
 
+def entity_of(key: pl.Expr) -> pl.Expr:
+    """The entity of a 128-bit key."""
+    return (key // _number(_WIDE, 1 << 64)).cast(pl.Int64)
+
+
 def within(spec: KeySpec, entity: pl.Expr, tick: pl.Expr) -> pl.Expr:
     """Whether a row of the frame itself is inside the ranges its narrow keys were made for."""
     if spec.narrow is None:
@@ -200,6 +209,21 @@ def tick_of(spec: KeySpec, key: pl.Expr, entity: pl.Expr) -> pl.Expr:
     first = _first(spec, _known_entity(spec, entity))
     origin = -INT64_MIN if spec.narrow is None else -spec.narrow.tick[0]
     return pl.when(key >= first).then(key - first - _number(spec, origin)).cast(pl.Int64)
+
+
+def before(spec: KeySpec, entity: pl.Expr) -> pl.Expr:
+    """A probe below all keys of an entity and above those of lower ones; null where there is nothing below."""
+    return pl.when(entity > INT64_MIN).then(_first(spec, _known_entity(spec, entity)) - _number(spec, 1))
+
+
+def unpack(spec: KeySpec, key: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
+    """The entity and the tick, both Int64, of keys of the frame itself."""
+    if spec.narrow is not None:
+        entity = key // (1 << spec.narrow.bits)
+        tick = key - entity * (1 << spec.narrow.bits) + spec.narrow.tick[0]
+        return entity + spec.narrow.entity[0], tick
+    entity = key // _number(spec, 1 << 64)
+    return entity.cast(pl.Int64), (key - entity * _number(spec, 1 << 64) - _number(spec, 1 << 63)).cast(pl.Int64)
 
 
 def _first(spec: KeySpec, entity: pl.Expr) -> pl.Expr:

@@ -1,0 +1,249 @@
+"""Whether an expression is an aggregate: one value, in every run the same, of whatever rows a window holds.
+
+Takes expressions and a schema, gives errors of ours. The only rows it runs on are a few rows of nulls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import orjson
+import polars as pl
+
+from timefence_pl.definitions.python_functions import effect_of, functions_in
+from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, did_you_mean, listing, message
+
+__all__ = ["SINCE_LAST", "aggregate_type", "check_aggregate", "expression_tree", "since_last", "uses_since_last"]
+
+#: The column in which a window's rows carry the time from its last event to the label.
+SINCE_LAST: Final = "__tf_since_last"
+
+#: Functions whose rows come in no defined order, with what would define it.
+_UNORDERED: Final = {
+    "Unique": (False, ".unique(maintain_order=True)"),
+    "Mode": ({"maintain_order": False}, ".mode(maintain_order=True)"),
+    "TopK": (None, ".sort(descending=True).head(k)"),
+    "TopKBy": (None, ".sort_by(..., descending=True).head(k)"),
+    "ValueCounts": (None, ".value_counts(sort=True)"),
+}
+#: Aggregates and functions that give the same for every order of their rows.
+_ANY_ORDER: Final = frozenset(
+    {
+        *("Sum", "Mean", "Median", "Min", "Max", "NUnique", "Std", "Var", "Count", "NullCount", "Quantile", "Product"),
+        *("Any", "All", "Sort", "Skew", "Kurtosis", "ApproxNUnique", "Entropy", "Boolean", "BitwiseAnd", "BitwiseOr"),
+    }
+)
+#: What the methods of a list do to its order.
+_LISTS_IN_ORDER: Final = frozenset({"Sort", "Length", "Sum", "Mean", "Median", "Min", "Max", "Std", "Var", "NUnique"})
+
+
+def since_last() -> pl.Expr:
+    """The time from a window's last event to the label: an aggregate for :class:`Window`, null where it is empty.
+
+    A duration in the finer unit of label time and event time (a plain integer where times are integers), to be used
+    like any other aggregate.
+
+    Examples:
+        >>> import polars as pl
+        >>> import timefence_pl as tf
+        >>> txns = tf.Source(pl.DataFrame({"user": [1], "at": [3], "x": [9.5]}), keys="user", timestamp="at")
+        >>> labels = tf.Labels(pl.DataFrame({"user": [1, 1], "T": [5, 3]}), keys="user", label_time="T")
+        >>> recency = tf.Window(txns, {"since": tf.since_last()}, windows=[10, None], name="recency")
+        >>> tf.point_in_time(labels, recency).select("recency__since_10", "recency__since_all").rows()
+        [(2, 2), (None, None)]
+    """
+    return pl.col(SINCE_LAST).first()
+
+
+def expression_tree(expr: pl.Expr) -> Any:
+    """The expression as nested dictionaries and lists; None where it cannot be written down."""
+    try:
+        return orjson.loads(expr.meta.serialize(format="json"))
+    except (pl.exceptions.PolarsError, orjson.JSONDecodeError, ValueError, RecursionError):
+        return None
+
+
+def uses_since_last(expr: pl.Expr) -> bool:
+    """Whether the expression holds :func:`since_last`."""
+    return SINCE_LAST in expr.meta.root_names()
+
+
+def check_aggregate(role: str, name: str, expr: pl.Expr, schema: Mapping[str, pl.DataType]) -> None:
+    """Check that an expression is an aggregate over rows of this schema.
+
+    Args:
+        role: The window feature, for messages.
+        name: The aggregate's name.
+        expr: The expression.
+        schema: The source's columns.
+
+    Raises:
+        TimefenceConfigError: If its result would depend on an undefined order, on chance, or on the state that a
+            Python function keeps.
+        TimefenceSchemaError: If a column is missing, types do not fit, or it does not give exactly one value.
+    """
+    tree = expression_tree(expr)
+    if tree is not None:
+        _check_order(role, name, expr, tree)
+    python = functions_in(tree)
+    for function in python:
+        effect = effect_of(function)
+        if effect:
+            raise _refused(
+                role,
+                name,
+                expr,
+                f"calls a Python function that {effect}",
+                "A window's function is called once for every window, in no defined order.",
+                "Use Polars expressions, or a function of its arguments alone.",
+            )
+    first = [_evaluated(role, name, expr, schema, rows, python=bool(python)) for rows in range(4)]
+    for rows, value in enumerate(first):
+        if value is not None and (value.height != 1 or value.width != 1):
+            raise _many(role, name, expr, value, rows)
+    if python:
+        again = [_evaluated(role, name, expr, schema, rows, python=True) for rows in range(4)]
+        if any(a is not None and b is not None and not a.equals(b) for a, b in zip(first, again, strict=True)):
+            raise _refused(
+                role,
+                name,
+                expr,
+                "calls a Python function that gives different values for the same rows",
+                "The result of a build would change from run to run.",
+                "Use a function of its arguments alone.",
+            )
+
+
+def aggregate_type(expr: pl.Expr, schema: Mapping[str, pl.DataType], since: pl.DataType) -> pl.DataType:
+    """The data type an aggregate gives.
+
+    Args:
+        expr: The expression.
+        schema: The source's columns.
+        since: Of :func:`since_last`.
+    """
+    (dtype,) = pl.LazyFrame(schema={**schema, SINCE_LAST: since}).select(expr).collect_schema().dtypes()
+    return dtype
+
+
+def _evaluated(
+    role: str, name: str, expr: pl.Expr, schema: Mapping[str, pl.DataType], rows: int, *, python: bool
+) -> pl.DataFrame | None:
+    """The expression over a few rows of nulls; None where a Python function does not take them."""
+    whole = {**schema, SINCE_LAST: pl.Duration("us")} if uses_since_last(expr) else schema
+    frame = pl.DataFrame([pl.Series(n, [None] * rows, dtype=d) for n, d in whole.items()])
+    try:
+        return frame.lazy().select(expr).collect(engine="in-memory")
+    except pl.exceptions.ColumnNotFoundError as error:
+        missing = [n for n in expr.meta.root_names() if n not in whole]
+        hint = did_you_mean(missing[0], schema) if missing else ""
+        raise TimefenceSchemaError(
+            message(
+                f"Aggregate {name!r} of {role} uses the column {listing(missing) if missing else '?'}, "
+                f"which its source does not have. {hint}".rstrip(),
+                where=f"expression: {_shown(expr)}\ncolumns: {listing(schema)}",
+                fix="Use a column of the source.",
+            )
+        ) from error
+    except pl.exceptions.PolarsError as error:
+        if python:
+            return None
+        raise TimefenceSchemaError(
+            message(
+                f"Aggregate {name!r} of {role} cannot be computed over {rows or 'no'} row(s).",
+                where=f"expression: {_shown(expr)}\nPolars: {str(error).splitlines()[0]}",
+                why="A window may hold any number of events, and none." if rows != 2 else "",
+                fix="Check the data types it works on; for single rows use .first(), .last() or get(..., null_on_oob=True).",
+            )
+        ) from error
+    except Exception:  # a user's function may not take nulls; the run itself will tell
+        if python:
+            return None
+        raise
+
+
+def _check_order(role: str, name: str, expr: pl.Expr, tree: Any) -> None:
+    found = _undefined_order(tree)
+    if found == "chance":
+        raise _refused(
+            role,
+            name,
+            expr,
+            "depends on chance",
+            "The result of a build would change from run to run.",
+            "Leave out .shuffle() and .sample().",
+        )
+    if found is not None:
+        raise _refused(
+            role,
+            name,
+            expr,
+            f"depends on the order of {found}, which is undefined",
+            "The result of a build would change from run to run.",
+            f"Sort it, or use {_UNORDERED[found][1]}.",
+        )
+
+
+def _undefined_order(node: Any) -> str | None:
+    """What makes the order of an expression's rows undefined: a function's name, ``"chance"``, or None."""
+    if isinstance(node, list):
+        return next((found for found in map(_undefined_order, node) if found), None)
+    if not isinstance(node, dict):
+        return None
+    if len(node) != 1:
+        return _undefined_order(list(node.values()))
+    ((kind, body),) = node.items()
+    if kind == "Literal":
+        return None
+    if kind == "Agg":
+        kind, body = next(iter(body.items())) if isinstance(body, dict) else (str(body), None)
+        inner = _undefined_order(body)
+        return None if kind in _ANY_ORDER and inner != "chance" else inner
+    if kind == "Function":
+        return _undefined_function(body)
+    if kind in ("AnonymousFunction", "AnonymousAgg"):
+        return _undefined_order(body["input"])
+    return _undefined_order(body)
+
+
+def _undefined_function(body: dict[str, Any]) -> str | None:
+    inner = _undefined_order(body["input"])
+    function = body["function"]
+    name, options = next(iter(function.items())) if isinstance(function, dict) else (function, None)
+    if name == "Random" or inner == "chance":
+        return "chance"
+    if name == "ListExpr":
+        method = next(iter(options)) if isinstance(options, dict) else options
+        return None if method in _LISTS_IN_ORDER else inner
+    if name in _UNORDERED and not (isinstance(options, dict) and options.get("sort")):
+        unordered = _UNORDERED[name][0]
+        return str(name) if unordered is None or options == unordered else inner
+    return None if name in _ANY_ORDER else inner
+
+
+def _many(role: str, name: str, expr: pl.Expr, value: pl.DataFrame, rows: int) -> TimefenceSchemaError:
+    gave = f"{value.width} columns" if value.width != 1 else f"{value.height} rows"
+    return TimefenceSchemaError(
+        message(
+            f"Aggregate {name!r} of {role} does not give one value: it gave {gave} for {rows} row(s).",
+            where=f"expression: {_shown(expr)}",
+            why="A label row has one value of each aggregate and window.",
+            fix=(
+                "aggregate it: .sum(), .mean(), .last()",
+                "put several values in a list: pl.col(...).tail(3).implode()",
+                "name several columns one by one, each with an aggregate of its own",
+            ),
+        )
+    )
+
+
+def _refused(role: str, name: str, expr: pl.Expr, what: str, why: str, fix: str) -> TimefenceConfigError:
+    return TimefenceConfigError(
+        message(f"Aggregate {name!r} of {role} {what}.", where=f"expression: {_shown(expr)}", why=why, fix=fix)
+    )
+
+
+def _shown(expr: pl.Expr) -> str:
+    text = str(expr)
+    return text if len(text) <= 200 else text[:197] + "..."

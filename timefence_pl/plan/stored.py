@@ -1,0 +1,96 @@
+"""Sorted frames as plain columns, and back: the form in which a cache keeps them.
+
+Takes a computed sorted frame, gives columns that Parquet holds and a few facts; and the sorted frame again from both.
+Knows nothing of files.
+
+A narrow key is stored as it is, one Int64 column in sorted order; a 128-bit key as its entity and its time. Frames in
+which two entities share a first hash are not stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final
+
+import polars as pl
+
+from timefence_pl.plan.prepare import COLLIDED, DUPLICATE, EVENT_TICK, KNOWN, SortedFrame
+from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, Narrow, entity_of, pack, tick_of
+
+__all__ = ["can_be_stored", "facts_of", "restored", "stored_columns"]
+
+_TICK: Final = "__tf_stored_tick"
+
+
+def can_be_stored(frame: SortedFrame, computed: pl.DataFrame) -> bool:
+    """Whether no two entities of a hashed frame share a first hash."""
+    if frame.spec.kind != "hash":
+        return True
+    shared = (entity_of(pl.col(KEY)) == entity_of(pl.col(KEY).shift(1))) & (
+        pl.col(SECOND_HASH) != pl.col(SECOND_HASH).shift(1)
+    )
+    return not computed.select(shared.any()).item()
+
+
+def stored_columns(frame: SortedFrame, feature: str, columns: Sequence[str]) -> list[pl.Expr]:
+    """The columns kept for one feature of a computed frame.
+
+    Args:
+        frame: The sorted frame.
+        feature: The feature.
+        columns: The computed frame's columns.
+    """
+    if frame.spec.narrow is not None:
+        key = [pl.col(KEY)]
+    else:
+        entity = entity_of(pl.col(KEY))
+        key = [entity.alias(ENTITY), tick_of(frame.spec, pl.col(KEY), entity).alias(_TICK)]
+    marks = [pl.col(c) for c in (SECOND_HASH, EVENT_TICK, DUPLICATE) if c in columns]
+    return [*key, *marks, *(pl.col(f"{feature}__{c}") for c in frame.outputs[feature])]
+
+
+def facts_of(frame: SortedFrame, computed: pl.DataFrame) -> dict[str, Any]:
+    """What is known of a computed frame, as plain values."""
+    narrow = frame.spec.narrow
+    return {
+        "rows": computed.height,
+        "duplicates": int(computed[DUPLICATE].sum()),
+        "narrow": None if narrow is None else [*narrow.entity, *narrow.tick, narrow.bits],
+    }
+
+
+def restored(like: SortedFrame, parts: Mapping[str, pl.LazyFrame], facts: Mapping[str, Any]) -> SortedFrame:
+    """A sorted frame of the stored columns of features that share their rows.
+
+    Args:
+        like: The frame that computing them would give; nothing of it is run.
+        parts: For each feature its stored columns.
+        facts: The facts stored with them.
+    """
+    narrow = facts["narrow"]
+    spec = replace(
+        like.spec,
+        narrow=None if narrow is None else Narrow((narrow[0], narrow[1]), (narrow[2], narrow[3]), narrow[4]),
+    )
+    features = list(parts)
+    values = {f: [f"{f}__{c}" for c in like.outputs[f]] for f in features}
+    first = parts[features[0]]
+    others = [parts[f].select(values[f]) for f in features[1:]]
+    together = pl.concat([first, *others], how="horizontal") if others else first
+    if narrow is None:
+        tick = KNOWN if like.bitemporal else EVENT_TICK
+        rows = together.rename({_TICK: tick})
+        frame = rows.with_columns(pack(spec, pl.col(ENTITY), pl.col(tick)).alias(KEY)).drop(ENTITY, tick)
+    else:
+        rows = frame = together
+    if spec.kind == "hash":
+        frame, rows = (f.with_columns(pl.lit(value=False).alias(COLLIDED)) for f in (frame, rows))
+    return replace(
+        like,
+        frame=frame.set_sorted(KEY),
+        rows=rows,
+        spec=spec,
+        outputs={f: like.outputs[f] for f in features},
+        marked=True,
+    )

@@ -1,0 +1,129 @@
+"""Files that appear whole or not at all, and their hashes.
+
+Takes paths and bytes, gives files written beside their target, made durable and renamed. Knows nothing of what is in
+them.
+"""
+
+from __future__ import annotations
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import xxhash
+
+from timefence_pl.errors import TimefenceError, TimefenceStoreError, message
+
+__all__ = ["WholeFiles", "hash_file", "is_temporary", "refused_by_file_system", "whole_files", "write_whole"]
+
+_MARK = ".tmp"
+
+
+def hash_file(path: Path) -> str:
+    """``xxh3_128:`` and the hash of a file's bytes."""
+    state = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(1 << 22):
+            state.update(block)
+    return f"xxh3_128:{state.hexdigest()}"
+
+
+def temporary_name(target: Path) -> Path:
+    """A name beside the target that no other writer has; hidden, and known as temporary to :func:`is_temporary`."""
+    return target.with_name(f".{target.stem[:80]}.{uuid.uuid4().hex}{_MARK}{target.suffix}")
+
+
+def is_temporary(path: Path) -> bool:
+    """Whether a file is what a killed writer left behind."""
+    return path.name.startswith(".") and Path(path.stem).suffix == _MARK
+
+
+class WholeFiles:
+    """Files being written under temporary names beside their targets."""
+
+    def __init__(self) -> None:
+        self._pairs: list[tuple[Path, Path]] = []
+
+    def new(self, target: Path) -> Path:
+        """A temporary name in the target's folder, made if it does not exist."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = temporary_name(target)
+        self._pairs.append((temporary, target))
+        return temporary
+
+    def written(self, target: Path) -> Path:
+        """Where the file that is to stand at ``target`` is now."""
+        return next(temporary for temporary, t in self._pairs if t == target)
+
+    def commit(self) -> None:
+        """Make all files durable, then put them in place, in the order they were asked for."""
+        for temporary, _ in self._pairs:
+            sync(temporary)
+        for temporary, target in self._pairs:
+            temporary.replace(target)
+        for folder in {target.parent for _, target in self._pairs}:
+            sync(folder)
+        self._pairs.clear()
+
+    def discard(self) -> None:
+        """Remove what was not put in place."""
+        for temporary, _ in self._pairs:
+            temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_files() -> Iterator[WholeFiles]:
+    """Files that are all put in place at the end, or removed if anything fails.
+
+    Raises:
+        TimefenceStoreError: If the file system refuses.
+    """
+    files = WholeFiles()
+    try:
+        yield files
+        files.commit()
+    except TimefenceError:
+        raise
+    except OSError as error:
+        raise refused_by_file_system(error) from error
+    finally:
+        files.discard()
+
+
+def write_whole(target: Path, data: bytes) -> None:
+    """Write bytes to a file that appears whole or not at all.
+
+    Raises:
+        OSError: If the file system refuses; the file that stood there is unchanged.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = temporary_name(target)
+    try:
+        temporary.write_bytes(data)
+        sync(temporary)
+        temporary.replace(target)
+        sync(target.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync(path: Path) -> None:
+    """Make a file's bytes, or a folder's names, durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def refused_by_file_system(error: OSError, what: str = "The output") -> TimefenceStoreError:
+    """Our error for an operating system's."""
+    return TimefenceStoreError(
+        message(
+            f"{what} cannot be written: {error.strerror or error}.",
+            where=str(error.filename or ""),
+            fix="Check the folder's permissions and the free space; files that stood there are unchanged.",
+        )
+    )
