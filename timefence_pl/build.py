@@ -242,7 +242,7 @@ def build(
         unassigned_rows=run.unassigned,
     )
     return BuildResult(
-        output_path=None if file is None else str(file.path),
+        output_path=None if output is None else str(output),
         splits=paths,
         stats=stats,
         manifest=manifest,

@@ -45,11 +45,15 @@ class Split:
 
     def rows(self, tick: pl.Expr) -> pl.Expr:
         """Whether a label tick is in the split."""
-        return (tick >= self.start) & (tick < self.stop)
+        return (tick >= self.start) & _before(tick, self.stop)
 
     def purged(self, tick: pl.Expr) -> pl.Expr:
         """Whether a label tick would be in the split but is purged."""
-        return (tick >= self.stop) & (tick < self.end)
+        return ~_before(tick, self.stop) & _before(tick, self.end)
+
+
+def _before(tick: pl.Expr, end: int) -> pl.Expr:
+    return tick < end if end <= INT64_MAX else tick.is_not_null()
 
 
 def make_splits(
@@ -139,7 +143,7 @@ def _split(name: object, bounds: object, clock: Clock) -> Split:
 
 def _first_tick(instant: int, clock: Clock) -> int:
     """The first label tick at or after an instant."""
-    return max(INT64_MIN, min(INT64_MAX, -((clock.offset - instant) // clock.size)))
+    return max(INT64_MIN, min(INT64_MAX + 1, -((clock.offset - instant) // clock.size)))
 
 
 def _instant(name: str, bound: object, clock: Clock) -> int:

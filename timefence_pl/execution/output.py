@@ -106,7 +106,13 @@ def check_output(output: str | Path, compression: str, schema: pl.Schema) -> Out
         )
     if not isinstance(output, str | os.PathLike) or not str(output) or "\0" in str(output):
         raise TimefenceConfigError(message(f"output={output!r} is not a path.", fix="Give a path, or None."))
-    path = Path(output)
+    if "://" in str(output):
+        raise TimefenceConfigError(
+            message(
+                f"output={str(output)!r} is not on this machine.", fix="Write a local file, and copy it from there."
+            )
+        )
+    path = Path(output).expanduser().absolute()
     kind = _FORMATS.get(path.suffix.lower())
     if kind is None:
         raise TimefenceConfigError(
@@ -145,11 +151,15 @@ def _holds(kind: str, dtype: pl.DataType) -> bool:
 
 def _as_text(dtype: pl.DataType) -> bool:
     """Whether text files hold a column of this type as text that must be read back by its type."""
+    if dtype == pl.Null:
+        return True
     return dtype.is_temporal() or dtype in (pl.Categorical, pl.Enum, pl.Int128, pl.UInt128) or dtype.is_decimal()
 
 
 def _from_text(name: str, dtype: pl.DataType) -> pl.Expr:
     text = pl.col(name)
+    if dtype == pl.Null:
+        return pl.lit(None).alias(name)
     if isinstance(dtype, pl.Datetime):
         if dtype.time_zone is None:
             return text.str.to_datetime(time_unit=dtype.time_unit)

@@ -18,6 +18,13 @@ from timefence_pl.errors import TimefenceSchemaError, did_you_mean, listing, mes
 
 __all__ = ["is_row_wise", "output_columns"]
 
+# Errors on null frames that no null explains.
+_CONCLUSIVE: Final = (
+    pl.exceptions.SchemaError,
+    pl.exceptions.InvalidOperationError,
+    pl.exceptions.OutOfBoundsError,
+    pl.exceptions.ShapeError,
+)
 # Nodes that give each row from the same row of their inputs, if the inputs do. A function node is asked separately.
 _ROW_WISE_NODES: Final = {
     "Alias": ("0",),
@@ -137,7 +144,7 @@ def _check_height(feature: str, expr: pl.Expr, schema: pl.Schema) -> None:
         frame = pl.DataFrame({n: pl.Series(n, [None] * rows, dtype=d) for n, d in schema.items()})
         try:
             heights.append(frame.lazy().select(expr).collect(engine="in-memory"))
-        except (pl.exceptions.SchemaError, pl.exceptions.InvalidOperationError) as error:
+        except _CONCLUSIVE as error:
             if "python_udf" in str(expr):
                 return
             raise TimefenceSchemaError(

@@ -82,6 +82,6 @@ def _read(path: Path) -> dict[str, Any] | None:
 def _link(target: Path, link: Path) -> None:
     """A link to the output for people; where the file system has none, there is none."""
     try:
-        os.symlink(os.path.relpath(target.resolve(), link.parent.resolve()), link)
+        link.symlink_to(os.path.relpath(target.resolve(), link.parent.resolve()))
     except OSError:
         return

@@ -1,0 +1,197 @@
+"""Upkeep of a store: what it holds, whether it is whole, and what can go.
+
+Takes a layout, gives counts and lists. Deletes only inside the store, and only what it lists.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from timefence_pl.durations import DurationLike, parse_duration
+from timefence_pl.errors import TimefenceConfigError, message
+from timefence_pl.store.builds import list_builds
+from timefence_pl.store.features import Entry, check_entry, list_entries, set_aside
+from timefence_pl.store.files import hash_file, is_temporary
+from timefence_pl.store.layout import Layout
+
+__all__ = ["Garbage", "Problem", "cache_info", "collect_garbage", "verify_store"]
+
+# A live writer's temporary files are left alone.
+_ABANDONED_SECONDS: Final = 3_600.0
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Something in the store, or that a build wrote, that is not what its record says."""
+
+    what: str
+    path: Path
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.path}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """What a collection removed, or would remove.
+
+    Attributes:
+        paths: Files and folders.
+        bytes: Their size.
+        dry_run: Whether they are still there.
+    """
+
+    paths: tuple[Path, ...]
+    bytes: int
+    dry_run: bool
+
+    def __str__(self) -> str:
+        verb = "would free" if self.dry_run else "freed"
+        return f"{len(self.paths)} item(s), {verb} {self.bytes:,} bytes"
+
+
+def cache_info(layout: Layout) -> dict[str, Any]:
+    """Counts and sizes: ``entries``, ``bytes``, ``builds``, ``features`` (entries by feature name), ``set_aside``."""
+    entries = list_entries(layout)
+    names: dict[str, int] = {}
+    for entry in entries:
+        names[entry.record["feature"]] = names.get(entry.record["feature"], 0) + 1
+    aside = list(layout.aside.iterdir()) if layout.aside.is_dir() else []
+    return {
+        "path": str(layout.root),
+        "entries": len(entries),
+        "bytes": sum(e.record["bytes"] for e in entries),
+        "builds": len(list_builds(layout)),
+        "features": dict(sorted(names.items())),
+        "set_aside": len(aside),
+    }
+
+
+def verify_store(layout: Layout, *, repair: bool = False) -> list[Problem]:
+    """Check every entry's bytes and every build's files against their records.
+
+    Args:
+        layout: The store.
+        repair: Set damaged entries aside, so that the next build makes them again.
+    """
+    problems = []
+    for entry in list_entries(layout):
+        reason = check_entry(entry.path, entry.record)
+        if reason is not None:
+            problems.append(Problem("cache entry", entry.path, reason))
+            if repair:
+                set_aside(layout, entry.path)
+    for manifest in list_builds(layout):
+        for record in (manifest.get("output") or {}, *manifest.get("splits", ())):
+            path = record.get("path")
+            if not path:
+                continue
+            reason = _changed(Path(path), record)
+            if reason is not None:
+                problems.append(Problem(f"output of build {manifest['build_id']}", Path(path), reason))
+    return problems
+
+
+def collect_garbage(
+    layout: Layout,
+    *,
+    keep_builds: int | None = None,
+    max_size: int | None = None,
+    older_than: DurationLike | None = None,
+    dry_run: bool = True,
+) -> Garbage:
+    """Remove what is not needed: abandoned temporary files, damaged entries, and what the limits say.
+
+    Args:
+        layout: The store.
+        keep_builds: Keep this many newest builds; all where None.
+        max_size: Remove the oldest cache entries until the rest has at most this many bytes.
+        older_than: Remove cache entries made longer ago.
+        dry_run: Only say what would go.
+
+    Raises:
+        TimefenceConfigError: For limits that cannot be meant.
+    """
+    for name, limit in (("keep_builds", keep_builds), ("max_size", max_size)):
+        if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
+            raise TimefenceConfigError(message(f"{name}={limit!r} is not a count.", fix="Give 0 or more."))
+    age = parse_duration(older_than, name="older_than")
+    if age is not None and age.integer:
+        raise TimefenceConfigError(message(f"older_than={older_than!r} has no unit.", fix='As in "30d".'))
+    paths: list[Path] = [*_abandoned(layout)]
+    entries = sorted(list_entries(layout), key=lambda e: str(e.record.get("created_at")))
+    doomed = {e.path for e in entries if age is not None and _age_ns(e) > age.amount}
+    if max_size is not None:
+        left = sum(e.record["bytes"] for e in entries if e.path not in doomed)
+        for entry in entries:
+            if left <= max_size:
+                break
+            if entry.path not in doomed:
+                doomed.add(entry.path)
+                left -= entry.record["bytes"]
+    for entry in entries:
+        if entry.path in doomed:
+            paths += [layout.record(entry.path), entry.path]  # the record first: then the entry does not exist
+    recorded = {e.path for e in entries}
+    if layout.features.is_dir():
+        paths += [p for p in layout.features.glob("*.parquet") if p not in recorded and _old(p)]
+    if layout.aside.is_dir():
+        paths += list(layout.aside.iterdir())
+    if keep_builds is not None:
+        for manifest in list_builds(layout)[keep_builds:]:
+            folder = layout.build(str(manifest["build_id"]))
+            paths += [*sorted(folder.iterdir()), folder] if folder is not None and folder.is_dir() else []
+    size = sum(_size(p) for p in paths)
+    if not dry_run:
+        for path in paths:
+            _remove(path)
+    return Garbage(tuple(paths), size, dry_run)
+
+
+def _changed(path: Path, record: dict[str, Any]) -> str | None:
+    try:
+        if path.stat().st_size != record.get("file_size_bytes"):
+            return "its size has changed"
+        if hash_file(path) != record.get("content_hash"):
+            return "its bytes have changed"
+    except OSError as error:
+        return error.strerror or "it cannot be read"
+    return None
+
+
+def _abandoned(layout: Layout) -> Iterable[Path]:
+    if not layout.root.is_dir():
+        return []
+    return [p for p in layout.root.rglob(".*") if p.is_file() and is_temporary(p) and _old(p)]
+
+
+def _old(path: Path) -> bool:
+    try:
+        return time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
+    except OSError:
+        return False
+
+
+def _age_ns(entry: Entry) -> int:
+    try:
+        made = datetime.fromisoformat(str(entry.record["created_at"]))
+    except (KeyError, ValueError):
+        return 0
+    return int((datetime.now(UTC) - made).total_seconds() * 1e9)
+
+
+def _size(path: Path) -> int:
+    return path.lstat().st_size if path.is_file() and not path.is_symlink() else 0
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        path.rmdir()
+    else:
+        path.unlink(missing_ok=True)
