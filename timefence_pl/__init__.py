@@ -6,7 +6,7 @@ Declare a :class:`Source` of events, :class:`Feature` expressions over it and :c
 """
 
 from timefence_pl._version import __version__
-from timefence_pl.build import build, explain, point_in_time
+from timefence_pl.build import build
 from timefence_pl.definitions.feature import INHERIT, Feature
 from timefence_pl.definitions.feature_set import FeatureSet
 from timefence_pl.definitions.labels import Labels
@@ -23,8 +23,10 @@ from timefence_pl.errors import (
     TimefenceValidationError,
 )
 from timefence_pl.explain import ExplainResult
+from timefence_pl.joins import explain, point_in_time
 from timefence_pl.namespace import TimefenceNamespace as _TimefenceNamespace
 from timefence_pl.result import BuildResult, BuildStats
+from timefence_pl.tracking.store import Store
 
 __all__ = [
     "INHERIT",
@@ -38,6 +40,7 @@ __all__ = [
     "ParquetSource",
     "SQLSource",
     "Source",
+    "Store",
     "TimefenceConfigError",
     "TimefenceDuplicateError",
     "TimefenceError",

@@ -32,6 +32,7 @@ ACCEPTED: Final = (
 )
 # More than the distance between any two 64-bit nanosecond, microsecond or millisecond times.
 _LARGEST: Final = 1 << 90
+_TOO_LONG: Final = "It is longer than any two times can be apart; None is unbounded."
 _PART = re.compile(r"(\d+)(ms|us|ns|w|d|h|m|s)")
 
 DurationLike = str | timedelta | int
@@ -76,6 +77,8 @@ def parse_duration(value: DurationLike | None, *, name: str = "duration") -> Dur
     if isinstance(value, int):
         if value < 0:
             raise _refused(name, value, "It is negative.")
+        if value > _LARGEST:
+            raise _refused(name, value, _TOO_LONG)
         return Duration(value, integer=True)
     if isinstance(value, timedelta):
         amount = (value.days * 86_400_000_000 + value.seconds * 1_000_000 + value.microseconds) * 1_000
@@ -93,7 +96,7 @@ def parse_duration(value: DurationLike | None, *, name: str = "duration") -> Dur
         raise _refused(name, value, "A unit is given twice.")
     amount = sum(int(number) * NANOSECONDS[unit] for number, unit in parts)
     if amount > _LARGEST:
-        raise _refused(name, value, "It is longer than any two times can be apart; None is unbounded.")
+        raise _refused(name, value, _TOO_LONG)
     return Duration(amount)
 
 

@@ -15,6 +15,7 @@ import polars as pl
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.durations import format_nanoseconds
 from timefence_pl.errors import TimefenceValidationError, did_you_mean, listing, message
+from timefence_pl.feature_cache import CacheStatus
 from timefence_pl.plan.latest import Reason
 from timefence_pl.plan.options import JoinOptions
 from timefence_pl.plan.prepare import EVENT_TICK, KNOWN, ROW, SortedFrame
@@ -33,7 +34,7 @@ from timefence_pl.reports import explain_html, explain_text, row_text
 
 __all__ = ["Candidate", "ExplainResult", "FeatureExplanation", "FeatureRow", "RowExplanation", "explain_plan"]
 
-_SHOWN: Final = 8
+_SHOWN: Final = 4
 
 
 @dataclass(frozen=True)
@@ -184,8 +185,18 @@ def _named(features: Mapping[str, _Value], name: str) -> _Value:
     return features[name]
 
 
-def explain_plan(labels: Labels, plan: TrainingPlan, options: JoinOptions) -> ExplainResult:
-    """Explain a plan; runs nothing."""
+def explain_plan(
+    labels: Labels, plan: TrainingPlan, options: JoinOptions, cache: Mapping[str, CacheStatus] | None = None
+) -> ExplainResult:
+    """Explain a plan; runs nothing.
+
+    Args:
+        labels: The labels.
+        plan: The plan, from the sources.
+        options: Its options.
+        cache: For each feature whether a store has it.
+    """
+    status = cache or {}
     by_frame: dict[int, list[str]] = {}
     for j in plan.features:
         by_frame.setdefault(id(j.frame), []).append(j.feature.name)
@@ -194,7 +205,10 @@ def explain_plan(labels: Labels, plan: TrainingPlan, options: JoinOptions) -> Ex
         return _explain_row(labels, plan, options, position, features)
 
     return ExplainResult(
-        features={j.feature.name: _explain_feature(j, labels, by_frame[id(j.frame)]) for j in plan.features},
+        features={
+            j.feature.name: _explain_feature(j, labels, by_frame[id(j.frame)], status.get(j.feature.name))
+            for j in plan.features
+        },
         lazyframe=plan.frame,
         labels=labels.described(),
         _row=row,
@@ -214,7 +228,9 @@ def condition(joined: JoinedFeature, labels: Labels) -> str:
     return " AND ".join(parts)
 
 
-def _explain_feature(joined: JoinedFeature, labels: Labels, together: Sequence[str]) -> FeatureExplanation:
+def _explain_feature(
+    joined: JoinedFeature, labels: Labels, together: Sequence[str], status: CacheStatus | None
+) -> FeatureExplanation:
     bounds = joined.bounds
     opening = "(-inf" if bounds.lookback is None else f"[label_time - {_span(bounds.lookback, joined)}"
     closing = "label_time" + (f" - {_span(bounds.embargo, joined)}" if bounds.embargo else "")
@@ -233,8 +249,12 @@ def _explain_feature(joined: JoinedFeature, labels: Labels, together: Sequence[s
         window=window,
         embargo=_span(bounds.embargo, joined),
         strategy=f"as-of merge on {kind[joined.frame.spec.kind]}{shared}",
-        cost=f"sort {rows} of {joined.feature.source.name!r}, then one pass over both sides",
+        cost=f"sort {rows} of {joined.feature.source.name!r}, then one pass over both sides"
+        if status is None or not status.hit
+        else "read the sorted frame from the store, then one pass over both sides",
         columns=tuple(joined.columns),
+        cached=status is not None and status.hit,
+        cache_reason="no store" if status is None else status.reason,
     )
 
 

@@ -48,7 +48,7 @@ def _of_file(name: str, columns: Sequence[str]) -> dict[str, ColumnFacts]:
     places = {footer.schema.column(i).path: i for i in range(footer.num_columns)}
     facts: dict[str, ColumnFacts] = {}
     for column in columns:
-        if column not in places:
+        if column not in places or "." in column:  # a nested field's path may be spelt like a flat column's name
             continue
         stored = footer.schema.column(places[column])
         integer = stored.physical_type in ("INT32", "INT64")

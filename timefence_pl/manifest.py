@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from timefence_pl._version import __version__
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.durations import format_nanoseconds
 from timefence_pl.execution.local import LocalRun
+from timefence_pl.feature_cache import CacheStatus
+from timefence_pl.fingerprint import Fingerprint
 from timefence_pl.plan.latest import Reason
 from timefence_pl.plan.options import JoinOptions
 from timefence_pl.plan.ticks import Clock
@@ -24,7 +27,7 @@ from timefence_pl.plan.training_set import JoinedFeature, TrainingPlan
 from timefence_pl.printing import plain_rows
 from timefence_pl.store.files import WholeFiles, hash_file
 
-__all__ = ["build_manifest", "feature_statistics", "file_record"]
+__all__ = ["Made", "build_manifest", "feature_statistics", "file_record", "manifest_status"]
 
 
 def file_record(files: WholeFiles, path: Path, rows: int) -> dict[str, Any]:
@@ -36,6 +39,37 @@ def file_record(files: WholeFiles, path: Path, rows: int) -> dict[str, Any]:
         "file_size_bytes": written.stat().st_size,
         "row_count": rows,
     }
+
+
+@dataclass(frozen=True)
+class Made:
+    """What a build gave, whether it was run or found again: plain values.
+
+    Attributes:
+        rows: Rows of the output.
+        label_count: Label rows.
+        label_range: First and last label tick.
+        statistics: Per feature.
+        split_rows: Rows of each split.
+        purged: Rows the purge dropped.
+        unassigned: Rows in no split.
+        output: The record of the output file, if any.
+        splits: The records of the splits' files.
+        frame: The result, where nothing was written.
+        messages: What the user is warned of.
+    """
+
+    rows: int
+    label_count: int
+    label_range: tuple[int | None, int | None]
+    statistics: Mapping[str, Any]
+    split_rows: Mapping[str, int]
+    purged: int
+    unassigned: int
+    output: Mapping[str, Any] | None
+    splits: Sequence[Mapping[str, Any]]
+    frame: pl.DataFrame | None
+    messages: tuple[str, ...]
 
 
 def feature_statistics(plan: TrainingPlan, run: LocalRun, dropped: Mapping[tuple[object, ...], int]) -> dict[str, Any]:
@@ -64,10 +98,10 @@ def build_manifest(
     labels: Labels,
     options: JoinOptions,
     plan: TrainingPlan,
-    run: LocalRun,
-    statistics: Mapping[str, Any],
-    output: Mapping[str, Any] | None,
-    splits: Sequence[Mapping[str, Any]],
+    made: Made,
+    cache: Mapping[str, CacheStatus],
+    build_key: Fingerprint | None,
+    reused: bool,
     engine: str,
 ) -> dict[str, Any]:
     """Lay out a manifest; the fields are those of the ancestor's ``build.json``."""
@@ -79,13 +113,16 @@ def build_manifest(
         "duration_seconds": round(seconds, 6),
         "labels": {
             "path": labels.described(),
-            "row_count": run.observation.rows,
-            "time_range": [_time(t, plan.clock) for t in run.label_range],
-            "keys": labels.keys,
+            "row_count": made.label_count,
+            "time_range": [_time(t, plan.clock) for t in made.label_range],
+            "keys": list(labels.keys),
             "label_time_column": labels.label_time,
-            "target_columns": labels.target,
+            "target_columns": list(labels.target),
         },
-        "features": {j.feature.name: _feature(j, statistics[j.feature.name]) for j in plan.features},
+        "features": {
+            j.feature.name: _feature(j, made.statistics[j.feature.name], cache.get(j.feature.name))
+            for j in plan.features
+        },
         "parameters": {
             "max_lookback": None if options.max_lookback is None else str(options.max_lookback),
             "max_staleness": None if options.max_staleness is None else str(options.max_staleness),
@@ -95,17 +132,28 @@ def build_manifest(
             "feature_times": options.feature_times,
         },
         "output": {
-            **(dict(output) if output else {"path": None, "content_hash": None, "file_size_bytes": None}),
-            "row_count": run.rows,
+            **(dict(made.output) if made.output else {"path": None, "content_hash": None, "file_size_bytes": None}),
+            "row_count": made.rows,
             "column_count": len(plan.columns),
             "columns": {n: str(t) for n, t in plan.schema.items()},
         },
-        "splits": list(splits),
+        "splits": [dict(s) for s in made.splits],
         "audit": {
             "passed": True,
             "invariant": f"feature_time {sign} label_time - embargo",
-            "rows_checked": run.observation.rows,
+            "rows_checked": made.label_count,
         },
+        "counts": {
+            "labels": made.label_count,
+            "label_ticks": list(made.label_range),
+            "split_rows": dict(made.split_rows),
+            "purged": made.purged,
+            "unassigned": made.unassigned,
+            "messages": list(made.messages),
+        },
+        "build_cache_key": None if build_key is None else build_key.key,
+        "build_cache_parts": {} if build_key is None else dict(build_key.parts),
+        "reused": reused,
         "environment": {
             "python_version": platform.python_version(),
             "polars_version": pl.__version__,
@@ -120,7 +168,15 @@ def now() -> datetime:
     return datetime.now(UTC)
 
 
-def _feature(joined: JoinedFeature, statistics: Mapping[str, Any]) -> dict[str, Any]:
+def manifest_status(manifest: Mapping[str, Any]) -> dict[str, CacheStatus]:
+    """Whether each feature of a build came from its store, from the manifest."""
+    return {
+        name: CacheStatus(f["cached"], f["cache_reason"], f["cache_key"], {})
+        for name, f in manifest["features"].items()
+    }
+
+
+def _feature(joined: JoinedFeature, statistics: Mapping[str, Any], status: CacheStatus | None) -> dict[str, Any]:
     integer = joined.frame.clock.kind == "integer"
 
     def shown(amount: int | None) -> str | int | None:
@@ -138,7 +194,11 @@ def _feature(joined: JoinedFeature, statistics: Mapping[str, Any]) -> dict[str, 
         "missing_rows": statistics["missing"],
         "statistics": dict(statistics),
         "output_columns": list(joined.columns),
-        "cached": False,
+        "cached": status is not None and status.hit,
+        "cache_key": None if status is None else status.key,
+        "cache_reason": "no store" if status is None else status.reason,
+        "definition_hash": None if status is None else status.parts.get("plan"),
+        "source_content_hash": None if status is None else status.parts.get("source"),
     }
 
 

@@ -1,6 +1,6 @@
 """``LazyFrame.timefence.join``: a point-in-time join that starts from the labels.
 
-Registers the namespace when imported; everything it does is :func:`timefence_pl.build.point_in_time`.
+Registers the namespace when imported; everything it does is :func:`timefence_pl.joins.point_in_time`.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from typing import Any
 
 import polars as pl
 
-from timefence_pl.build import point_in_time
 from timefence_pl.definitions.feature_set import Features
 from timefence_pl.definitions.labels import Labels
+from timefence_pl.joins import point_in_time
 
 __all__ = ["TimefenceNamespace"]
 

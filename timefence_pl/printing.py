@@ -23,6 +23,12 @@ def plain_rows(frame: pl.DataFrame) -> list[dict[str, Any]]:
 
 def _safe(column: pl.Series) -> pl.Series:
     dtype = column.dtype
+    if dtype.is_nested():
+        return _safe_nested(column)
+    if isinstance(dtype, pl.Duration):
+        longest = 999_999_999 * 86_400 * _TICKS[dtype.time_unit]  # of a timedelta
+        ticks = column.to_physical()
+        return column if all(abs(tick) <= longest for tick in ticks.drop_nulls().to_list()) else ticks
     if not isinstance(dtype, pl.Datetime) and dtype != pl.Date:
         return column
     per_second = _TICKS[dtype.time_unit] if isinstance(dtype, pl.Datetime) else 1 / 86_400
@@ -30,3 +36,11 @@ def _safe(column: pl.Series) -> pl.Series:
     known = ticks.drop_nulls().to_list()
     inside = all(_FIRST * per_second <= tick <= _LAST * per_second for tick in known)
     return column if inside else ticks
+
+
+def _safe_nested(column: pl.Series) -> pl.Series:
+    try:
+        column.to_list()
+    except (OverflowError, pl.exceptions.PanicException):
+        return column.to_physical()
+    return column

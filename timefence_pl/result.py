@@ -115,4 +115,4 @@ class BuildResult:
 
     def _kept(self) -> pl.DataFrame:
         assert self._frame is not None  # noqa: S101 - kept whenever nothing was written
-        return self._frame
+        return self._frame.clone()  # frames change in place; this is cheap

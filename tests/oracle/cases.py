@@ -79,17 +79,24 @@ class _Clock:
         return self.family == "int"
 
 
-def case_of(seed: int, *, max_labels: int = 12, max_events: int = 16) -> Case:
-    """Gives the case of a seed."""
-    return generate(random.Random(seed), max_labels=max_labels, max_events=max_events)  # noqa: S311 - not for secrets
+def case_of(seed: int, *, max_labels: int = 12, max_events: int = 16, dense: bool = False) -> Case:
+    """Gives the case of a seed; see :func:`generate`."""
+    return generate(random.Random(seed), max_labels=max_labels, max_events=max_events, dense=dense)  # noqa: S311 - not for secrets
 
 
-def generate(draws: Draws, *, max_labels: int = 12, max_events: int = 16) -> Case:
-    """Draws a case: 5 labels or more, 1 to 3 features over 1 to 3 sources of 5 events or more."""
+def generate(draws: Draws, *, max_labels: int = 12, max_events: int = 16, dense: bool = False) -> Case:
+    """Draws a case: 5 labels or more, 1 to 3 features over 1 to 3 sources of 5 events or more.
+
+    Args:
+        draws: Where choices come from.
+        max_labels: The most label rows.
+        max_events: The most events of a source.
+        dense: Text keys, and events at two or three times only, so that several entities' duplicates stand together.
+    """
     c = _Chooser(draws)
     clock = _clock(c)
-    keys = {f"k{i}": _label_key(c) for i in range(c.of((1, 1, 1, 1, 2, 2, 2, 3, 0)))}
-    built = [_source(c, clock, keys, index, max_events) for index in range(c.of((1, 1, 2, 2, 3)))]
+    keys = {f"k{i}": _label_key(c, text=dense) for i in range(c.of((1, 1, 1, 1, 2, 2, 2, 3, 0)))}
+    built = [_source(c, clock, keys, index, max_events, dense=dense) for index in range(c.of((1, 1, 2, 2, 3)))]
     sources = [source for source, _ in built]
     max_lookback: int | str | None = c.of((DEFAULT, DEFAULT, None, _span(c, clock)))
     max_staleness = c.of((None, None, None, _span(c, clock)))
@@ -197,8 +204,8 @@ class _Key:
     values: tuple[int | str | bool, ...]
 
 
-def _label_key(c: _Chooser) -> _Key:
-    kind = c.of(("int", "int", "int", "text", "text", "bool", "day"))
+def _label_key(c: _Chooser, *, text: bool) -> _Key:
+    kind = "text" if text else c.of(("int", "int", "int", "text", "text", "bool", "day"))
     if kind == "bool":
         return _Key(kind, "Boolean", (False, True))
     if kind == "day":
@@ -248,7 +255,7 @@ VALUES = {"i": "Int64", "big": "Int64", "f": "Float64", "s": "String", "b": "Boo
 
 
 def _source(
-    c: _Chooser, clock: _Clock, label_keys: dict[str, _Key], index: int, max_events: int
+    c: _Chooser, clock: _Clock, label_keys: dict[str, _Key], index: int, max_events: int, *, dense: bool
 ) -> tuple[SourceCase, dict[str, str]]:
     """Draws a source; beside it, label key to source key."""
     chosen = [name for name in label_keys if not c.chance(15)]
@@ -274,7 +281,7 @@ def _source(
         row: list[object] = [
             _key_value(c, label_keys[theirs], key_dtypes[ours]) for theirs, ours in zip(chosen, own, strict=True)
         ]
-        at = clock.base + clock.step * c.between(0, 4 if crowded else 9)
+        at = clock.base + clock.step * c.between(0, 1 if dense else 4 if crowded else 9)
         row.append(None if c.chance(4) else _tick(c, at, time_dtype))
         if bitemporal:
             delay = clock.step * c.of((0, 0, 1, 2, 3, -1, -3))

@@ -24,9 +24,9 @@ from tests.oracle.program import polars_dtype, to_definitions
 from timefence_pl.plan import time_key
 
 ENGINES = ("in-memory", "streaming")
-#: Ways to run a case: ``build`` in memory and ``files`` through Parquet give statistics too, ``collisions`` makes
-#: distinct keys share their first hash.
-PATHS = (*ENGINES, "build", "files", "collisions")
+#: Ways to run a case: ``build`` in memory, ``files`` through Parquet and ``store`` from kept features give statistics
+#: too, ``collisions`` makes distinct keys share their first hash.
+PATHS = (*ENGINES, "build", "files", "store", "collisions")
 
 
 class DifferenceError(AssertionError):
@@ -41,8 +41,13 @@ class DifferenceError(AssertionError):
         self.kind = kind
 
 
-def check(case: Case, paths: Iterable[str] = PATHS) -> str:
+def check(case: Case, paths: Iterable[str] = PATHS, *, store: str | None = None) -> str:
     """Compares the package with the oracle on every path.
+
+    Args:
+        case: The case.
+        paths: Of :data:`PATHS`.
+        store: The folder that the path ``store`` keeps its features in; one of its own by default.
 
     Returns:
         ``rows``, ``duplicate`` or ``clash``: what the oracle wants of this case; ``refused`` where the package says that
@@ -59,7 +64,7 @@ def check(case: Case, paths: Iterable[str] = PATHS) -> str:
         error, outcome = tf.TimefenceDuplicateError, "duplicate"
     except ColumnClashError:
         error, outcome = tf.TimefenceError, "clash"
-    runs = Run(case)
+    runs = Run(case, store)
     for path in paths:
         try:
             frame, statistics = runs.by(path)
@@ -83,8 +88,9 @@ def check(case: Case, paths: Iterable[str] = PATHS) -> str:
 class Run:
     """The package's runs of one case; both engines run one plan."""
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, store: str | None = None) -> None:
         self._case = case
+        self._store = store
 
     @cached_property
     def _definitions(self) -> tuple[Any, list[Any], dict[str, Any]]:
@@ -110,17 +116,23 @@ class Run:
                     labels, features, options = to_definitions(self._case, folder)
                     result = tf.build(labels, features, f"{folder}/out.parquet", **options)
                     return result.frame(), result.stats.feature_stats
+            if path == "store":
+                with tempfile.TemporaryDirectory(prefix="timefence-case-") as folder:
+                    labels, features, options = self._definitions
+                    for _ in ("cold", "warm"):
+                        result = tf.build(labels, features, store=tf.Store(self._store or folder), **options)
+                    return result.frame(), result.stats.feature_stats
             if path == "collisions":
-                with _few_hash_bits():
+                with _few_hash_bits(len(self._case.labels.table.rows) % 2):
                     return Run(self._case).by("streaming")
             return self._plan.collect(engine="in-memory" if path == "in-memory" else "streaming"), None
 
 
 @contextmanager
-def _few_hash_bits() -> Iterator[None]:
-    """Leaves one bit of the first key hash, so that nearly all entities collide."""
+def _few_hash_bits(bits: int) -> Iterator[None]:
+    """Leaves so few bits of the first key hash that nearly all entities collide."""
     kept = time_key.HASH_BITS
-    time_key.HASH_BITS = 1
+    time_key.HASH_BITS = bits
     try:
         yield
     finally:

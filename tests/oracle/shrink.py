@@ -30,10 +30,10 @@ def shrink(case: Case, fails: Callable[[Case], bool], *, budget: int = 600) -> C
     progress = True
     while progress and tried < budget:
         progress = False
-        for smaller in _smaller(case):
+        for less in smaller(case):
             tried += 1
-            if fails(smaller):
-                case, progress = smaller, True
+            if fails(less):
+                case, progress = less, True
                 break
             if tried >= budget:
                 break
@@ -58,7 +58,8 @@ def report(case: Case, difference: DifferenceError, *, paths: tuple[str, ...]) -
     return f"{str(difference).split(chr(10) * 2)[0]}\n\n{script(small, difference.kind.split()[0])}"
 
 
-def _smaller(case: Case) -> Iterator[Case]:
+def smaller(case: Case) -> Iterator[Case]:
+    """Gives cases that differ from a case in one thing that is left out or made plain."""
     if len(case.features) > 1:
         for position in range(len(case.features)):
             yield _without_feature(case, position)

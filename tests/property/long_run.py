@@ -28,6 +28,7 @@ CHUNK = 250
 def paths_of(seed: int) -> tuple[str, ...]:
     """Both engines for each seed; the dearer ways for a share of them."""
     more = {0: ("build",), 1: ("collisions",), 2: ("files",), 3: ("files",)}.get(seed % 6, ())
+    more += ("store",) if seed % 24 == 4 else ()
     return ("in-memory", "streaming", *more)
 
 
@@ -36,12 +37,13 @@ def run_chunk(bounds: tuple[int, int]) -> tuple[int, int, Counter[str], list[tup
     outcomes: Counter[str] = Counter()
     failures: list[tuple[int, str]] = []
     for seed in range(*bounds):
-        case = case_of(seed)
+        paths = paths_of(seed)
+        case = case_of(seed, dense="collisions" in paths)
         try:
-            outcomes[check(case, paths_of(seed))] += 1
+            outcomes[check(case, paths)] += 1
         except DifferenceError as difference:
             outcomes["failed"] += 1
-            text = report(case, difference, paths=paths_of(seed)) if len(failures) < 3 else str(difference)
+            text = report(case, difference, paths=paths) if len(failures) < 3 else str(difference)
             failures.append((seed, text))
     return *bounds, outcomes, failures
 

@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, cast
 
 import polars as pl
 
-from timefence_pl.definitions.frozen import Frozen
+from timefence_pl.definitions.frozen import Frozen, FrozenDict
 from timefence_pl.definitions.names import checked_name, column_list, key_mapping_of
 from timefence_pl.definitions.source import Source
 from timefence_pl.durations import Duration, DurationLike, parse_duration
@@ -186,7 +186,7 @@ class Feature(Frozen):
             embargo=parse_duration(embargo, name=f"embargo of {role}"),
             max_lookback=_bound(max_lookback, f"max_lookback of {role}"),
             max_staleness=_bound(max_staleness, f"max_staleness of {role}"),
-            key_mapping=key_mapping_of(role, key_mapping, source.keys),
+            key_mapping=FrozenDict(key_mapping_of(role, key_mapping, source.keys)),
             on_duplicate=on_duplicate,
         )
 

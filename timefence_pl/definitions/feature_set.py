@@ -33,6 +33,11 @@ class FeatureSet(Frozen):
 
     def __init__(self, name: str, features: Iterable[Feature]) -> None:
         self._set(name=checked_name("feature set", name), features=tuple(features))
+        nested = next((f for f in self.features if isinstance(f, FeatureSet)), None)
+        if nested is not None:
+            raise TimefenceConfigError(
+                message(f"{nested!r} is not a feature but a FeatureSet.", fix="Give its features: [*set, ...].")
+            )
         flat_features(self.features)
 
     def __iter__(self) -> Iterator[Feature]:

@@ -5,11 +5,11 @@ Takes nothing; gives a base class whose attributes are set once, by its subclass
 
 from __future__ import annotations
 
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from timefence_pl.errors import TimefenceConfigError, message
 
-__all__ = ["Frozen"]
+__all__ = ["Frozen", "FrozenDict"]
 
 
 class Frozen:
@@ -29,3 +29,19 @@ class Frozen:
         return TimefenceConfigError(
             message(f"{kind} is frozen; {name!r} cannot be changed.", fix=f"Make a new {kind} with the value you want.")
         )
+
+
+class FrozenDict(dict[str, str]):
+    """A mapping of names that refuses to be changed, and can be pickled."""
+
+    def _refuse(self, *_args: Any, **_named: Any) -> NoReturn:
+        raise TimefenceConfigError(
+            message(
+                "This mapping is part of a frozen definition.", fix="Make a new definition with the value you want."
+            )
+        )
+
+    __setitem__ = __delitem__ = __ior__ = update = pop = popitem = clear = setdefault = _refuse
+
+    def __reduce__(self) -> tuple[type[FrozenDict], tuple[dict[str, str]]]:
+        return FrozenDict, (dict(self),)

@@ -84,6 +84,10 @@ class Labels(Frozen):
         known_keys = column_list("labels", "keys", keys, empty=True)
         time = one_column("labels", "label_time", label_time)
         targets = () if target is None else column_list("labels", "target", target, empty=True)
+        if timestamp_format is not None and not isinstance(timestamp_format, str):
+            raise TimefenceConfigError(
+                message(f"timestamp_format={timestamp_format!r} of labels is not a string.", fix="As '%Y-%m-%d %H:%M'.")
+            )
         clash = [n for n in (time, *targets) if n in known_keys] + [n for n in targets if n == time]
         if clash:
             raise TimefenceConfigError(

@@ -18,8 +18,9 @@ from typing import Any, Final, Literal, cast
 import polars as pl
 
 from timefence_pl.errors import TimefenceSchemaError, TimefenceValidationError, did_you_mean, listing, message
+from timefence_pl.fingerprint.inputs import scanned_paths
 
-__all__ = ["Table", "TableFormat"]
+__all__ = ["Table", "TableFormat", "is_under"]
 
 TableFormat = Literal["parquet", "csv", "ndjson", "ipc", "delta", "iceberg"]
 
@@ -142,22 +143,15 @@ class Table:
             return self.local_files() or list(self.patterns)
         if self.in_memory:
             return []
-        scans = re.findall(r"SCAN \[([^\]]*)\]", self.frame.explain(optimized=False))
-        return [path.strip() for scan in scans for path in scan.split(",")]
+        return scanned_paths(self.frame)
 
     def would_read(self, path: str) -> bool:
         """Whether a file of this path would be among the rows, if it were there: inside a directory or glob."""
         if self.frame is not None or any(_is_remote(p) for p in self.patterns):
             return False
-        target = os.path.realpath(path).replace(os.sep, "/")
-        for pattern in self.patterns:
-            where = os.path.realpath(pattern).replace(os.sep, "/")
-            if os.path.isdir(pattern):  # noqa: PTH112
-                if target.startswith(where.rstrip("/") + "/") and _format_of(target) == self.file_format():
-                    return True
-            elif any(c in pattern for c in _MAGIC) and re.fullmatch(_glob_regex(where), target):
-                return True
-        return False
+        if any(Path(p).is_dir() for p in self.patterns) and _format_of(path) != self.file_format():
+            return False
+        return any(is_under(pattern, path) for pattern in self.patterns)
 
     def size_known(self) -> bool:
         """Whether :meth:`local_files` and memory are all there is, so that the size of the data can be told."""
@@ -364,6 +358,15 @@ def _expand(role: str, pattern: str, kind: TableFormat) -> list[str]:
             )
         )
     return sorted(found, key=lambda p: os.path.relpath(p, base or ".").replace(os.sep, "/"))
+
+
+def is_under(pattern: str, path: str) -> bool:
+    """Whether a file of this path is, or would be, what a folder or glob stands for."""
+    target = os.path.realpath(path).replace(os.sep, "/")
+    where = os.path.realpath(pattern).replace(os.sep, "/")
+    if Path(pattern).is_dir():
+        return target.startswith(where.rstrip("/") + "/")
+    return any(c in pattern for c in _MAGIC) and re.fullmatch(_glob_regex(where), target) is not None
 
 
 def _glob_regex(pattern: str) -> str:

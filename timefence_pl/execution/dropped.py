@@ -5,23 +5,34 @@ Takes sources, gives counts. Parquet footers answer where they can; rows are rea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import or_
 
 import polars as pl
 
 from timefence_pl.definitions.source import Source
+from timefence_pl.errors import TimefenceSchemaError, message
 from timefence_pl.footers import column_facts
 
 __all__ = ["dropped_rows"]
 
 
-def dropped_rows(sources: Sequence[Source]) -> dict[tuple[object, ...], int]:
-    """Rows of each source (by its identity) that are dropped before any feature sees them."""
-    counts: dict[tuple[object, ...], int] = {}
+def dropped_rows(
+    sources: Sequence[Source], known: Mapping[tuple[object, ...], int] | None = None
+) -> dict[tuple[object, ...], int]:
+    """Rows of each source (by its identity) that are dropped before any feature sees them.
+
+    Args:
+        sources: The sources.
+        known: Counts known already.
+
+    Raises:
+        TimefenceSchemaError: If a source cannot be read.
+    """
+    counts: dict[tuple[object, ...], int] = dict(known or {})
     to_read: dict[tuple[object, ...], pl.LazyFrame] = {}
-    for source in {s.identity(): s for s in sources}.values():
+    for source in {s.identity(): s for s in sources if s.identity() not in counts}.values():
         columns = [*source.keys, source.timestamp, *([source.available_at] if source.available_at else [])]
         facts = column_facts(source.parquet_files(), columns)
         if all(c in facts and facts[c].nulls == 0 for c in columns):
@@ -29,6 +40,11 @@ def dropped_rows(sources: Sequence[Source]) -> dict[tuple[object, ...], int]:
         else:
             null = reduce(or_, (pl.col(c).is_null() for c in columns))
             to_read[source.identity()] = source.scan().select(null.sum().alias("dropped"))
-    found = pl.collect_all(list(to_read.values()), engine="streaming")
+    try:
+        found = pl.collect_all(list(to_read.values()), engine="streaming")
+    except pl.exceptions.PolarsError as error:
+        raise TimefenceSchemaError(
+            message("A source cannot be read.", where=str(error).strip()[:600], fix="Check the file Polars names.")
+        ) from error
     counts.update({i: int(f.item()) for i, f in zip(to_read, found, strict=True)})
     return counts

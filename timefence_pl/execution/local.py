@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -23,6 +23,7 @@ from timefence_pl.execution.steps import Steps
 from timefence_pl.plan.alignment import LABEL_ROW, Merge
 from timefence_pl.plan.guards import duplicate_problem
 from timefence_pl.plan.latest import LABEL_TICK, Probe
+from timefence_pl.plan.prepare import SortedFrame
 from timefence_pl.plan.training_set import DUPLICATE_MATCH, TrainingPlan, found_everywhere
 from timefence_pl.splits import Split
 from timefence_pl.store.files import WholeFiles
@@ -30,6 +31,7 @@ from timefence_pl.store.files import WholeFiles
 __all__ = ["LocalRun", "choose_engine", "run_local"]
 
 Engine = Literal["in-memory", "streaming"]
+Keep = Callable[[SortedFrame, pl.DataFrame], None]
 
 # A Parquet file grows to a few times its size in memory, and a sort holds it twice.
 _GROWTH = 8
@@ -86,6 +88,7 @@ def run_local(
     splits: Sequence[Split],
     files: WholeFiles | None,
     say: Steps,
+    keep: Keep | None = None,
 ) -> LocalRun:
     """Run a plan once.
 
@@ -98,6 +101,7 @@ def run_local(
         splits: Splits, written beside the output.
         files: The files being written; None without an output.
         say: Told of each step.
+        keep: Given each sorted frame once it is computed; a streamed run computes none by itself.
 
     Raises:
         TimefenceDuplicateError: If a label met duplicates that must not be chosen between.
@@ -108,7 +112,9 @@ def run_local(
         if engine == "streaming" and output is not None and files is not None:
             run = _streamed(plan, labels, observation, skip=skip, output=output, splits=splits, files=files, say=say)
         else:
-            run = _in_memory(plan, labels, observation, skip=skip, output=output, splits=splits, files=files, say=say)
+            run = _in_memory(
+                plan, labels, observation, skip=skip, output=output, splits=splits, files=files, say=say, keep=keep
+            )
     except TimefenceError:
         raise
     except pl.exceptions.PolarsError as error:
@@ -133,8 +139,9 @@ def _in_memory(
     splits: Sequence[Split],
     files: WholeFiles | None,
     say: Steps,
+    keep: Keep | None,
 ) -> LocalRun:
-    frame = _piecewise(plan, labels, observation, skip=skip, say=say)
+    frame = _piecewise(plan, labels, observation, skip=skip, say=say, keep=keep)
     tick = plan.clock.ticks(pl.col(labels.label_time))
     if output is not None and files is not None:
         say.writing(str(output.path))
@@ -146,7 +153,9 @@ def _in_memory(
     return LocalRun(observation, frame.height, frame if output is None else None, *counts)
 
 
-def _piecewise(plan: TrainingPlan, labels: Labels, observation: Observation, *, skip: bool, say: Steps) -> pl.DataFrame:
+def _piecewise(
+    plan: TrainingPlan, labels: Labels, observation: Observation, *, skip: bool, say: Steps, keep: Keep | None
+) -> pl.DataFrame:
     """The result, one merge after the other: each source is read, sorted, merged, counted and let go of.
 
     Marks are counted in the order of the merge, so only the columns of the result are put back into label order, by
@@ -160,7 +169,7 @@ def _piecewise(plan: TrainingPlan, labels: Labels, observation: Observation, *, 
         rows = alignment.probe(numbered.lazy()).collect(engine="in-memory")
         back = _inverse(rows[LABEL_ROW])
         probe = Probe(rows.drop(LABEL_ROW).lazy(), alignment.clock)
-        frames = _Frames(alignment.merges)
+        frames = _Frames(alignment.merges, keep)
         for merge in alignment.merges:
             features = [w.feature for w in merge.wanted]
             say.computing(features)
@@ -180,7 +189,8 @@ def _piecewise(plan: TrainingPlan, labels: Labels, observation: Observation, *, 
 class _Frames:
     """Sorted frames, each computed once, and let go of after the last merge that uses it."""
 
-    def __init__(self, merges: Sequence[Merge]) -> None:
+    def __init__(self, merges: Sequence[Merge], keep: Keep | None) -> None:
+        self._keep = keep
         self._left = Counter(id(m.frame) for m in merges)
         self._frames: dict[int, pl.DataFrame] = {}
 
@@ -189,6 +199,8 @@ class _Frames:
         frame = id(merge.frame)
         if frame not in self._frames:
             self._frames[frame] = merge.frame.frame.collect(engine="in-memory")
+            if self._keep is not None:
+                self._keep(merge.frame, self._frames[frame])
         self._left[frame] -= 1
         known = self._frames[frame] if self._left[frame] else self._frames.pop(frame)
         return merge.on(known.lazy())

@@ -14,7 +14,7 @@ from urllib.parse import unquote, urlparse
 
 import polars as pl
 
-from timefence_pl.definitions.table import Table
+from timefence_pl.definitions.table import Table, is_under
 from timefence_pl.errors import (
     TimefenceConfigError,
     TimefenceStoreError,
@@ -22,6 +22,7 @@ from timefence_pl.errors import (
     listing,
     message,
 )
+from timefence_pl.fingerprint.inputs import scanned_paths
 
 __all__ = ["COMPRESSIONS", "OutputFile", "check_output", "refuse_inputs"]
 
@@ -59,13 +60,14 @@ class OutputFile:
             return pl.scan_parquet(self.path, glob=False, hive_partitioning=False)
         if self.format == "ipc":
             return pl.scan_ipc(self.path, glob=False, hive_partitioning=False)
-        texts = pl.Schema({n: pl.String() if _as_text(t) else t for n, t in self.schema.items()})
+        read_as = pl.Schema({n: _stored_type(self.format, t) for n, t in self.schema.items()})
         read = (
-            pl.scan_csv(self.path, glob=False, schema=texts)
+            # Without the header: Polars does not undo its quoting.
+            pl.scan_csv(self.path, glob=False, has_header=False, skip_rows=1, schema=read_as)
             if self.format == "csv"
-            else pl.scan_ndjson(self.path, schema=texts)
+            else pl.scan_ndjson(self.path, schema=read_as)
         )
-        return read.select(_from_text(n, t) if _as_text(t) else pl.col(n) for n, t in self.schema.items())
+        return read.select(_from_text(n, t) if _as_text(t) else pl.col(n).cast(t) for n, t in self.schema.items())
 
     def write(self, frame: pl.DataFrame, path: Path) -> None:
         """Write a frame in this file's format to ``path``."""
@@ -146,7 +148,15 @@ def _holds(kind: str, dtype: pl.DataType) -> bool:
         return False
     if kind == "csv":
         return not dtype.is_nested() and dtype not in (pl.Binary, pl.Duration)
-    return kind != "ndjson" or not (dtype == pl.Binary or (dtype.is_nested() and "Binary" in str(dtype)))
+    return kind != "ndjson" or not any(t in str(dtype) for t in ("Binary", "Duration"))
+
+
+def _stored_type(kind: str, dtype: pl.DataType) -> pl.DataType:
+    """The type a text file's column is read as, before it is made its own."""
+    if _as_text(dtype):
+        return pl.String()
+    narrow = dtype in (pl.Int8, pl.Int16, pl.UInt8, pl.UInt16)  # which Polars cannot read from NDJSON
+    return pl.Int32() if kind == "ndjson" and narrow else dtype
 
 
 def _as_text(dtype: pl.DataType) -> bool:
@@ -171,16 +181,17 @@ def _from_text(name: str, dtype: pl.DataType) -> pl.Expr:
     return text.cast(dtype)
 
 
-def refuse_inputs(outputs: Iterable[Path], tables: Iterable[Table]) -> None:
+def refuse_inputs(outputs: Iterable[Path], tables: Iterable[Table], plan: pl.LazyFrame) -> None:
     """Refuse outputs that are inputs, or would be among them from now on.
 
     Raises:
         TimefenceStoreError: If one is.
     """
     tables = list(tables)
-    resolved = {os.path.realpath(_local(name)) for table in tables for name in table.inputs()}
+    read = [*(name for table in tables for name in table.inputs()), *scanned_paths(plan)]
+    resolved = {os.path.realpath(_local(name)) for name in read}
     for path in outputs:
-        if os.path.realpath(path) in resolved:
+        if os.path.realpath(path) in resolved or (path.exists() and any(is_under(name, str(path)) for name in read)):
             raise TimefenceStoreError(
                 message(
                     f"The output {str(path)!r} is one of the build's own inputs.",

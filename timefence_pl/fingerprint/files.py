@@ -156,7 +156,8 @@ class FileHasher:
             version = self.versions(text) if self.versions is not None else None
             if not version:
                 raise Uncacheable(f"the remote object {text} has no version or ETag that could be asked for")
-            return hash_parts("remote object", version, algorithm=self.algorithm)
+            # The URI belongs to it: versions and generations are only counted within one object.
+            return hash_parts("remote object", text, version, algorithm=self.algorithm)
         return self._local(os.path.abspath(local_path(text)))  # noqa: PTH100 - links and ".." stay as they are read
 
     def hash_all(self, paths: Sequence[str | os.PathLike[str]]) -> list[str]:
@@ -235,7 +236,7 @@ def labels_of(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
     else:
         split = [t.split("/") for t in texts]
         shared = 0
-        while all(len(s) > shared + 1 and s[shared] == split[0][shared] for s in split):
+        while split and all(len(s) > shared + 1 and s[shared] == split[0][shared] for s in split):
             shared += 1
         names = ["/".join(s[shared:]) for s in split]
     seen: dict[str, int] = {}

@@ -7,6 +7,7 @@ DuckDB is imported when a function is called; where it is missing, the error nam
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from polars.io.plugins import register_io_source
 
 from timefence_pl.errors import TimefenceSchemaError, TimefenceValidationError, message
 
-__all__ = ["duckdb_query", "installed"]
+__all__ = ["duckdb_query", "duckdb_version", "installed"]
 
 
 def installed() -> bool:
@@ -23,6 +24,11 @@ def installed() -> bool:
     from importlib.util import find_spec  # noqa: PLC0415 - costs nothing where it is not asked
 
     return find_spec("duckdb") is not None
+
+
+def duckdb_version() -> str | None:
+    """DuckDB's version; None where it is not installed."""
+    return version("duckdb") if installed() else None
 
 
 def duckdb_query(query: str, tables: Mapping[str, pl.LazyFrame], connection: object = None) -> pl.LazyFrame:

@@ -74,8 +74,8 @@ def _function_row_wise(function: bytes, arity: int) -> bool:
     node = {"Function": {"input": [{"Column": f"c{i}"} for i in range(arity)], "function": orjson.loads(function)}}
     try:
         expr = pl.Expr.deserialize(io.BytesIO(orjson.dumps(node)), format="json")
-        return bool(expr.meta.is_row_separable())
-    except (pl.exceptions.PolarsError, ValueError):
+        return bool(expr.meta.is_row_separable() and expr.meta.is_length_preserving())
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError):
         return False
 
 
@@ -157,7 +157,7 @@ def _check_height(feature: str, expr: pl.Expr, schema: pl.Schema) -> None:
         except Exception:  # noqa: BLE001 - a user's function may not take nulls; the run itself will tell
             return
     three, two = heights
-    literal = not _roots(expr) and three.height == 1 and three.equals(two)
+    literal = not _roots(expr) and three.height == 1 and three.equals(two) and not _holds_series(expr)
     if literal or (three.height == 3 and two.height == 2 and _keeps_length(expr)):
         return
     gave = f"gave {three.height} row(s) for 3" if three.height != 3 else "selects rows"
@@ -174,11 +174,19 @@ def _check_height(feature: str, expr: pl.Expr, schema: pl.Schema) -> None:
     )
 
 
+def _holds_series(expr: pl.Expr) -> bool:
+    """Whether a literal of the expression is a column of its own, of whatever length."""
+    try:
+        return '"Series"' in expr.meta.serialize(format="json")
+    except pl.exceptions.PolarsError:
+        return False
+
+
 def _keeps_length(expr: pl.Expr) -> bool:
     """What Polars knows of an expression's length; True where it cannot say, since the trial passed."""
     try:
         return bool(expr.meta.is_length_preserving())
-    except pl.exceptions.PolarsError:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):  # it panics on .struct.unnest()
         return True
 
 

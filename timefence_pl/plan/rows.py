@@ -105,7 +105,7 @@ def feature_rows(rows: RowSet, events: pl.LazyFrame) -> FeatureRows:
 
 def _expression_rows(rows: RowSet, columns: SourceColumns, events: pl.LazyFrame) -> FeatureRows:
     source = rows.source
-    outputs = {f.name: output_columns(f.name, f.exprs, columns.schema) for f in rows.features}
+    outputs = {f.name: _outputs(f, columns.schema) for f in rows.features}
     ordered = [f for f in rows.features if not all(is_row_wise(e) for e in f.exprs)]
     if ordered and columns.available is not None:
         raise _reads_many_rows(ordered[0])
@@ -117,15 +117,29 @@ def _expression_rows(rows: RowSet, columns: SourceColumns, events: pl.LazyFrame)
         internal.append(pl.col(source.available_at).alias(AVAILABLE_COLUMN))
     ties = tuple(TIE_COLUMN.format(i) for i in range(len(source.tie_breaker)))
     internal += [pl.col(c).alias(t) for c, t in zip(source.tie_breaker, ties, strict=True)]
-    values = [_prefixed(f.name, e, columns.schema) for f in rows.features for e in f.exprs]
+    values = [v for f in rows.features for e in f.exprs for v in _prefixed(f.name, e, columns.schema)]
     frame = events.select(*internal, *values)
     return FeatureRows(frame, columns.clock, columns.available, len(source.keys), ties, outputs)
 
 
-def _prefixed(feature: str, expr: pl.Expr, schema: pl.Schema) -> pl.Expr:
-    """The expression with its outputs named ``{feature}__{column}``."""
+def _outputs(feature: Feature, schema: pl.Schema) -> dict[str, pl.DataType]:
+    """A feature's columns over a schema; tried once and remembered with the feature, which never changes."""
+    known: dict[object, dict[str, pl.DataType]] = feature.__dict__.setdefault("_tried", {})
+    key = tuple(schema.items())
+    if key not in known:
+        known[key] = output_columns(feature.name, feature.exprs, schema)
+    return known[key]
+
+
+def _prefixed(feature: str, expr: pl.Expr, schema: pl.Schema) -> list[pl.Expr]:
+    """The expression with its outputs named ``{feature}__{column}``, whatever it expands to."""
     names = list(pl.LazyFrame(schema=schema).select(expr).collect_schema())
-    return expr.alias(f"{feature}__{names[0]}") if len(names) == 1 else expr.name.prefix(f"{feature}__")
+    if len(names) == 1:
+        return [expr.alias(f"{feature}__{names[0]}")]
+    if expr.meta.is_column_selection(allow_aliasing=False):
+        return [pl.col(n).alias(f"{feature}__{n}") for n in names]
+    whole = pl.struct(expr)
+    return [whole.struct.field(n).alias(f"{feature}__{n}") for n in names]
 
 
 def in_time_order(source: Source, events: pl.LazyFrame) -> pl.LazyFrame:

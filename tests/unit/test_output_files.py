@@ -1,0 +1,583 @@
+"""Output files: whole or not at all, never over an input, checked before work, and as the manifest says."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Callable
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+import timefence_pl as tf
+from tests.unit.tables import EVENTS, EXPECTED, LABELS, feature, labels
+from timefence_pl.errors import TimefenceConfigError, TimefenceDuplicateError, TimefenceError, TimefenceStoreError
+
+SPLITS = {"a": (0, 6), "b": (6, 10)}
+SUFFIXES = ["parquet", "csv", "ndjson", "arrow"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working directory, empty."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+# --- formats -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("suffix", [*SUFFIXES, "pq", "PARQUET"])
+@pytest.mark.parametrize("lazy", [False, True], ids=["in memory", "streamed"])
+def test_the_suffix_tells_the_format(folder: Path, suffix: str, *, lazy: bool) -> None:
+    result = tf.build(labels(), feature(EVENTS.lazy() if lazy else EVENTS), f"out/set.{suffix}")
+    assert [p.name for p in (folder / "out").iterdir()] == [f"set.{suffix}"]
+    assert result.output_path == f"out/set.{suffix}"
+    assert result.frame()["f__x"].to_list() == EXPECTED
+    assert_frame_equal(result.scan().collect(), tf.build(labels(), feature()).frame())
+    assert result.validate()
+
+
+@pytest.mark.parametrize("compression", ["zstd", "lz4", "snappy", "gzip", "brotli", "uncompressed"])
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_every_compression_can_be_read_back(folder: Path, suffix: str, compression: str) -> None:
+    result = tf.build(labels(), feature(), folder / f"set.{suffix}", compression=compression)
+    assert result.frame()["f__x"].to_list() == EXPECTED
+
+
+VALUES = {
+    "strings that look like numbers": pl.Series(["01", "2.0", "", "null"]),
+    "strings that look like dates": pl.Series(["2024-01-01", "12:00", "True", "1e5"]),
+    "quotes, commas and lines": pl.Series(['a"b', "a,b", "a\nb", "ä"]),
+    "dates": pl.Series([date(2024, 1, 1), date(1, 1, 1), date(9999, 12, 31), None]),
+    "times": pl.Series([time(1, 2, 3, 4), None, time(0), time(23, 59, 59, 999_999)]),
+    "milliseconds": pl.Series([datetime(2024, 1, 1, 0, 0, 0, 1_000), None] * 2).cast(pl.Datetime("ms")),
+    "nanoseconds": pl.Series([1, None, 10**18 + 1, -1], dtype=pl.Int64).cast(pl.Datetime("ns")),
+    "a zone": pl.Series([datetime(2024, 7, 1), datetime(2024, 1, 1)] * 2).dt.replace_time_zone("Europe/Berlin"),
+    "the hour that comes twice": pl.Series([datetime(2024, 10, 27, 0, 30), datetime(2024, 10, 27, 1, 30)] * 2)
+    .dt.replace_time_zone("UTC")
+    .dt.convert_time_zone("Europe/Berlin"),
+    "decimals": pl.Series([Decimal("1.10"), Decimal("-0.01"), None, Decimal("12345678.90")]),
+    "categories": pl.Series(["a", "b", None, "a"], dtype=pl.Categorical),
+    "enums": pl.Series(["a", "b", None, "a"], dtype=pl.Enum(["b", "a"])),
+    "small integers": pl.Series([1, -128, None, 127], dtype=pl.Int8),
+    "unsigned integers": pl.Series([2**64 - 1, 0, None, 1], dtype=pl.UInt64),
+    "wide integers": pl.Series([2**100, -(2**100), None, 1], dtype=pl.Int128),
+    "wide unsigned integers": pl.Series([2**127 + 1, 0, None, 1], dtype=pl.UInt128),
+    "floats": pl.Series([0.1, 1e300, None, -0.0]),
+    "single floats": pl.Series([0.1, 1.5, None, -2.0], dtype=pl.Float32),
+    "booleans": pl.Series([True, False, None, True]),
+    "nothing": pl.Series([None] * 4),
+}
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+@pytest.mark.parametrize("column", VALUES.values(), ids=VALUES.keys())
+def test_a_file_is_read_back_with_the_types_it_was_written_from(tmp_path: Path, suffix: str, column: pl.Series) -> None:
+    frame = LABELS.with_columns(z=column)
+    result = tf.build(labels(frame), feature(), tmp_path / f"set.{suffix}")
+    read = result.frame()
+    assert_frame_equal(read.drop("f__x"), frame)
+    assert read["f__x"].to_list() == EXPECTED
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow", "ndjson"])
+@pytest.mark.parametrize(
+    "column",
+    [
+        pl.Series([[1], [], None, [2, None]]),
+        pl.Series([{"a": 1, "b": "x"}, {"a": None, "b": None}, {"a": 2, "b": "y"}, {"a": 3, "b": "z"}]),
+        pl.Series([[1, 2], [3, 4], None, [5, 6]], dtype=pl.Array(pl.Int64, 2)),
+    ],
+    ids=["lists", "structs", "arrays"],
+)
+def test_nested_values_are_read_back(tmp_path: Path, suffix: str, column: pl.Series) -> None:
+    frame = LABELS.with_columns(z=column)
+    assert_frame_equal(tf.build(labels(frame), feature(), tmp_path / f"set.{suffix}").frame().drop("f__x"), frame)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+@pytest.mark.parametrize(
+    "column",
+    [pl.Series([b"a", b"", None, b"\xff"]), pl.Series([timedelta(1), None, timedelta(microseconds=1), timedelta(-1)])],
+    ids=["bytes", "durations"],
+)
+def test_bytes_and_durations_are_read_back(tmp_path: Path, suffix: str, column: pl.Series) -> None:
+    frame = LABELS.with_columns(z=column)
+    assert_frame_equal(tf.build(labels(frame), feature(), tmp_path / f"set.{suffix}").frame().drop("f__x"), frame)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "column"),
+    [
+        ("csv", pl.Series([[1]] * 4)),
+        ("csv", pl.Series([{"a": 1}] * 4)),
+        ("csv", pl.Series([b"a"] * 4)),
+        ("csv", pl.Series([timedelta(1)] * 4)),
+        ("ndjson", pl.Series([b"a"] * 4)),
+        ("ndjson", pl.Series([[b"a"]] * 4)),
+        ("parquet", pl.Series([object()] * 4, dtype=pl.Object)),
+        ("arrow", pl.Series([object()] * 4, dtype=pl.Object)),
+    ],
+    ids=lambda v: v if isinstance(v, str) else str(v.dtype),
+)
+def test_what_a_format_cannot_hold_is_refused_before_work(tmp_path: Path, suffix: str, column: pl.Series) -> None:
+    steps: list[str] = []
+    with pytest.raises(TimefenceConfigError, match="file cannot hold 'z'"):
+        tf.build(labels(LABELS.with_columns(z=column)), feature(), tmp_path / f"set.{suffix}", progress=steps.append)
+    assert contents(tmp_path) == {}
+    assert not any("Joining" in s for s in steps)
+
+
+@pytest.mark.parametrize("suffix", SUFFIXES)
+def test_no_labels_are_a_file_with_columns(tmp_path: Path, suffix: str) -> None:
+    result = tf.build(labels(LABELS.clear()), feature(), tmp_path / f"set.{suffix}")
+    assert result.frame().shape == (0, 4)
+    assert result.frame().schema == tf.point_in_time(labels(), feature()).collect_schema()
+
+
+# --- refused paths -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("output", ["set", "set.xlsx", "set.parquet.gz", "set.", ".parquet", "parquet"])
+def test_a_suffix_that_tells_no_format_is_refused_with_those_known(folder: Path, output: str) -> None:
+    with pytest.raises(TimefenceConfigError, match=r"cannot be told from its suffix(.|\n)*'.parquet'"):
+        tf.build(labels(), feature(), output)
+    assert contents(folder) == {}
+
+
+@pytest.mark.parametrize("output", ["", 5, b"set.parquet", "a\0.parquet", ["set.parquet"], True])
+def test_what_is_no_path_is_refused(output: Any) -> None:
+    with pytest.raises(TimefenceConfigError, match="output=.* is not a path"):
+        tf.build(labels(), feature(), output)
+
+
+@pytest.mark.parametrize("output", ["s3://bucket/set.parquet", "gs://b/set.csv", "file:///tmp/set.parquet"])
+def test_a_uri_is_refused_and_never_taken_for_a_folder(folder: Path, output: str) -> None:
+    with pytest.raises(TimefenceConfigError, match="not on this machine"):
+        tf.build(labels(), feature(), output)
+    assert list(folder.iterdir()) == []
+
+
+def test_a_folder_is_refused(folder: Path) -> None:
+    (folder / "set.parquet").mkdir()
+    with pytest.raises(TimefenceConfigError, match="is a folder"):
+        tf.build(labels(), feature(), "set.parquet")
+
+
+def test_a_name_the_file_system_refuses_is_refused(folder: Path) -> None:
+    with pytest.raises(TimefenceError, match="too long"):
+        tf.build(labels(), feature(), "x" * 300 + ".parquet")
+    (folder / "file").write_text("", encoding="utf-8")
+    with pytest.raises(TimefenceError, match=r"(?i)not a directory|file exists"):
+        tf.build(labels(), feature(), "file/set.parquet")
+    assert contents(folder) == {"file": b""}
+
+
+def test_the_longest_name_is_written(folder: Path) -> None:
+    name = "ü" * 120 + ".parquet"
+    assert tf.build(labels(), feature(), name).validate()
+    assert [p.name for p in folder.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("compression", ["zst", None, "", 5, True])
+def test_an_unknown_compression_is_refused(folder: Path, compression: Any) -> None:
+    with pytest.raises(TimefenceConfigError, match=r"compression=.* is not known(.|\n)*'zstd'"):
+        tf.build(labels(), feature(), "set.parquet", compression=compression)
+    assert contents(folder) == {}
+
+
+def test_a_tilde_is_the_home_folder(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (folder / "home").mkdir()
+    monkeypatch.setenv("HOME", str(folder / "home"))
+    result = tf.build(labels(), feature(), "~/new/set.parquet")
+    assert list(contents(folder)) == ["home/new/set.parquet"]
+    assert result.validate()
+
+
+# --- outputs that are inputs --------------------------------------------------------------------------------------------
+
+
+def _plain() -> tuple[Any, str]:
+    EVENTS.write_parquet("e.parquet")
+    return "e.parquet", "e.parquet"
+
+
+def _dotted() -> tuple[Any, str]:
+    EVENTS.write_parquet("e.parquet")
+    return "e.parquet", "./x/../e.parquet"
+
+
+def _absolute() -> tuple[Any, str]:
+    EVENTS.write_parquet("e.parquet")
+    return Path("e.parquet"), str(Path("e.parquet").absolute())
+
+
+def _through_a_link() -> tuple[Any, str]:
+    EVENTS.write_parquet("e.parquet")
+    Path("link.parquet").symlink_to("e.parquet")
+    return "e.parquet", "link.parquet"
+
+
+def _read_through_a_link() -> tuple[Any, str]:
+    EVENTS.write_parquet("e.parquet")
+    Path("link.parquet").symlink_to("e.parquet")
+    return "link.parquet", "e.parquet"
+
+
+def _through_a_linked_folder() -> tuple[Any, str]:
+    Path("real").mkdir()
+    Path("linked").symlink_to("real")
+    EVENTS.write_parquet("real/e.parquet")
+    return "real/e.parquet", "linked/e.parquet"
+
+
+def _in_a_folder() -> tuple[Any, str]:
+    Path("data").mkdir()
+    EVENTS.write_parquet("data/e.parquet")
+    return "data", "data/e.parquet"
+
+
+def _in_a_hive_folder() -> tuple[Any, str]:
+    for key in (1, 2):
+        Path(f"hive/k={key}").mkdir(parents=True)
+        EVENTS.filter(k=key).drop("k").write_parquet(f"hive/k={key}/0.parquet")
+    return "hive", "hive/k=2/0.parquet"
+
+
+def _in_a_list() -> tuple[Any, str]:
+    for i in range(3):
+        EVENTS[i : i + 1].write_parquet(f"e{i}.parquet")
+    return [f"e{i}.parquet" for i in range(3)], "e2.parquet"
+
+
+def _by_a_pattern() -> tuple[Any, str]:
+    EVENTS.write_parquet("e1.parquet")
+    return "e?.parquet", "e1.parquet"
+
+
+def _scanned() -> tuple[Any, str]:
+    EVENTS.write_parquet("e.parquet")
+    return pl.scan_parquet("e.parquet").filter(pl.col("x") > 0), "e.parquet"
+
+
+def _scanned_folder() -> tuple[Any, str]:
+    _in_a_hive_folder()
+    return pl.scan_parquet("hive"), "hive/k=1/0.parquet"
+
+
+def _scanned_pattern() -> tuple[Any, str]:
+    _in_a_folder()
+    return pl.scan_parquet("da*/*.parquet"), "data/e.parquet"
+
+
+def _scanned_list() -> tuple[Any, str]:
+    for i in range(12):
+        EVENTS[i % 3 : i % 3 + 1].with_columns(pl.col("t") + i).write_parquet(f"e{i}.parquet")
+    return pl.scan_parquet([f"e{i}.parquet" for i in range(12)]), "e9.parquet"
+
+
+def _scanned_with_a_comma() -> tuple[Any, str]:
+    EVENTS.write_parquet("a, b.parquet")
+    return pl.scan_parquet("a, b.parquet"), "a, b.parquet"
+
+
+def _scanned_with_a_bracket() -> tuple[Any, str]:
+    EVENTS.write_parquet("a]b.parquet")
+    return pl.scan_parquet("a]b.parquet", glob=False), "a]b.parquet"
+
+
+def _scanned_uri() -> tuple[Any, str]:
+    EVENTS.write_parquet("e.parquet")
+    return pl.scan_parquet(Path("e.parquet").absolute().as_uri()), "e.parquet"
+
+
+def _uri() -> tuple[Any, str]:
+    EVENTS.write_parquet("a b.parquet")
+    return f"file://{Path('a b.parquet').absolute()}", "a b.parquet"
+
+
+def _scanned_in_a_union() -> tuple[Any, str]:
+    EVENTS.write_parquet("e.parquet")
+    EVENTS.clear().write_parquet("f.parquet")
+    return pl.concat([pl.scan_parquet("f.parquet"), pl.scan_parquet("e.parquet")]), "e.parquet"
+
+
+def _scanned_csv() -> tuple[Any, str]:
+    EVENTS.write_csv("e.csv")
+    return pl.scan_csv("e.csv"), "e.csv"
+
+
+def _scanned_arrow() -> tuple[Any, str]:
+    EVENTS.write_ipc("e.arrow")
+    return pl.scan_ipc("e.arrow"), "e.arrow"
+
+
+def _scanned_ndjson() -> tuple[Any, str]:
+    EVENTS.write_ndjson("e.ndjson")
+    return pl.scan_ndjson("e.ndjson"), "e.ndjson"
+
+
+READERS: list[Callable[[], tuple[Any, str]]] = [
+    _plain,
+    _dotted,
+    _absolute,
+    _through_a_link,
+    _read_through_a_link,
+    _through_a_linked_folder,
+    _in_a_folder,
+    _in_a_hive_folder,
+    _in_a_list,
+    _by_a_pattern,
+    _scanned,
+    _scanned_folder,
+    _scanned_pattern,
+    _scanned_list,
+    _scanned_with_a_comma,
+    _scanned_with_a_bracket,
+    _scanned_uri,
+    _uri,
+    _scanned_in_a_union,
+    _scanned_csv,
+    _scanned_arrow,
+    _scanned_ndjson,
+]
+
+
+@pytest.mark.parametrize("make", READERS, ids=lambda f: f.__name__.strip("_").replace("_", " "))
+def test_an_output_that_is_an_input_is_refused_and_left_as_it_is(
+    folder: Path, make: Callable[[], tuple[Any, str]]
+) -> None:
+    data, output = make()
+    before = contents(folder)
+    with pytest.raises(TimefenceStoreError, match=r"is one of the build's own inputs(.|\n)*destroy the data"):
+        tf.build(labels(), feature(data, on_duplicate="keep_last"), output)
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_an_output_that_is_the_labels_is_refused(folder: Path, *, lazy: bool) -> None:
+    LABELS.write_parquet("labels.parquet")
+    before = contents(folder)
+    with pytest.raises(TimefenceStoreError, match="own inputs"):
+        tf.build(labels(pl.scan_parquet("labels.parquet") if lazy else "labels.parquet"), feature(), "labels.parquet")
+    assert contents(folder) == before
+
+
+def test_a_split_that_is_an_input_is_refused(folder: Path) -> None:
+    EVENTS.write_parquet("set_a.parquet")
+    before = contents(folder)
+    with pytest.raises(TimefenceStoreError, match=r"set_a.parquet' is one of the build's own inputs"):
+        tf.build(labels(), feature("set_a.parquet"), "set.parquet", splits=SPLITS)
+    assert contents(folder) == before
+
+
+def test_what_a_transform_reads_is_an_input(folder: Path) -> None:
+    EVENTS.select("k", z="x").unique("k").write_parquet("other.parquet")
+    before = contents(folder)
+    given = feature(transform=lambda events: events.join(pl.scan_parquet("other.parquet"), on="k", how="left"))
+    with pytest.raises(TimefenceStoreError, match="own inputs"):
+        tf.build(labels(), given, "other.parquet")
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("data", ["data", "data/*.parquet", "data/**/*.parquet"])
+def test_an_output_that_its_source_would_read_from_then_on_is_refused(folder: Path, data: str) -> None:
+    (folder / "data").mkdir()
+    EVENTS.write_parquet("data/e.parquet")
+    before = contents(folder)
+    with pytest.raises(TimefenceStoreError, match="would become one of the files of source 'events'"):
+        tf.build(labels(), feature(data), "data/set.parquet")
+    assert contents(folder) == before
+
+
+def test_an_output_of_another_format_may_stand_in_the_sources_folder(folder: Path) -> None:
+    (folder / "data").mkdir()
+    EVENTS.write_parquet("data/e.parquet")
+    assert tf.build(labels(), feature("data"), "data/set.csv").validate()
+    assert tf.build(labels(), feature("data"), "data.parquet").validate()
+    assert tf.build(labels(), feature("data"), "database/set.parquet").validate()
+
+
+# --- whole or not at all -----------------------------------------------------------------------------------------------
+
+
+def _full_disk(*_args: object, **_options: object) -> None:
+    raise OSError(28, "No space left on device")
+
+
+def _torn(self: pl.DataFrame, path: Path, **_options: object) -> None:
+    Path(path).write_bytes(b"PAR1 half of it")
+    raise OSError(28, "No space left on device")
+
+
+@pytest.mark.parametrize(
+    ("owner", "name", "failure"),
+    [
+        (pl.DataFrame, "write_parquet", _full_disk),
+        (pl.DataFrame, "write_parquet", _torn),
+        (os, "fsync", _full_disk),
+        (os, "replace", _full_disk),
+    ],
+    ids=["refused", "torn", "not durable", "not renamed"],
+)
+@pytest.mark.parametrize("splits", [None, SPLITS], ids=["alone", "with splits"])
+def test_a_failed_write_leaves_the_old_files_and_nothing_else(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, owner: Any, name: str, failure: Any, splits: Any
+) -> None:
+    tf.build(labels(), feature(), "set.parquet", splits=SPLITS)
+    before = contents(folder)
+    monkeypatch.setattr(owner, name, failure)
+    with pytest.raises(TimefenceStoreError, match="No space left on device"):
+        tf.build(labels(LABELS.head(1)), feature(), "set.parquet", splits=splits and {"a": (0, 100)})
+    assert contents(folder) == before
+
+
+def test_a_failed_second_write_leaves_the_old_files(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tf.build(labels(), feature(), "set.parquet", splits=SPLITS)
+    before = contents(folder)
+    write, calls = pl.DataFrame.write_parquet, []
+
+    def failing(self: pl.DataFrame, path: Any, **options: Any) -> None:
+        calls.append(path)
+        if len(calls) == 3:
+            _full_disk()
+        write(self, path, **options)
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", failing)
+    with pytest.raises(TimefenceStoreError, match="No space left"):
+        tf.build(labels(LABELS.head(2)), feature(), "set.parquet", splits=SPLITS)
+    assert len(calls) == 3
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, MemoryError, RuntimeError])
+def test_an_interrupted_write_leaves_the_old_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, error: type[BaseException]
+) -> None:
+    tf.build(labels(), feature(), "set.parquet")
+    before = contents(folder)
+
+    def interrupted(self: pl.DataFrame, path: Path, **_options: object) -> None:
+        Path(path).write_bytes(b"half")
+        raise error
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", interrupted)
+    with pytest.raises(error):
+        tf.build(labels(LABELS.head(1)), feature(), "set.parquet")
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["in memory", "streamed"])
+def test_duplicates_found_while_it_runs_leave_the_old_file(folder: Path, *, lazy: bool) -> None:
+    tf.build(labels(), feature(), "set.parquet")
+    before = contents(folder)
+    twice = pl.concat([EVENTS, EVENTS])
+    with pytest.raises(TimefenceDuplicateError):
+        tf.build(labels(), feature(twice.lazy() if lazy else twice), "set.parquet")
+    assert contents(folder) == before
+
+
+@pytest.mark.parametrize("lazy", [False, True], ids=["in memory", "streamed"])
+def test_data_that_cannot_be_computed_leaves_the_old_file(folder: Path, *, lazy: bool) -> None:
+    tf.build(labels(), feature(), "set.parquet")
+    before = contents(folder)
+    texts = EVENTS.with_columns(x=pl.Series(["1", "2", "three"]))
+    with pytest.raises(TimefenceError, match="three"):
+        tf.build(labels(), feature(texts.lazy() if lazy else texts, pl.col("x").cast(pl.Int64)), "set.parquet")
+    assert contents(folder) == before
+
+
+def test_a_failure_after_the_join_leaves_the_old_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tf.build(labels(), feature(), "set.parquet")
+    before = contents(folder)
+
+    def fails(*_args: object, **_options: object) -> None:
+        raise TimefenceStoreError("the counts failed")
+
+    monkeypatch.setattr(importlib.import_module("timefence_pl.build"), "dropped_rows", fails)
+    with pytest.raises(TimefenceStoreError, match="the counts failed"):
+        tf.build(labels(LABELS.head(1)), feature(), "set.parquet")
+    assert contents(folder) == before
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
+def test_a_folder_that_may_not_be_written_is_told(folder: Path) -> None:
+    (folder / "sealed").mkdir(mode=0o500)
+    with pytest.raises(TimefenceStoreError, match=r"(?i)permission"):
+        tf.build(labels(), feature(), "sealed/set.parquet")
+
+
+def test_building_again_replaces_the_file(folder: Path) -> None:
+    tf.build(labels(), feature(), "set.parquet")
+    second = tf.build(labels(LABELS.head(1)), feature(), "set.parquet")
+    assert second.frame().height == 1
+    assert list(contents(folder)) == ["set.parquet"]
+
+
+def test_a_link_at_the_outputs_place_keeps_what_it_points_to(folder: Path) -> None:
+    (folder / "precious.parquet").write_bytes(b"precious")
+    Path("set.parquet").symlink_to("precious.parquet")
+    tf.build(labels(), feature(), "set.parquet")
+    assert (folder / "precious.parquet").read_bytes() == b"precious"
+
+
+# --- validate ----------------------------------------------------------------------------------------------------------
+
+
+def _flip(path: Path) -> None:
+    """Another bit, the same size and times."""
+    status, data = path.stat(), bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda p: p.unlink(),
+        lambda p: os.truncate(p, 10),
+        lambda p: os.truncate(p, 0),
+        EVENTS.write_parquet,
+        lambda p: p.write_bytes(p.read_bytes() + b"\0"),
+        _flip,
+        lambda p: (p.unlink(), p.mkdir()),
+    ],
+    ids=["removed", "truncated", "emptied", "replaced", "longer", "one bit, same size and times", "a folder"],
+)
+@pytest.mark.parametrize("name", ["set.parquet", "set_b.parquet"])
+def test_validate_sees_any_change_of_any_file(folder: Path, name: str, damage: Callable[[Path], Any]) -> None:
+    result = tf.build(labels(), feature(), "set.parquet", splits=SPLITS)
+    assert result.validate() is True
+    damage(folder / name)
+    assert result.validate() is False
+
+
+def test_validate_knows_a_file_that_another_build_replaced(folder: Path) -> None:
+    first = tf.build(labels(), feature(), "set.parquet")
+    second = tf.build(labels(), feature(name="g"), "set.parquet")
+    assert (first.validate(), second.validate()) == (False, True)
+
+
+def test_validate_follows_the_file_not_the_working_directory(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    result = tf.build(labels(), feature(), "set.parquet", splits=SPLITS)
+    (folder / "elsewhere").mkdir()
+    monkeypatch.chdir(folder / "elsewhere")
+    assert result.validate() is True
+    assert result.frame().height == 4
+    assert result.output_path == "set.parquet"
+
+
+def test_a_build_without_a_file_has_nothing_to_validate() -> None:
+    with pytest.raises(tf.TimefenceValidationError, match="wrote no file to validate"):
+        tf.build(labels(), feature()).validate()

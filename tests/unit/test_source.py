@@ -1,0 +1,188 @@
+"""Sources: what they accept, refuse and say of themselves."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import timefence_pl as tf
+from tests.unit.tables import EVENTS, source
+from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, TimefenceValidationError
+
+
+def test_what_was_declared_can_be_read_back() -> None:
+    given = tf.Source(
+        EVENTS,
+        keys=["k"],
+        timestamp="t",
+        name="events",
+        available_at="x",
+        tie_breaker="k",
+        date_known_at="start",
+        timestamp_format="%Y",
+    )
+    assert list(given.keys) == ["k"]
+    assert (given.timestamp, given.name, given.available_at) == ("t", "events", "x")
+    assert list(given.tie_breaker) == ["k"]
+    assert (given.date_known_at, given.timestamp_format) == ("start", "%Y")
+
+
+def test_defaults() -> None:
+    given = tf.Source(EVENTS, keys="k", timestamp="t")
+    assert list(given.keys) == ["k"]
+    assert (given.available_at, list(given.tie_breaker), given.date_known_at) == (None, [], "end")
+
+
+@pytest.mark.parametrize("keys", ["k", ["k"], ("k",)])
+def test_keys_are_a_name_or_names(keys: Any) -> None:
+    assert list(source(keys=keys).keys) == ["k"]
+
+
+def test_a_source_without_keys_is_a_global_series() -> None:
+    assert list(source(keys=[]).keys) == []
+
+
+@pytest.mark.parametrize("keys", [None, 5, [None], "", [""], {"k"}])
+def test_keys_that_are_no_names_are_refused(keys: Any) -> None:
+    with pytest.raises(TimefenceValidationError, match="keys=.* of source 'events' are not column names"):
+        source(keys=keys)
+
+
+@pytest.mark.parametrize("argument", ["timestamp", "available_at"])
+@pytest.mark.parametrize("value", ["", 5, ["t"]])
+def test_times_that_are_no_name_are_refused(argument: str, value: Any) -> None:
+    with pytest.raises(TimefenceConfigError, match=f"{argument}=.* of source 'events' is not a column name"):
+        source(**{argument: value})
+
+
+def test_keys_and_timestamp_must_be_given() -> None:
+    with pytest.raises(TypeError, match="'keys' and 'timestamp'"):
+        tf.Source(EVENTS)  # type: ignore[call-arg]
+
+
+@pytest.mark.parametrize("options", [{"timestamp": "k"}, {"available_at": "k"}])
+def test_a_column_is_not_both_key_and_time(options: dict[str, str]) -> None:
+    with pytest.raises(TimefenceConfigError, match="uses 'k' both as a key and as a time"):
+        source(**options)
+
+
+def test_a_column_is_not_both_timestamp_and_available_at() -> None:
+    with pytest.raises(TimefenceConfigError, match="uses 't' both as timestamp and as available_at"):
+        source(available_at="t")
+
+
+@pytest.mark.parametrize("value", ["middle", None, True, 5])
+def test_a_date_is_known_at_its_end_or_start(value: Any) -> None:
+    with pytest.raises(TimefenceConfigError, match=r"date_known_at=.* is not known(.|\n)*'end' or 'start'"):
+        source(date_known_at=value)
+
+
+@pytest.mark.parametrize("value", [5, b"%Y", ["%Y"]])
+def test_a_timestamp_format_is_text(value: Any) -> None:
+    with pytest.raises(TimefenceConfigError, match="timestamp_format=.* of source 'events' is not"):
+        source(timestamp_format=value)
+
+
+@pytest.mark.parametrize("value", ["", "a/b", "../x", 5, "a\n"])
+def test_a_name_that_could_escape_a_folder_is_refused(value: Any) -> None:
+    with pytest.raises(TimefenceConfigError, match="is not a valid source name"):
+        source(name=value)
+
+
+@pytest.mark.parametrize(
+    ("options", "column", "argument", "near"),
+    [
+        ({"keys": "kk"}, "kk", "keys", "k"),
+        ({"keys": ["k", "X"]}, "X", "keys", "x"),
+        ({"timestamp": "tt"}, "tt", "timestamp", "t"),
+        ({"available_at": "xx"}, "xx", "available_at", "x"),
+        ({"tie_breaker": ["x", "xs"]}, "xs", "tie_breaker", "x"),
+    ],
+)
+def test_a_missing_column_is_named_with_its_argument_and_the_nearest(
+    options: dict[str, Any], column: str, argument: str, near: str
+) -> None:
+    wanted = rf"^Source 'events' has no column '{column}' \({argument}\). Did you mean '{near}'\?(.|\n)*'k', 't', 'x'"
+    with pytest.raises(TimefenceSchemaError, match=wanted):
+        _ = source(**options).schema
+
+
+def test_nothing_is_read_when_it_is_declared() -> None:
+    assert source("nowhere/events.parquet").name == "events"
+
+
+@pytest.mark.parametrize("attribute", ["name", "keys", "timestamp", "new"])
+def test_a_source_is_frozen(attribute: str) -> None:
+    given = source()
+    with pytest.raises(TimefenceConfigError, match=f"Source is frozen; '{attribute}' cannot be"):
+        setattr(given, attribute, "other")
+    with pytest.raises(TimefenceConfigError, match="frozen"):
+        del given.name
+    assert given.name == "events"
+
+
+def test_its_names_cannot_be_changed_in_place() -> None:
+    given = source(tie_breaker=["x"])
+    for names in (given.keys, given.tie_breaker):
+        assert isinstance(names, tuple)
+
+
+def test_the_keys_given_may_change_afterwards() -> None:
+    names = ["k"]
+    given = source(keys=names)
+    names.append("x")
+    assert list(given.keys) == ["k"]
+
+
+def test_repr_tells_the_data_and_the_roles() -> None:
+    assert repr(source()) == "Source(name='events', data=DataFrame, keys=['k'], timestamp='t')"
+    assert repr(source(EVENTS.lazy(), available_at="x")) == (
+        "Source(name='events', data=LazyFrame, keys=['k'], timestamp='t', available_at='x')"
+    )
+    assert "data=a.parquet, b.parquet" in repr(source(["a.parquet", "b.parquet"]))
+
+
+@pytest.mark.parametrize(
+    ("make", "suffix", "kind"), [(tf.ParquetSource, "dat", "parquet"), (tf.CSVSource, "txt", "csv")]
+)
+def test_the_ancestors_sources_fix_the_format(make: Any, suffix: str, kind: str, tmp_path: Path) -> None:
+    path = tmp_path / f"events.{suffix}"
+    (EVENTS.write_parquet if kind == "parquet" else EVENTS.write_csv)(path)
+    given = make(path, keys="k", timestamp="t")
+    assert isinstance(given, tf.Source)
+    assert given.name == "events." + suffix or given.name == "events"
+    assert given.scan().collect().equals(EVENTS)
+
+
+# --- string times ------------------------------------------------------------------------------------------------------
+
+
+def test_string_times_are_read_with_the_format() -> None:
+    frame = pl.DataFrame({"k": [1], "t": ["31.12.2023 22:15"], "a": ["01.01.2024 00:00"], "x": ["31.12.2023"]})
+    given = source(frame, available_at="a", timestamp_format="%d.%m.%Y %H:%M")
+    assert given.schema == pl.Schema({"k": pl.Int64, "t": pl.Datetime("us"), "a": pl.Datetime("us"), "x": pl.String})
+    assert str(given.scan().collect()["t"][0]) == "2023-12-31 22:15:00"
+
+
+def test_a_format_leaves_times_that_are_no_strings_alone() -> None:
+    assert source(timestamp_format="%Y").scan().collect().equals(EVENTS)
+
+
+def test_string_times_without_a_format_are_refused_with_the_way_out() -> None:
+    given = source(EVENTS.cast({"t": pl.String}))
+    feature = tf.Feature(given, columns="x", name="f")
+    with pytest.raises(
+        TimefenceSchemaError, match=r"timestamp 't' of source 'events' is String(.|\n)*timestamp_format="
+    ):
+        tf.point_in_time(tf.Labels(EVENTS, keys="k", label_time="t"), feature)
+
+
+def test_string_times_that_do_not_fit_the_format_stop_the_build() -> None:
+    frame = pl.DataFrame({"k": [1], "t": ["2024-01-01"], "x": [1]})
+    given = tf.Feature(source(frame, timestamp_format="%d.%m.%Y"), columns="x", name="f")
+    labels = tf.Labels(frame, keys="k", label_time="t", timestamp_format="%Y-%m-%d")
+    with pytest.raises(TimefenceSchemaError, match="2024-01-01"):
+        tf.build(labels, given)

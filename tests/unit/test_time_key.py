@@ -1,0 +1,345 @@
+"""The packed key of entity and time: its order, its narrow form from footers, and hashes that collide."""
+
+from __future__ import annotations
+
+import random
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import timefence_pl as tf
+from tests.unit.tables import EVENTS, EXPECTED, LABELS, feature, joined, labels, source, values
+from timefence_pl.errors import TimefenceValidationError
+from timefence_pl.plan.hints import Hints, hints_of
+from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN
+from timefence_pl.plan.time_key import KeySpec, key_column, key_spec, narrowed, pack, probe, tick_of
+
+
+def integer_spec() -> KeySpec:
+    column = key_column(pl.Int64())
+    assert column is not None
+    return key_spec([column])
+
+
+def brute_force(events: pl.DataFrame, given: pl.DataFrame, embargo: int = 0) -> list[int | None]:
+    """The last of the entity's values before the label, row by row."""
+    found = []
+    for key, at in given.select("k", "at").iter_rows():
+        known = [
+            (t, i, x)
+            for i, (k, t, x) in enumerate(events.select("k", "t", "x").iter_rows())
+            if k == key and t < at - embargo
+        ]
+        found.append(max(known)[2] if known else None)
+    return found
+
+
+# --- order -------------------------------------------------------------------------------------------------------------
+
+
+EXTREMES = [INT64_MIN, INT64_MIN + 1, -1, 0, 1, INT64_MAX - 1, INT64_MAX]
+
+
+def test_keys_sort_by_entity_then_time_to_the_ends_of_64_bits() -> None:
+    pairs = sorted((e, t) for e in EXTREMES for t in EXTREMES)
+    frame = pl.DataFrame(pairs, schema={"e": pl.Int64, "t": pl.Int64}, orient="row")
+    keys = frame.select(key=pack(integer_spec(), pl.col("e"), pl.col("t")))["key"].to_list()
+    assert keys == sorted(keys)
+    assert len(set(keys)) == len(pairs)
+
+
+def test_the_tick_of_a_key_is_its_own_entitys_or_null() -> None:
+    pairs = [(e, t, o) for e in EXTREMES for t in EXTREMES for o in EXTREMES if e <= o]
+    frame = pl.DataFrame(pairs, schema={"e": pl.Int64, "t": pl.Int64, "o": pl.Int64}, orient="row")
+    spec = integer_spec()
+    ticks = frame.select(tick=tick_of(spec, pack(spec, pl.col("e"), pl.col("t")), pl.col("o")))["tick"].to_list()
+    assert ticks == [t if e == o else None for e, t, o in pairs]
+
+
+@pytest.mark.parametrize(
+    ("entity", "tick"),
+    [((0, 10), (0, 100)), ((-5, 5), (-100, 100)), ((7, 7), (3, 3)), ((0, 2**30), (10**15, 10**15 + 2**31))],
+)
+def test_narrow_keys_keep_order_and_probes_stay_with_their_entity(
+    entity: tuple[int, int], tick: tuple[int, int]
+) -> None:
+    spec = narrowed(integer_spec(), entity, tick)
+    assert spec.narrow is not None
+    draw = random.Random(1)
+    own = sorted({(draw.randint(*entity), draw.randint(*tick)) for _ in range(60)})
+    frame = pl.DataFrame(own, schema={"e": pl.Int64, "t": pl.Int64}, orient="row")
+    keys = frame.select(key=pack(spec, pl.col("e"), pl.col("t")))["key"]
+    assert keys.dtype == pl.Int64
+    assert keys.is_sorted()
+    assert keys.n_unique() == len(own)
+    near = [*EXTREMES, entity[0] - 1, entity[1] + 1, *entity, tick[0] - 1, tick[1] + 1, *tick]
+    asked = sorted(
+        {(draw.choice([*near, draw.randint(*entity)]), draw.choice([*near, draw.randint(*tick)])) for _ in range(400)}
+    )
+    probes = pl.DataFrame(asked, schema={"e": pl.Int64, "t": pl.Int64}, orient="row").select(
+        "e", "t", key=probe(spec, pl.col("e"), pl.col("t"))
+    )
+    found = probes.join_asof(
+        keys.alias("found").to_frame(), left_on="key", right_on="found", coalesce=False, check_sortedness=False
+    )
+    ticks = found.select(tick_of(spec, pl.col("found"), pl.col("e"))).to_series().to_list()
+    assert ticks == [max((t for e, t in own if e == ae and t <= at), default=None) for ae, at in asked]
+
+
+@pytest.mark.parametrize(
+    ("entity", "tick"),
+    [
+        ((INT64_MIN, 0), (0, 1)),
+        ((0, INT64_MAX), (0, 1)),
+        ((0, 1), (INT64_MIN, 0)),
+        ((0, 2**31), (0, 2**32)),
+        ((-1, INT64_MAX - 1), (0, 0)),
+        ((-(2**62), 2**62), (0, 0)),
+    ],
+)
+def test_ranges_that_do_not_fit_stay_wide(entity: tuple[int, int], tick: tuple[int, int]) -> None:
+    assert narrowed(integer_spec(), entity, tick).narrow is None
+
+
+@pytest.mark.parametrize("dtype", [pl.String(), pl.Int128(), pl.Decimal(10, 2), pl.Datetime("us")], ids=str)
+def test_hashed_keys_stay_wide(dtype: Any) -> None:
+    column = key_column(dtype)
+    assert column is not None
+    assert narrowed(key_spec([column]), (0, 1), (0, 1)).narrow is None
+
+
+# --- narrow keys from footers ------------------------------------------------------------------------------------------
+
+
+def _narrow(path: Path, **options: Any) -> bool:
+    """Whether a build from this file uses narrow keys."""
+    hints = hints_of(source(path, **options))
+    return hints is not None and narrowed(integer_spec(), hints.entity, hints.tick).narrow is not None
+
+
+@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("embargo", [None, 3])
+def test_narrow_and_wide_keys_match_alike(tmp_path: Path, seed: int, embargo: int | None) -> None:
+    draw = random.Random(seed)
+    first, last = draw.choice([(0, 9), (-7, 7), (10**12, 10**12 + 30), (-(2**62), -(2**62) + 5)])
+    early, late = draw.choice([(0, 40), (-20, 20), (-(2**60), -(2**60) + 50), (2**61, 2**61 + 9)])
+    distinct = sorted(
+        {(draw.randint(first, last), draw.randint(early, late)) for _ in range(80)}, key=lambda _: draw.random()
+    )
+    events = pl.DataFrame(distinct, schema={"k": pl.Int64, "t": pl.Int64}, orient="row").with_row_index("x")
+    keys = [first - 1, last + 1, INT64_MIN, INT64_MAX, 0, *range(first, last + 1)]
+    times = [early - 1, late + 1, late + 2, late + 5, INT64_MIN, INT64_MAX, *range(early, late + 1)]
+    rows = [(draw.choice(keys), draw.choice(times)) for _ in range(300)]
+    given = pl.DataFrame(rows, schema={"k": pl.Int64, "at": pl.Int64}, orient="row")
+    path = tmp_path / "events.parquet"
+    events.write_parquet(path)
+    assert _narrow(path)
+    expected = brute_force(events, given, embargo or 0)
+    assert any(v is not None for v in expected)
+    assert tf.build(labels(given), feature(path, embargo=embargo)).frame()["f__x"].to_list() == expected
+    assert tf.build(labels(given), feature(events, embargo=embargo)).frame()["f__x"].to_list() == expected
+
+
+@pytest.mark.parametrize("dtype", [pl.Int8, pl.Int16, pl.Int32, pl.Int64], ids=str)
+def test_every_signed_integer_key_is_narrow(tmp_path: Path, dtype: Any) -> None:
+    path = tmp_path / "events.parquet"
+    EVENTS.cast({"k": dtype}).write_parquet(path)
+    assert _narrow(path)
+    for other in (pl.Int8, pl.UInt64, pl.Int128):
+        assert tf.build(labels(LABELS.cast({"k": other})), feature(path)).frame()["f__x"].to_list() == EXPECTED
+
+
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "Asia/Tokyo"])
+def test_times_of_every_unit_are_narrow(tmp_path: Path, unit: Any, zone: str | None) -> None:
+    start = datetime(2024, 1, 1)
+    times = pl.Series([start + timedelta(days=d) for d in (1, 5, 3)]).cast(pl.Datetime(unit)).dt.replace_time_zone(zone)
+    path = tmp_path / "events.parquet"
+    EVENTS.with_columns(t=times).write_parquet(path)
+    assert _narrow(path)
+    at = pl.Series([start + timedelta(days=d) for d in (5, 6, 4, 9)]).dt.replace_time_zone(zone)
+    assert tf.build(labels(LABELS.with_columns(at=at)), feature(path)).frame()["f__x"].to_list() == EXPECTED
+
+
+def test_dates_are_narrow(tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    EVENTS.with_columns(t=pl.Series([date(2024, 1, d) for d in (1, 5, 3)])).write_parquet(path)
+    given = LABELS.with_columns(at=pl.Series([date(2024, 1, d) for d in (5, 6, 4, 9)]))
+    assert _narrow(path)
+    assert tf.build(labels(given), feature(path)).frame()["f__x"].to_list() == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("frame", "options"),
+    [
+        (EVENTS.cast({"k": pl.UInt64}), {}),
+        (EVENTS.cast({"k": pl.String}), {}),
+        (EVENTS.cast({"t": pl.UInt64}), {}),
+        (EVENTS.with_columns(a=pl.col("t")), {"available_at": "a"}),
+        (EVENTS.with_columns(p=pl.col("k")), {"keys": ["k", "p"]}),
+        (EVENTS, {"keys": []}),
+        (EVENTS.with_columns(k=pl.lit(None, pl.Int64)), {}),
+        (EVENTS.clear(), {}),
+    ],
+    ids=["unsigned", "strings", "unsigned times", "available_at", "two keys", "no keys", "all null", "no rows"],
+)
+def test_other_sources_are_not(tmp_path: Path, frame: pl.DataFrame, options: dict[str, Any]) -> None:
+    path = tmp_path / "events.parquet"
+    frame.write_parquet(path)
+    assert hints_of(source(path, **options)) is None
+
+
+def test_hints_cover_all_files(tmp_path: Path) -> None:
+    EVENTS.head(1).write_parquet(tmp_path / "a.parquet")
+    EVENTS.tail(2).write_parquet(tmp_path / "b.parquet", row_group_size=1)
+    assert hints_of(source(tmp_path)) == Hints(entity=(1, 2), tick=(1, 5))
+    assert tf.build(labels(), feature(tmp_path)).frame()["f__x"].to_list() == EXPECTED
+
+
+def test_nulls_are_no_part_of_the_ranges(tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    extra = pl.DataFrame({"k": [None, 1], "t": [100, None], "x": [7, 8]})
+    pl.concat([EVENTS, extra]).write_parquet(path)
+    result = tf.build(labels(), feature(path))
+    assert result.frame()["f__x"].to_list() == EXPECTED
+    assert result.stats.feature_stats["f"]["dropped_source_rows"] == 2
+
+
+def test_a_file_without_statistics_stays_wide(tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    EVENTS.write_parquet(path, statistics=False)
+    assert hints_of(source(path)) is None
+    assert tf.build(labels(), feature(path)).frame()["f__x"].to_list() == EXPECTED
+
+
+def test_files_of_other_writers_are_narrow(tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    pq.write_table(EVENTS.to_arrow(), path)
+    assert _narrow(path)
+    assert tf.build(labels(), feature(path)).frame()["f__x"].to_list() == EXPECTED
+
+
+@pytest.mark.parametrize("column", ["k", "t"])
+@pytest.mark.parametrize("lazy_output", [False, True])
+def test_a_footer_that_is_wrong_raises(
+    tmp_path: Path, column: str, monkeypatch: pytest.MonkeyPatch, *, lazy_output: bool
+) -> None:
+    path = tmp_path / "events.parquet"
+    EVENTS.write_parquet(path)
+    lying = Hints(entity=(1, 1), tick=(1, 5)) if column == "k" else Hints(entity=(1, 2), tick=(1, 4))
+    monkeypatch.setattr("timefence_pl.plan.training_set.hints_of", lambda _source: lying)
+    output = tmp_path / "set.parquet" if lazy_output else None
+    with pytest.raises(TimefenceValidationError, match=r"1 source row\(s\) have a key or time outside the range"):
+        tf.build(labels(), feature(path), output)
+    assert not (tmp_path / "set.parquet").exists()
+
+
+def test_a_flat_column_is_not_taken_for_a_nested_one(tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    nested = EVENTS.rename({"k": "a.k"}).with_columns(a=pl.struct(k=pl.Series([None, 99, None], dtype=pl.Int64)))
+    nested.write_parquet(path)
+    result = tf.build(labels(), feature(path, source_keys="a.k", key_mapping={"k": "a.k"}))
+    assert result.frame()["f__x"].to_list() == EXPECTED
+    assert result.stats.feature_stats["f"]["dropped_source_rows"] == 0
+
+
+def test_old_96_bit_timestamps_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "events.parquet"
+    times = pa.array([datetime(2024, 1, d) for d in (1, 5, 3)], pa.timestamp("ns"))
+    pq.write_table(
+        pa.table({"k": [1, 1, 2], "t": times, "x": [10, 50, 30]}), path, use_deprecated_int96_timestamps=True
+    )
+    given = LABELS.with_columns(at=pl.Series([datetime(2024, 1, d) for d in (5, 6, 4, 9)]))
+    assert tf.build(labels(given), feature(path)).frame()["f__x"].to_list() == EXPECTED
+
+
+# --- entities far apart ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("join", ["strict", "inclusive"])
+@pytest.mark.parametrize(("own", "other"), [(INT64_MIN, INT64_MAX), (INT64_MAX, INT64_MIN), (-2, INT64_MAX), (-1, 0)])
+def test_another_entity_never_joins_however_far(own: int, other: int, join: Any) -> None:
+    events = pl.DataFrame({"k": [own] * 2, "t": [INT64_MIN, INT64_MAX - 1], "x": [1, 2]})
+    given = labels(
+        pl.DataFrame({"k": [own, other, own, other], "at": [INT64_MAX, INT64_MAX, INT64_MIN + 1, INT64_MIN]})
+    )
+    assert values(given, feature(events), join=join, feature_times=True) == [2, None, 1, None]
+
+
+# --- hashes ------------------------------------------------------------------------------------------------------------
+
+
+TEXT_EVENTS = EVENTS.cast({"k": pl.String})
+TEXT_LABELS = LABELS.cast({"k": pl.String})
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+@pytest.mark.parametrize("seed", range(4))
+def test_colliding_hashes_do_not_mix_entities(monkeypatch: pytest.MonkeyPatch, bits: int, seed: int) -> None:
+    monkeypatch.setattr("timefence_pl.plan.time_key.HASH_BITS", bits)
+    draw = random.Random(seed)
+    names = [f"user {i}" for i in range(12)]
+    distinct = sorted({(draw.choice(names), draw.randint(0, 20)) for _ in range(60)}, key=lambda _: draw.random())
+    events = pl.DataFrame(distinct, schema={"k": pl.String, "t": pl.Int64}, orient="row").with_row_index("x")
+    rows = [(draw.choice([*names, "nobody"]), draw.randint(-1, 22)) for _ in range(120)]
+    given = pl.DataFrame(rows, schema={"k": pl.String, "at": pl.Int64}, orient="row")
+    expected = brute_force(events, given)
+    assert values(labels(given), feature(events)) == expected
+    assert values(labels(given), feature(events, embargo=2)) == brute_force(events, given, 2)
+
+
+def test_colliding_hashes_leave_statistics_and_feature_times_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    given, one = labels(TEXT_LABELS), feature(TEXT_EVENTS, embargo=1, max_lookback=4)
+    expected = tf.build(given, one, feature_times=True)
+    monkeypatch.setattr("timefence_pl.plan.time_key.HASH_BITS", 1)
+    found = tf.build(given, feature(TEXT_EVENTS, embargo=1, max_lookback=4), feature_times=True)
+    assert found.frame().equals(expected.frame())
+    assert found.stats.feature_stats == expected.stats.feature_stats
+    assert found.stats.feature_stats["f"]["matched"] > 0
+
+
+def test_colliding_hashes_are_no_duplicates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("timefence_pl.plan.time_key.HASH_BITS", 1)
+    events = pl.DataFrame({"k": list("abcdefgh"), "t": [1] * 8, "x": list(range(8))})
+    given = labels(pl.DataFrame({"k": list("hgfedcba"), "at": [2] * 8}))
+    assert values(given, feature(events)) == list(range(8))[::-1]
+    twice = pl.concat([events, pl.DataFrame({"k": ["c"], "t": [1], "x": [9]})])
+    assert values(given, feature(twice, on_duplicate="keep_last")) == [7, 6, 5, 4, 3, 9, 1, 0]
+    assert values(given, feature(twice, on_duplicate="keep_first")) == [7, 6, 5, 4, 3, 2, 1, 0]
+    with pytest.raises(tf.TimefenceDuplicateError, match="1 label row"):
+        tf.build(given, feature(twice))
+
+
+def test_colliding_hashes_are_explained_by_their_own_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("timefence_pl.plan.time_key.HASH_BITS", 1)
+    events = pl.DataFrame({"k": list("abcdefgh"), "t": [1] * 8, "x": list(range(8))})
+    row = tf.explain(labels(pl.DataFrame({"k": ["f"], "at": [2]})), feature(events)).row(0)["f"]
+    assert row.chosen is not None
+    assert row.chosen.values == {"x": 5}
+    assert row.entity_rows == 1
+
+
+def test_composite_keys_depend_on_the_order_of_their_values() -> None:
+    events = pl.DataFrame({"a": [1, 2, 1, 2], "b": [1, 2, 2, 1], "t": [1] * 4, "x": [11, 22, 12, 21]})
+    given = labels(pl.DataFrame({"a": [2, 1, 1, 2], "b": [1, 2, 1, 2], "at": [9] * 4}), keys=["a", "b"])
+    assert values(given, feature(events, source_keys=["a", "b"])) == [21, 12, 11, 22]
+    assert values(given, feature(events, source_keys=["b", "a"])) == [21, 12, 11, 22]
+
+
+def test_composite_keys_do_not_run_into_each_other() -> None:
+    events = pl.DataFrame({"a": ["x", "xy"], "b": ["yz", "z"], "t": [1, 1], "x": [1, 2]})
+    given = labels(pl.DataFrame({"a": ["xy", "x", "xyz"], "b": ["z", "yz", ""], "at": [9] * 3}), keys=["a", "b"])
+    assert values(given, feature(events, source_keys=["a", "b"])) == [2, 1, None]
+
+
+def test_labels_keep_their_own_order() -> None:
+    draw = random.Random(3)
+    rows = [(draw.randint(0, 5), draw.randint(0, 30), i) for i in range(200)]
+    given = pl.DataFrame(rows, schema={"k": pl.Int64, "at": pl.Int64, "y": pl.Int64}, orient="row")
+    frame = joined(labels(given), [feature(), feature(TEXT_EVENTS.rename({"k": "z"}), name="g", source_keys=[])])
+    assert frame["y"].to_list() == list(range(200))

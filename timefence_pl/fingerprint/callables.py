@@ -1,0 +1,108 @@
+"""What a Python callable does, and everything it does it with.
+
+Takes any callable, gives a fingerprint of its bytecode, constants, defaults, closure, ``partial`` arguments, instance
+state, and of all functions, classes and values of the user's own modules that it refers to, however far. Installed
+packages enter by name and version, Python by its minor version. Knows nothing of features, stores or files.
+
+Comments, line numbers, file names, docstrings and the names of local variables do not matter. Values are those of the
+moment: a global that is assigned later gives another fingerprint later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import polars as pl
+
+from timefence_pl.fingerprint.files import FileHasher
+from timefence_pl.fingerprint.keys import Algorithm, Fingerprint, Part, Uncacheable, hash_parts
+from timefence_pl.fingerprint.origins import PYTHON, qualified_name
+from timefence_pl.fingerprint.values import Ref
+from timefence_pl.fingerprint.walk import Walk
+
+__all__ = ["fingerprint_callable", "names_used"]
+
+
+def fingerprint_callable(
+    function: Callable[..., Any],
+    *,
+    lazy: bool = False,
+    files: FileHasher | None = None,
+    algorithm: Algorithm = "xxh3_128",
+) -> Fingerprint:
+    """What a callable does.
+
+    Args:
+        function: A function, method, ``partial``, class or instance with ``__call__``.
+        lazy: Whether it only builds a lazy plan that is fingerprinted as well, so that ``scan_*`` and sampling are
+            seen there.
+        files: Hashes the files of lazy frames that it holds.
+        algorithm: ``"xxh3_128"`` or ``"sha256"``.
+
+    Raises:
+        Uncacheable: If it holds what has no content (open files, locks, generators), reads the clock, chance, files,
+            the network or the environment, keeps state between calls, or looks names up while it runs.
+
+    Examples:
+        >>> double = fingerprint_callable(lambda x: x * 2)
+        >>> double == fingerprint_callable(lambda x: x * 2)  # on another line, with a comment
+        True
+        >>> double == fingerprint_callable(lambda x: x * 3)
+        False
+    """
+    files = files or FileHasher(algorithm=algorithm)
+    walk = Walk(lazy=lazy, plan_key=lambda plan: _plan_key(plan, files))
+    try:
+        root = walk.run(function)
+    except RecursionError as error:
+        raise Uncacheable(f"{qualified_name(function)} holds values nested too deeply to be hashed") from error
+    nodes = [(number, part) for number, (_, part) in sorted(walk.nodes.items())]
+    key = hash_parts("callable", PYTHON, root, nodes, walk.packages, algorithm=algorithm)
+    parts: dict[str, str] = {}
+    if not walk.nodes or root != Ref.to(0):
+        parts[f"state of {type(function).__name__}"] = hash_parts("node", _blind(root), algorithm=algorithm)
+    for _, (label, part) in sorted(walk.nodes.items()):
+        parts[_distinct(label, parts)] = hash_parts("node", _blind(part), algorithm=algorithm)
+    parts.update({f"package {name}": version for name, version in sorted(walk.packages.items())})
+    return Fingerprint(key, {**parts, "python": PYTHON})
+
+
+def names_used(function: Callable[..., Any]) -> frozenset[str]:
+    """All names that a callable and the user's own functions behind it refer to: globals, attributes and imports.
+
+    Whatever cannot be hashed is passed over, and never raises.
+    """
+    walk = Walk(lazy=True, plan_key=lambda _: "", tolerant=True)
+    try:
+        walk.run(function)
+    except RecursionError:
+        return frozenset(walk.names)  # what was found until here
+    return frozenset(walk.names)
+
+
+def _plan_key(plan: pl.LazyFrame | pl.Expr, files: FileHasher) -> str:
+    from timefence_pl.fingerprint import plans  # noqa: PLC0415 - plans hold callables, and callables hold plans
+
+    if isinstance(plan, pl.Expr):
+        return plans.fingerprint_expr(plan, files).key
+    return plans.fingerprint_plan(plan, files).key
+
+
+def _distinct(label: str, taken: Mapping[str, str]) -> str:
+    name, copies = label, 1
+    while name in taken:
+        copies += 1
+        name = f"{label} ({copies})"
+    return name
+
+
+def _blind(part: Part) -> Part:
+    """A part without the numbers of the nodes it refers to, so that it changes only if it changes itself."""
+    if isinstance(part, Ref):
+        return ("node",)
+    if isinstance(part, tuple):
+        return tuple(_blind(p) for p in part)
+    if isinstance(part, Mapping):
+        return {name: _blind(p) for name, p in part.items()}
+    return part

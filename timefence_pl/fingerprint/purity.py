@@ -1,0 +1,141 @@
+"""What code reads besides its arguments: the clock, chance, files, the network, the process.
+
+Takes objects and names that code refers to, gives a reason why its result cannot be cached, or None. The lists err on
+the side of computing again. Knows no bytecode and hashes nothing.
+"""
+
+from __future__ import annotations
+
+import pathlib
+import types
+from collections.abc import Iterable
+from typing import Any, Final
+
+from timefence_pl.fingerprint.origins import module_name
+
+__all__ = ["impure_attribute", "impure_object"]
+
+_CLOCK: Final = "reads the clock"
+_CHANCE: Final = "draws random numbers"
+_FILES: Final = "reads files that are not inputs of its own"
+_PROCESS: Final = "reads the state of the process or the machine"
+_NETWORK: Final = "uses the network or another process"
+_NAMES: Final = "looks names up while it runs"
+
+# Modules all of which, or all but a few names of which, read something else.
+_MODULES: Final[dict[str, str]] = {
+    **dict.fromkeys(("random", "secrets", "numpy.random", "torch.random"), _CHANCE),
+    **dict.fromkeys(("time",), _CLOCK),
+    **dict.fromkeys(
+        (
+            *(
+                "bz2",
+                "codecs",
+                "dbm",
+                "fileinput",
+                "genericpath",
+                "gzip",
+                "io",
+                "_io",
+                "linecache",
+                "lzma",
+                "mmap",
+                "shelve",
+            ),
+            *("glob", "shutil", "sqlite3", "tarfile", "tempfile", "zipfile", "fsspec", "s3fs", "gcsfs", "duckdb"),
+        ),
+        _FILES,
+    ),
+    **dict.fromkeys(
+        (
+            *(
+                "ftplib",
+                "http",
+                "imaplib",
+                "smtplib",
+                "socket",
+                "ssl",
+                "subprocess",
+                "urllib.request",
+                "multiprocessing",
+            ),
+            *("aiohttp", "boto3", "httpx", "psycopg", "psycopg2", "redis", "requests", "sqlalchemy", "urllib3"),
+        ),
+        _NETWORK,
+    ),
+    **dict.fromkeys(("os", "posix", "nt", "platform", "getpass", "locale", "gc", "resource", "signal"), _PROCESS),
+    **dict.fromkeys(("ctypes", "importlib", "inspect", "runpy", "pkgutil"), _NAMES),
+}
+_PURE: Final = frozenset(
+    (
+        *("io.BytesIO", "io.StringIO", "_io.BytesIO", "_io.StringIO", "codecs.encode", "codecs.decode"),
+        *("os.fspath", "os.sep", "os.PathLike", "posix.fspath", "nt.fspath", "time.sleep", "time.strptime"),
+        *("importlib.metadata", "inspect.isfunction", "inspect.isclass"),
+    )
+)
+# Single names of modules that are otherwise fine.
+_SINGLE: Final[dict[str, str]] = {
+    **dict.fromkeys(("builtins.open", "builtins.input"), _FILES),
+    **dict.fromkeys(("builtins.hash", "builtins.id"), _PROCESS),
+    **dict.fromkeys(("eval", "exec", "compile", "globals", "locals", "__import__", "breakpoint"), _NAMES),
+    **dict.fromkeys(("sys.argv", "sys.stdin", "sys.modules", "sys._getframe", "sys.path"), _PROCESS),
+    **dict.fromkeys(("posixpath.abspath", "posixpath.realpath", "posixpath.expanduser"), _PROCESS),
+    **dict.fromkeys(("uuid.uuid1", "uuid.uuid4"), _CHANCE),
+}
+_SINGLE.update({f"builtins.{name}": reason for name, reason in [*_SINGLE.items()] if "." not in name})
+# Attributes that mean the same on whatever they are read off.
+_ATTRIBUTES: Final[dict[str, str]] = {
+    **dict.fromkeys(("now", "today", "utcnow"), _CLOCK),
+    **dict.fromkeys(("read_text", "read_bytes"), _FILES),
+    **dict.fromkeys(("environ", "getenv"), _PROCESS),
+}
+# The same where rows are at hand, not a lazy plan (which says whether a seed was given).
+_EAGER_ATTRIBUTES: Final[dict[str, str]] = {
+    **dict.fromkeys(("sample", "shuffle"), _CHANCE),
+}
+_READERS: Final = ("read_", "scan_")
+
+
+def impure_object(found: Any, name: str, *, lazy: bool) -> str | None:
+    """Why an object that is not the user's own makes the code that refers to it uncacheable, or None.
+
+    Args:
+        found: The object; a module stands for all of it.
+        name: ``module.name``, as far as the code tells.
+        lazy: Whether the code only builds a lazy plan, which is fingerprinted itself and shows what it scans.
+    """
+    if isinstance(found, types.ModuleType):
+        reason = _of_module(found.__name__)
+    elif isinstance(found, pathlib.Path) or (isinstance(found, type) and issubclass(found, pathlib.Path)):
+        reason = None if lazy else _FILES
+    elif name.rpartition(".")[2].startswith(_READERS) and callable(found):
+        reason = None if lazy and name.rpartition(".")[2].startswith("scan_") else _FILES
+    else:
+        owner = getattr(found, "__self__", None)
+        home = module_name(found) or type(found).__module__
+        if owner is not None and not isinstance(owner, types.ModuleType | type):
+            home = type(owner).__module__
+        named = f"{home}.{getattr(found, '__qualname__', '')}"
+        reason = _SINGLE.get(named) or _SINGLE.get(name)
+        if reason is None and named not in _PURE and name not in _PURE:
+            reason = _of_module(home)
+    return f"{reason} ({name})" if reason else None
+
+
+def impure_attribute(names: Iterable[str], *, lazy: bool) -> str | None:
+    """Why the attribute names that code reads make it uncacheable, or None."""
+    table = _ATTRIBUTES if lazy else {**_ATTRIBUTES, **_EAGER_ATTRIBUTES}
+    for name in sorted(names):
+        if name in table:
+            return f"{table[name]} (.{name})"
+    return None
+
+
+def _of_module(name: str) -> str | None:
+    if name in ("os.path", "posixpath", "ntpath", "importlib.metadata"):
+        return None
+    while name:
+        if name in _MODULES:
+            return _MODULES[name]
+        name = name.rpartition(".")[0]
+    return None

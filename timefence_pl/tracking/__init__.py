@@ -1,0 +1,1 @@
+"""What is kept of builds: the public store over the bytes on disk."""
