@@ -35,6 +35,7 @@ from timefence_pl.plan.options import DEFAULT_LOOKBACK, JoinOptions, join_option
 from timefence_pl.plan.training_set import (
     TrainingPlan,
     check_definitions,
+    derived_plans,
     plan_training_set,
     prepare_all,
     training_set,
@@ -236,7 +237,9 @@ def _target(
     if output is None:
         return None
     target = check_output(output, compression, plan.schema)
-    refuse_inputs([target.path, *(target.beside(s.name).path for s in splits)], _tables(labels, features), plan.frame)
+    refuse_inputs(
+        [target.path, *(target.beside(s.name).path for s in splits)], _tables(labels, features), derived_plans(features)
+    )
     return target
 
 

@@ -181,14 +181,22 @@ def _from_text(name: str, dtype: pl.DataType) -> pl.Expr:
     return text.cast(dtype)
 
 
-def refuse_inputs(outputs: Iterable[Path], tables: Iterable[Table], plan: pl.LazyFrame) -> None:
+def refuse_inputs(outputs: Iterable[Path], tables: Iterable[Table], plans: Iterable[pl.LazyFrame]) -> None:
     """Refuse outputs that are inputs, or would be among them from now on.
+
+    Args:
+        outputs: Where files are to stand.
+        tables: What is read.
+        plans: Plans that may read more.
 
     Raises:
         TimefenceStoreError: If one is.
     """
     tables = list(tables)
-    read = [*(name for table in tables for name in table.inputs()), *scanned_paths(plan)]
+    read = [
+        *(name for table in tables for name in table.inputs()),
+        *(name for plan in plans for name in scanned_paths(plan)),
+    ]
     resolved = {os.path.realpath(_local(name)) for name in read}
     for path in outputs:
         if os.path.realpath(path) in resolved or (path.exists() and any(is_under(name, str(path)) for name in read)):

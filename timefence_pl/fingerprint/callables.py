@@ -10,7 +10,7 @@ moment: a global that is assigned later gives another fingerprint later.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import polars as pl
@@ -59,11 +59,12 @@ def fingerprint_callable(
         raise Uncacheable(f"{qualified_name(function)} holds values nested too deeply to be hashed") from error
     nodes = [(number, part) for number, (_, part) in sorted(walk.nodes.items())]
     key = hash_parts("callable", PYTHON, root, nodes, walk.packages, algorithm=algorithm)
-    parts: dict[str, str] = {}
-    if not walk.nodes or root != Ref.to(0):
-        parts[f"state of {type(function).__name__}"] = hash_parts("node", _blind(root), algorithm=algorithm)
-    for _, (label, part) in sorted(walk.nodes.items()):
-        parts[_distinct(label, parts)] = hash_parts("node", _blind(part), algorithm=algorithm)
+    labels: dict[int, str] = {}
+    for number, (label, _) in sorted(walk.nodes.items()):
+        labels[number] = _distinct(label, labels.values())
+    parts = {labels[n]: hash_parts("node", _blind(part, labels), algorithm=algorithm) for n, part in nodes}
+    if not parts or root != Ref.to(0):
+        parts[f"state of {type(function).__name__}"] = hash_parts("node", _blind(root, labels), algorithm=algorithm)
     parts.update({f"package {name}": version for name, version in sorted(walk.packages.items())})
     return Fingerprint(key, {**parts, "python": PYTHON})
 
@@ -89,7 +90,7 @@ def _plan_key(plan: pl.LazyFrame | pl.Expr, files: FileHasher) -> str:
     return plans.fingerprint_plan(plan, files).key
 
 
-def _distinct(label: str, taken: Mapping[str, str]) -> str:
+def _distinct(label: str, taken: Collection[str]) -> str:
     name, copies = label, 1
     while name in taken:
         copies += 1
@@ -97,12 +98,12 @@ def _distinct(label: str, taken: Mapping[str, str]) -> str:
     return name
 
 
-def _blind(part: Part) -> Part:
-    """A part without the numbers of the nodes it refers to, so that it changes only if it changes itself."""
+def _blind(part: Part, labels: Mapping[int, str]) -> Part:
+    """A part with names for the nodes it refers to, not their numbers, so that it changes only if it changes itself."""
     if isinstance(part, Ref):
-        return ("node",)
+        return ("node", labels.get(part[1], ""))
     if isinstance(part, tuple):
-        return tuple(_blind(p) for p in part)
+        return tuple(_blind(p, labels) for p in part)
     if isinstance(part, Mapping):
-        return {name: _blind(p) for name, p in part.items()}
+        return {name: _blind(p, labels) for name, p in part.items()}
     return part

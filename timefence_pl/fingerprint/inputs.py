@@ -22,6 +22,8 @@ _HEADER: Final = len(_MAGIC) + 4 + 64
 
 def scanned_paths(plan: pl.LazyFrame) -> list[str]:
     """Paths, folders and patterns of all scans in a plan, those of joined frames included."""
+    if " SCAN " not in f" {plan.explain(optimized=False)}":
+        return []  # serializing would copy every frame in memory
     try:
         data = plan.serialize()
         content, _ = unpack(bytes(data or b""), _HEADER)

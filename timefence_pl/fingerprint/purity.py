@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from timefence_pl.fingerprint.origins import module_name
 
-__all__ = ["impure_attribute", "impure_object"]
+__all__ = ["impure_attribute", "impure_module", "impure_object"]
 
 _CLOCK: Final = "reads the clock"
 _CHANCE: Final = "draws random numbers"
@@ -105,8 +105,8 @@ def impure_object(found: Any, name: str, *, lazy: bool) -> str | None:
         lazy: Whether the code only builds a lazy plan, which is fingerprinted itself and shows what it scans.
     """
     if isinstance(found, types.ModuleType):
-        reason = _of_module(found.__name__)
-    elif isinstance(found, pathlib.Path) or (isinstance(found, type) and issubclass(found, pathlib.Path)):
+        return impure_module(found.__name__)
+    if isinstance(found, pathlib.Path) or (isinstance(found, type) and issubclass(found, pathlib.Path)):
         reason = None if lazy else _FILES
     elif name.rpartition(".")[2].startswith(_READERS) and callable(found):
         reason = None if lazy and name.rpartition(".")[2].startswith("scan_") else _FILES
@@ -119,6 +119,12 @@ def impure_object(found: Any, name: str, *, lazy: bool) -> str | None:
         reason = _SINGLE.get(named) or _SINGLE.get(name)
         if reason is None and named not in _PURE and name not in _PURE:
             reason = _of_module(home)
+    return f"{reason} ({name})" if reason else None
+
+
+def impure_module(name: str) -> str | None:
+    """Why code that holds a whole module is uncacheable, or None."""
+    reason = _of_module(name)
     return f"{reason} ({name})" if reason else None
 
 

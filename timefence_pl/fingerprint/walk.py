@@ -19,7 +19,7 @@ import polars as pl
 from timefence_pl.fingerprint.code import References, code_part, references_of
 from timefence_pl.fingerprint.keys import Part, Uncacheable
 from timefence_pl.fingerprint.origins import Origin, module_name, named_origin, origin_of, qualified_name
-from timefence_pl.fingerprint.purity import impure_attribute, impure_object
+from timefence_pl.fingerprint.purity import impure_attribute, impure_module, impure_object
 from timefence_pl.fingerprint.scope import MISSING, Reached, cells_of, globals_of, imports_of, members_of
 from timefence_pl.fingerprint.values import Ref, instance_part, value_part
 
@@ -30,6 +30,7 @@ _SLOTTED: Final = (types.WrapperDescriptorType, types.MethodDescriptorType, type
 _SILENT_SLOTS: Final = (types.MemberDescriptorType, types.GetSetDescriptorType)
 _IMMUTABLE: Final = (type(None), bool, int, float, complex, str, bytes, tuple, frozenset, range, slice)
 _COMPILED: Final = (".so", ".pyd", ".dll")
+_HEAP_TYPE: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made while Python runs, so that its name need not lead to it
 _MISSING_PART: Final = ("missing",)
 # What Python itself writes into a class, and what follows from the rest of it.
 _CLASS_NOTES: Final = frozenset(
@@ -137,7 +138,8 @@ class Walk:
 
     def _check(self, value: Any, name: str) -> None:
         """Refuse what reads more than its arguments; the user's own code is looked into instead."""
-        if self.tolerant or (not callable(value) and type(value).__module__ == "builtins" and "." not in name):
+        is_data = not callable(value) and type(value).__module__ == "builtins" and "." not in name
+        if self.tolerant or (is_data and not isinstance(value, types.ModuleType)):
             return
         reason = impure_object(value, name, lazy=self.lazy)
         if reason:
@@ -191,10 +193,11 @@ class Walk:
         return self._node(id(module), module, f"module {module.__name__}", members)
 
     def _class(self, kind: type) -> Part:
-        origin = named_origin(kind)
-        if origin is not None:
+        origin = origin_of(kind)
+        if origin.kind != "own" and (named_origin(kind) is not None or not kind.__flags__ & _HEAP_TYPE):
             self._check(kind, f"{kind.__module__}.{kind.__qualname__}")
             return self._named(kind, origin)
+        self._note(origin)
         return self._node(id(kind), kind, f"class {qualified_name(kind)}", lambda: self._class_part(kind))
 
     def _class_part(self, kind: type) -> Part:
@@ -256,6 +259,9 @@ class Walk:
             self._note(origin)
         value, module, name = reached.value, reached.module, reached.name
         if value is MISSING:
+            reason = None if self.tolerant or name else impure_module(module)
+            if reason:
+                raise Uncacheable(f"it {reason}")
             return _MISSING_PART
         if reached.space is None:
             if module and not isinstance(value, types.ModuleType):

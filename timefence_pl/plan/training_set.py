@@ -25,7 +25,7 @@ from timefence_pl.plan.rows import row_sets
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.time_key import key_column
 
-__all__ = ["JoinedFeature", "TrainingPlan", "plan_training_set", "prepare_all", "training_set"]
+__all__ = ["JoinedFeature", "TrainingPlan", "derived_plans", "plan_training_set", "prepare_all", "training_set"]
 
 REASON = "__tf_reason__{}"
 DUPLICATE_MATCH = "__tf_dup__{}"
@@ -100,6 +100,15 @@ def prepare_all(features: Sequence[Feature], *, use_hints: bool = False) -> dict
         frame = prepare(rows, hints=hints_of(rows.source) if use_hints else None, eager=use_hints)
         frames.update({f.name: frame for f in rows.features})
     return frames
+
+
+def derived_plans(features: Sequence[Feature]) -> list[pl.LazyFrame]:
+    """The plans of transforms and SQL over empty sources: what they read besides them."""
+    return [
+        prepare(rows, pl.LazyFrame(schema=rows.source.schema)).rows
+        for rows in row_sets(features)
+        if rows.features[0].mode in ("sql", "transform")
+    ]
 
 
 def plan_training_set(
