@@ -118,23 +118,26 @@ def build(
         store.layout.create()
     with nullcontext() if store is None else store.hasher() as hasher:
         cache = None if store is None or hasher is None else FeatureCache(store.layout, hasher)
-        frames = prepare_all(flat, use_hints=True) if cache is None else cache.frames(flat, use_hints=True)
-        plan = training_set(labels, flat, frames, options)
+        plan = training_set(labels, flat, prepare_all(flat, use_hints=True), options)
         parts = make_splits(splits, purge, plan.clock)
         target = _target(output, compression, plan, parts, labels, flat)
         engine = _engine(labels, flat, target)
-        key = None
-        if cache is not None and hasher is not None:
+        key, found = None, None
+        if store is not None and cache is not None and hasher is not None:
+            cache.identify(flat)
             key = _build_key(labels, plan, options, parts, target, cache, hasher)
-        found = None if store is None or key is None or target is None else find_again(store.list_builds(), key, target)
-        if found is None:
-            dropped = dropped_rows([f.source for f in flat], {} if cache is None else cache.dropped)
-            if cache is not None and engine == "streaming":
-                plan = training_set(labels, flat, cache.computed(flat, frames, dropped), options)
-            made = _run(labels, plan, options, parts, target, engine, cache, dropped, say)
-        else:
+            found = None if key is None or target is None else find_again(store.list_builds(), key, target)
+        if found is not None and cache is not None:
             say.verifying()
+            cache.not_needed()
             made = found
+        else:
+            frames = None if cache is None else cache.frames(flat, use_hints=True)
+            dropped = dropped_rows([f.source for f in flat], {} if cache is None else cache.dropped)
+            if cache is not None and frames is not None:
+                frames = cache.computed(flat, frames, dropped) if engine == "streaming" else frames
+                plan = training_set(labels, flat, frames, options)
+            made = _run(labels, plan, options, parts, target, engine, cache, dropped, say)
     seconds = time.perf_counter() - clock
     manifest = build_manifest(
         build_id=f"{started:%Y%m%dT%H%M%S}{started.microsecond:06d}Z-{uuid.uuid4().hex[:8]}",

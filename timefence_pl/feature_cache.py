@@ -58,12 +58,29 @@ class FeatureCache:
         self._sources: dict[object, Fingerprint | Uncacheable] = {}
         self._missing: dict[int, dict[str, CacheStatus]] = {}
         self._row_sets: dict[int, Source] = {}
+        self._uncacheable: dict[str, str] = {}
         #: By feature name.
         self.status: dict[str, CacheStatus] = {}
         #: Rows dropped from sources, known from entries, by source identity.
         self.dropped: dict[tuple[object, ...], int] = {}
         #: Of the features whose plan and source can be named.
         self.fingerprints: dict[str, Fingerprint] = {}
+
+    def identify(self, features: Sequence[Feature]) -> None:
+        """Find the key of each feature, reading no entry; fills :attr:`fingerprints`."""
+        for feature in features:
+            if feature.name in self.fingerprints or feature.name in self._uncacheable:
+                continue
+            try:
+                self.fingerprints[feature.name] = feature_fingerprint(feature, self._source(feature))
+            except Uncacheable as error:
+                self._uncacheable[feature.name] = error.reason
+
+    def not_needed(self) -> None:
+        """Say of every feature that it was had from the store: a whole build was found again."""
+        self.status = {
+            name: CacheStatus(hit=True, reason="", key=f.key, parts=f.parts) for name, f in self.fingerprints.items()
+        }
 
     def frames(self, features: Sequence[Feature], *, use_hints: bool) -> dict[str, SortedFrame]:
         """A sorted frame for each feature; features that share rows, and are all hits or all misses, share one."""
@@ -128,14 +145,12 @@ class FeatureCache:
         return again
 
     def _look_up(self, feature: Feature) -> Entry | None:
-        try:
-            fingerprint = feature_fingerprint(feature, self._source(feature))
-        except Uncacheable as error:
-            self.status[feature.name] = CacheStatus(
-                hit=False, reason=f"cannot be cached: {error.reason}", key=None, parts={}
-            )
+        self.identify([feature])
+        if feature.name in self._uncacheable:
+            reason = f"cannot be cached: {self._uncacheable[feature.name]}"
+            self.status[feature.name] = CacheStatus(hit=False, reason=reason, key=None, parts={})
             return None
-        self.fingerprints[feature.name] = fingerprint
+        fingerprint = self.fingerprints[feature.name]
         found = find_entry(self._layout, feature.name, fingerprint.key)
         if isinstance(found, Entry):
             self.status[feature.name] = CacheStatus(hit=True, reason="", key=fingerprint.key, parts=fingerprint.parts)

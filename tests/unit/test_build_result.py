@@ -102,6 +102,13 @@ def test_source_rows_that_can_never_match_are_counted_once_per_source(tmp_path: 
     assert [s["dropped_source_rows"] for s in result.stats.feature_stats.values()] == [2, 2]
 
 
+@pytest.mark.parametrize("statistics", [True, False])
+def test_a_file_without_nulls_loses_no_rows(tmp_path: Path, *, statistics: bool) -> None:
+    path = tmp_path / "events.parquet"
+    EVENTS.write_parquet(path, statistics=statistics)
+    assert tf.build(labels(), feature(path)).stats.feature_stats["f"]["dropped_source_rows"] == 0
+
+
 def test_durations_are_measured() -> None:
     result = built()
     assert 0 < result.stats.duration_seconds < 60

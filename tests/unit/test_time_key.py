@@ -99,6 +99,9 @@ def test_narrow_keys_keep_order_and_probes_stay_with_their_entity(
         ((0, 1), (INT64_MIN, 0)),
         ((0, 2**31), (0, 2**32)),
         ((-1, INT64_MAX - 1), (0, 0)),
+        ((INT64_MIN, INT64_MIN + 5), (0, 1)),
+        ((INT64_MAX - 5, INT64_MAX), (0, 1)),
+        ((0, 1), (INT64_MIN, INT64_MIN + 5)),
         ((-(2**62), 2**62), (0, 0)),
     ],
 )

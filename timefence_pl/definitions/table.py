@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, cast
+from weakref import WeakKeyDictionary
 
 import polars as pl
 
@@ -214,6 +215,16 @@ class Table:
             return pl.scan_ndjson(files, schema=schema, storage_options=storage)
         return pl.scan_ipc(files, glob=False, hive_partitioning=hive, storage_options=storage)
 
+    def _version(self) -> object:
+        """What the schema depends on, cheaply asked: the files as the file system tells them."""
+        if self.frame is not None:
+            return None
+        found = []
+        for name in self.local_files():
+            status = Path(name).stat()
+            found.append((name, status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino))
+        return tuple(found) or object()
+
     def _check_files_agree(self) -> None:
         """Refuse Parquet files of different columns, which a scan would notice only when it runs."""
         names = self.local_files("parquet")
@@ -252,9 +263,15 @@ class Table:
         Raises:
             TimefenceSchemaError: If the schema cannot be read.
         """
+        version = self._version()
+        known = _SCHEMAS.get(self)
+        if known is not None and known[0] == version:
+            return known[1]
         try:
             self._check_files_agree()
-            return self.scan().collect_schema()
+            schema = self.scan().collect_schema()
+            _SCHEMAS[self] = (version, schema)
+            return schema
         except (pl.exceptions.PolarsError, OSError) as error:
             raise TimefenceSchemaError(
                 message(
@@ -263,6 +280,9 @@ class Table:
                     fix="Check that the file is whole and of the format it is read as (format=).",
                 )
             ) from error
+
+
+_SCHEMAS: WeakKeyDictionary[Table, tuple[object, pl.Schema]] = WeakKeyDictionary()
 
 
 def _parquet_schema(name: str) -> dict[str, pl.DataType]:

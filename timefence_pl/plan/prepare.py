@@ -178,7 +178,7 @@ def _keyed(rows: RowSet, columns: SourceColumns, made: FeatureRows, hints: Hints
         clock=clock,
         event_clock=made.clock,
         bitemporal=bitemporal,
-        mixed_clocks=made.available is not None and made.available != made.clock,
+        mixed_clocks=made.available is not None and not made.available.ticks_like(made.clock),
         outputs=made.outputs,
         rows=frame,
         keep_first=rows.keep_first,

@@ -37,6 +37,10 @@ class Clock:
     kind: str
     dtype: pl.DataType
 
+    def ticks_like(self, other: Clock) -> bool:
+        """Whether equal ticks are equal instants."""
+        return (self.size, self.offset) == (other.size, other.offset)
+
     def ticks(self, column: pl.Expr) -> pl.Expr:
         """The column's ticks, as Int64."""
         if self.dtype == pl.UInt64:
