@@ -5,7 +5,7 @@ import time
 import pytest
 
 from timefence_pl.errors import TimefenceValidationError
-from timefence_pl.fingerprint import FileHasher, HashMemo, Uncacheable, object_versions
+from timefence_pl.fingerprint import FileHasher, HashMemo, Uncacheable, hash_bytes, object_versions
 from timefence_pl.fingerprint.files import GRAIN_NS, labels_of
 
 _SETTLED = 10 * GRAIN_NS
@@ -51,8 +51,6 @@ def test_a_hash_is_of_the_content_alone(tmp_path, monkeypatch):
 @pytest.mark.parametrize("size", [0, 1, (4 << 20) - 1, 4 << 20, (4 << 20) + 1, 9_000_000])
 @pytest.mark.parametrize("algorithm", ["xxh3_128", "sha256"])
 def test_any_size_hashes_as_its_bytes(tmp_path, size, algorithm):
-    from timefence_pl.fingerprint import hash_bytes
-
     content = bytes(range(256)) * (size // 256 + 1)
     _write(tmp_path / "f", content[:size])
     assert FileHasher(algorithm=algorithm).hash(tmp_path / "f") == hash_bytes(content[:size], algorithm)

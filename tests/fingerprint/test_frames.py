@@ -4,7 +4,7 @@ from decimal import Decimal
 
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from timefence_pl.fingerprint import Uncacheable, fingerprint_frame, fingerprint_series
@@ -230,6 +230,7 @@ _VALUES = {
 
 @pytest.mark.parametrize("dtype", _VALUES, ids=str)
 def test_equal_hashes_exactly_where_values_are_equal(dtype):
+    @settings(deadline=None, database=None)
     @given(*[st.lists(st.none() | _VALUES[dtype], max_size=4)] * 2)
     def check(one, other):
         left, right = pl.Series(one, dtype=dtype), pl.Series(other, dtype=dtype)

@@ -3,7 +3,7 @@ import json
 import pickle
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from timefence_pl.fingerprint import Fingerprint, Uncacheable, changes, combined, hash_bytes, hash_parts
@@ -31,6 +31,7 @@ def _typed(value):
     return (type(value).__name__, repr(value))
 
 
+@settings(deadline=None, database=None)
 @given(_PLAIN, _PLAIN)
 def test_two_values_share_bytes_only_if_they_are_the_same(one, other):
     assert (encode(one) == encode(other)) == (repr(_typed(one)) == repr(_typed(other)))

@@ -95,12 +95,11 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation("milliseconds are taken for microseconds", TICKS, '"ms": 1_000_000', '"ms": 1_000'),
     # Entities.
     Mutation(
-        "null label keys and times match",
-        ALIGNMENT,
-        "valid = pl.all_horizontal(pl.col(ENTITY).is_not_null(), pl.col(LABEL_TICK).is_not_null())",
-        "valid = pl.lit(value=True)",
+        "labels with nulls match entity 0 at time 0",
+        LATEST,
+        "alive = pl.col(VALID) if upper.below is None else pl.col(VALID) & ~upper.below",
+        "alive = pl.lit(value=True) if upper.below is None else ~upper.below",
     ),
-    Mutation("null label times match", ALIGNMENT, ", pl.col(LABEL_TICK).is_not_null())", ")"),
     Mutation(
         "colliding hashes are believed",
         LATEST,
@@ -113,12 +112,6 @@ MUTATIONS: tuple[Mutation, ...] = (
         TIME_KEY,
         'if own.family == "text" or own.dtype.is_decimal():',
         "if own.dtype.is_decimal():",
-    ),
-    Mutation(
-        "null keys of composites are hashed",
-        TIME_KEY,
-        "no_null = pl.all_horizontal([text.is_not_null() for text in texts])",
-        "no_null = pl.lit(value=True)",
     ),
     Mutation("key mapping is ignored", COMPATIBILITY, "name = inverse.get(key, key)", "name = key"),
     # Ties and availability.
@@ -197,8 +190,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     # Splits.
     Mutation("no purge", SPLITS, "if gap is None or not later:", "if True:"),
-    Mutation("splits are closed", SPLITS, "(tick < self.stop)", "(tick <= self.stop)"),
-    Mutation("splits are open at the start", SPLITS, "(tick >= self.start) & (tick", "(tick > self.start) & (tick"),
+    Mutation("splits are closed", SPLITS, "return tick < end if", "return tick <= end if"),
+    Mutation("splits are open at the start", SPLITS, "return (tick >= self.start)", "return (tick > self.start)"),
     # Output.
     Mutation(
         "labels come back in another order",

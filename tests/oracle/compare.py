@@ -25,7 +25,8 @@ from timefence_pl.plan import time_key
 
 ENGINES = ("in-memory", "streaming")
 #: Ways to run a case: ``build`` in memory, ``files`` through Parquet and ``store`` from kept features give statistics
-#: too, ``collisions`` makes distinct keys share their first hash.
+#: too, ``collisions`` makes distinct keys share their first hash. ``unchecked`` is for cases without
+#: ``on_duplicate="error"``.
 PATHS = (*ENGINES, "build", "files", "store", "collisions")
 
 
@@ -122,6 +123,9 @@ class Run:
                     for _ in ("cold", "warm"):
                         result = tf.build(labels, features, store=tf.Store(self._store or folder), **options)
                     return result.frame(), result.stats.feature_stats
+            if path == "unchecked":
+                labels, features, options = self._definitions
+                return tf.point_in_time(labels, features, checks=False, **options).collect(engine="streaming"), None
             if path == "collisions":
                 with _few_hash_bits(len(self._case.labels.table.rows) % 2):
                     return Run(self._case).by("streaming")

@@ -27,7 +27,8 @@ CHUNK = 250
 
 def paths_of(seed: int) -> tuple[str, ...]:
     """Both engines for each seed; the dearer ways for a share of them."""
-    more = {0: ("build",), 1: ("collisions",), 2: ("files",), 3: ("files",)}.get(seed % 6, ())
+    shares: dict[int, tuple[str, ...]] = {0: ("build",), 1: ("collisions",), 2: ("files",), 3: ("files",)}
+    more = shares.get(seed % 6, ())
     more += ("store",) if seed % 24 == 4 else ()
     return ("in-memory", "streaming", *more)
 
@@ -62,8 +63,11 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--failures", type=Path, default=Path("oracle-failures.txt"))
     parser.add_argument("--stop-after", type=int, default=50, help="give up after this many failing seeds")
+    parser.add_argument("--morsel-size", type=int, help="rows of a streaming morsel; small ones cut cases up")
     options = parser.parse_args()
     os.environ.setdefault("POLARS_MAX_THREADS", "1")  # the processes are the threads
+    if options.morsel_size:
+        os.environ["POLARS_IDEAL_MORSEL_SIZE"] = str(options.morsel_size)
     began = time.monotonic()
     outcomes: Counter[str] = Counter()
     end = options.start_seed

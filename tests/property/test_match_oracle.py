@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ import timefence_pl as tf
 from tests.oracle.cases import Draws, case_of, generate
 from tests.oracle.compare import ENGINES, PATHS, DifferenceError, check
 from tests.oracle.match import REASONS, ColumnClashError, DuplicateMatchError
-from tests.oracle.model import Case, answer
+from tests.oracle.model import Case, answer, may_be_refused
 from tests.oracle.program import to_definitions
 from tests.oracle.shrink import report, smaller
 from tests.oracle.splits import split_case
@@ -88,6 +89,21 @@ def test_both_engines_give_the_oracles_rows(seed: int) -> None:
     agree(case_of(seed), ENGINES)
 
 
+@settings(QUIET, max_examples=50)
+@given(seed=st.integers(0, 2**48))
+def test_without_checks_the_last_duplicate_is_taken(seed: int) -> None:
+    case = case_of(seed)
+    lenient = [replace(f, on_duplicate="keep_last") if f.on_duplicate == "error" else f for f in case.features]
+    case = replace(case, features=tuple(lenient))
+    if not may_be_refused(case):
+        agree(case, ("unchecked",))
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_larger_cases_agree_too(seed: int) -> None:
+    agree(case_of(seed, max_labels=300, max_events=500, dense=seed % 4 == 0), (*ENGINES, "files"))
+
+
 class _Drawn:
     """Hypothesis' integers as the generator's choices, so that hypothesis searches and shrinks the case itself."""
 
@@ -98,7 +114,7 @@ class _Drawn:
         return self._data.draw(st.integers(low, high))
 
 
-@settings(QUIET, max_examples=60, phases=[Phase.generate, Phase.shrink])
+@settings(QUIET, max_examples=40, phases=[Phase.generate, Phase.shrink])
 @given(data=st.data())
 def test_drawn_cases_agree_too(data: Any) -> None:
     draws: Draws = _Drawn(data)

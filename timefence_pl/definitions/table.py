@@ -270,8 +270,6 @@ class Table:
         try:
             self._check_files_agree()
             schema = self.scan().collect_schema()
-            _SCHEMAS[self] = (version, schema)
-            return schema
         except (pl.exceptions.PolarsError, OSError) as error:
             raise TimefenceSchemaError(
                 message(
@@ -280,6 +278,8 @@ class Table:
                     fix="Check that the file is whole and of the format it is read as (format=).",
                 )
             ) from error
+        _SCHEMAS[self] = (version, schema)
+        return schema
 
 
 _SCHEMAS: WeakKeyDictionary[Table, tuple[object, pl.Schema]] = WeakKeyDictionary()

@@ -28,6 +28,7 @@ __all__ = [
     "origin_of",
     "origin_of_file",
     "origin_of_module",
+    "own_name",
     "qualified_name",
 ]
 
@@ -101,9 +102,18 @@ def module_name(thing: Any) -> str:
 
 def qualified_name(thing: Any) -> str:
     """``module.Class.method`` of something named, the main script's module left out."""
-    name = getattr(thing, "__qualname__", None) or getattr(thing, "__name__", None) or type(thing).__name__
+    name = own_name(thing) or type(thing).__name__
     module = module_name(thing)
     return f"{name}" if module in ("", "__main__", "builtins") else f"{module}.{name}"
+
+
+def own_name(thing: Any) -> str:
+    """The qualified name that an object bears; empty if it has none, or invents attributes (``pl.col``)."""
+    for attribute in ("__qualname__", "__name__"):
+        name = getattr(thing, attribute, None)
+        if isinstance(name, str):
+            return name
+    return ""
 
 
 def named_origin(thing: Any) -> Origin | None:
@@ -114,7 +124,7 @@ def named_origin(thing: Any) -> Origin | None:
     name = module_name(thing)
     origin = _origin(name, getattr(sys.modules.get(name), "__file__", None))
     found: Any = sys.modules.get(name)
-    for part in str(getattr(thing, "__qualname__", getattr(thing, "__name__", ""))).split("."):
+    for part in own_name(thing).split("."):
         found = getattr(found, part, None)
     return origin if found is thing and origin.kind != "own" else None
 

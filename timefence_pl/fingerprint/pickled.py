@@ -41,7 +41,8 @@ def plain_function(data: bytes) -> Any:
     except Uncacheable:
         raise
     except Exception as error:
-        raise Uncacheable(f"the plan holds a function that cannot be read back ({error})") from error
+        name = type(error).__name__
+        raise Uncacheable(f"the plan holds a function that cannot be read back ({name})") from error
 
 
 def column_function(data: bytes) -> tuple[Any, list[Any]]:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import pathlib
 import types
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
-from timefence_pl.fingerprint.origins import module_name
+from timefence_pl.fingerprint.origins import module_name, own_name
 
-__all__ = ["impure_attribute", "impure_module", "impure_object"]
+__all__ = ["impure_attribute", "impure_module", "impure_object", "reads_paths"]
 
 _CLOCK: Final = "reads the clock"
 _CHANCE: Final = "draws random numbers"
@@ -43,6 +43,15 @@ _MODULES: Final[dict[str, str]] = {
                 "shelve",
             ),
             *("glob", "shutil", "sqlite3", "tarfile", "tempfile", "zipfile", "fsspec", "s3fs", "gcsfs", "duckdb"),
+            *("dask", "deltalake", "h5py", "lance", "pyiceberg", "tables", "xarray", "zarr"),
+            *(
+                "pyarrow.dataset",
+                "pyarrow._dataset",
+                "pyarrow.fs",
+                "pyarrow._fs",
+                "pyarrow.parquet",
+                "pyarrow._parquet",
+            ),
         ),
         _FILES,
     ),
@@ -93,7 +102,9 @@ _ATTRIBUTES: Final[dict[str, str]] = {
 _EAGER_ATTRIBUTES: Final[dict[str, str]] = {
     **dict.fromkeys(("sample", "shuffle"), _CHANCE),
 }
-_READERS: Final = ("read_", "scan_")
+_READERS: Final = ("read_", "scan_", "load_", "fetch_")
+_READER_NAMES: Final = frozenset(("load", "loadtxt", "genfromtxt", "fromfile", "memmap", "open", "open_dataset"))
+_PATH_READS: Final = frozenset(("open", "exists", "stat", "is_file", "is_dir", "iterdir", "glob", "rglob", "walk"))
 
 
 def impure_object(found: Any, name: str, *, lazy: bool) -> str | None:
@@ -104,18 +115,19 @@ def impure_object(found: Any, name: str, *, lazy: bool) -> str | None:
         name: ``module.name``, as far as the code tells.
         lazy: Whether the code only builds a lazy plan, which is fingerprinted itself and shows what it scans.
     """
+    last = name.rpartition(".")[2]
     if isinstance(found, types.ModuleType):
         return impure_module(found.__name__)
     if isinstance(found, pathlib.Path) or (isinstance(found, type) and issubclass(found, pathlib.Path)):
         reason = None if lazy else _FILES
-    elif name.rpartition(".")[2].startswith(_READERS) and callable(found):
-        reason = None if lazy and name.rpartition(".")[2].startswith("scan_") else _FILES
+    elif callable(found) and (last.startswith(_READERS) or last in _READER_NAMES):
+        reason = None if lazy and last.startswith("scan_") else _FILES
     else:
-        owner = getattr(found, "__self__", None)
+        owner = found.__self__ if isinstance(found, types.MethodType | types.BuiltinFunctionType) else None
         home = module_name(found) or type(found).__module__
         if owner is not None and not isinstance(owner, types.ModuleType | type):
             home = type(owner).__module__
-        named = f"{home}.{getattr(found, '__qualname__', '')}"
+        named = f"{home}.{own_name(found)}"
         reason = _SINGLE.get(named) or _SINGLE.get(name)
         if reason is None and named not in _PURE and name not in _PURE:
             reason = _of_module(home)
@@ -126,6 +138,12 @@ def impure_module(name: str) -> str | None:
     """Why code that holds a whole module is uncacheable, or None."""
     reason = _of_module(name)
     return f"{reason} ({name})" if reason else None
+
+
+def reads_paths(values: Iterable[Any], attributes: Collection[str]) -> bool:
+    """Whether code that refers to some values, paths among them, reads attributes that look into files and folders."""
+    has_path = any(isinstance(v, pathlib.Path) or (isinstance(v, type) and issubclass(v, pathlib.Path)) for v in values)
+    return has_path and not _PATH_READS.isdisjoint(attributes)
 
 
 def impure_attribute(names: Iterable[str], *, lazy: bool) -> str | None:

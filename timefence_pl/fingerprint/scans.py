@@ -23,12 +23,12 @@ _KINDS: Final = frozenset(("Parquet", "Csv", "NDJson", "Ipc", "Lines"))
 _NEUTRAL: Final = frozenset(
     (
         *("cache", "chunk_size", "cloud_options", "expand_paths", "glob", "hidden_file_prefix", "low_memory"),
-        *("n_threads", "parallel", "path", "rechunk", "resolve_heavy_sources", "row_count", "source_sizes"),
+        *("n_threads", "parallel", "path", "rechunk", "resolve_heavy_sources", "source_sizes"),
         "use_statistics",
     )
 )
 # Files of tables that keep lists of them (Delta, Iceberg) beside the data.
-_SIDE_FILES: Final = ("deletion_files", "table_statistics", "column_mapping", "default_values")
+_SIDE_FILES: Final = ("deletion_files", "table_statistics", "column_mapping", "default_values", "row_count")
 _KNOWN: Final = frozenset(
     (
         *("schema", "hive_options", "projection", "row_index", "pre_slice", "cast_columns_policy"),
@@ -109,16 +109,25 @@ def expand(path: str, *, as_patterns: bool, hidden: tuple[str, ...] = ()) -> lis
             raise Uncacheable(f"the objects of the remote path {path} cannot be listed here")
         return [path]
     local = local_path(path)
-    if os.path.isdir(local):  # noqa: PTH112 - spelled as Polars spells it
-        inside = [os.path.join(folder, name) for folder, _, names in os.walk(local, followlinks=True) for name in names]  # noqa: PTH118
-    elif as_patterns and any(c in local for c in _MAGIC):
-        inside = [p for p in glob.glob(local, recursive=True, include_hidden=True) if not os.path.isdir(p)]  # noqa: PTH112, PTH207
-    else:
-        return [local]
-    found = [p for p in inside if os.path.getsize(p) and not (hidden and Path(p).name.startswith(hidden))]  # noqa: PTH202
+    try:
+        found = _inside(local, as_patterns=as_patterns)
+        if found is None:
+            return [local]
+        found = [p for p in found if os.path.getsize(p) and not (hidden and Path(p).name.startswith(hidden))]  # noqa: PTH202
+    except OSError as error:
+        raise Uncacheable(f"the files in {path} cannot be listed ({error.strerror or error})") from error
     if not found:
         raise Uncacheable(f"there is no file in {path}")
     return sorted(found)
+
+
+def _inside(local: str, *, as_patterns: bool) -> list[str] | None:
+    """The files of a folder or pattern; None for a single file."""
+    if os.path.isdir(local):  # noqa: PTH112 - spelled as Polars spells it
+        return [os.path.join(folder, name) for folder, _, names in os.walk(local, followlinks=True) for name in names]  # noqa: PTH118
+    if as_patterns and any(c in local for c in _MAGIC):
+        return [p for p in glob.glob(local, recursive=True, include_hidden=True) if not os.path.isdir(p)]  # noqa: PTH112, PTH207
+    return None
 
 
 def _hidden(arguments: Mapping[str, Any]) -> tuple[str, ...]:

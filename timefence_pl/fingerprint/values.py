@@ -129,9 +129,10 @@ def instance_part(value: Any, inner: Callable[[Any], Part]) -> Part:
         tuple(inner(member) for member in members or ()),
         tuple((inner(k), inner(v)) for k, v in items or ()),
     ]
-    if any(getattr(kind, name, None) is not getattr(object, name, None) for name in _PICKLING) and not is_package:
+    chosen = known or any(getattr(kind, n, None) is not getattr(object, n, None) for n in _PICKLING)
+    if chosen and not is_package:
         # What the class chooses to pickle may be less than what its methods read.
-        parts.append(_state_part(getattr(value, "__dict__", None), inner))
+        parts.append(_state_part(_all_state(value), inner))
     return ("object", inner(kind), tuple(parts))
 
 
@@ -142,6 +143,13 @@ def _state_part(state: Any, inner: Callable[[Any], Part]) -> Part:
     if type(state) is tuple and len(state) == 2 and all(s is None or type(s) is dict for s in state):
         return ("states", *(_state_part(s, inner) for s in state))
     return inner(state)
+
+
+def _all_state(value: Any) -> dict[str, Any]:
+    """All attributes of an instance, those in slots included."""
+    slots = [n for k in type(value).__mro__ for n, d in vars(k).items() if isinstance(d, types.MemberDescriptorType)]
+    state = {name: getattr(value, name) for name in slots if hasattr(value, name)}
+    return {**state, **getattr(value, "__dict__", {})}
 
 
 def _by_name(value: Any, name: str) -> tuple[str, str, str]:

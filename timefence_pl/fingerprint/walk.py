@@ -18,8 +18,8 @@ import polars as pl
 
 from timefence_pl.fingerprint.code import References, code_part, references_of
 from timefence_pl.fingerprint.keys import Part, Uncacheable
-from timefence_pl.fingerprint.origins import Origin, module_name, named_origin, origin_of, qualified_name
-from timefence_pl.fingerprint.purity import impure_attribute, impure_module, impure_object
+from timefence_pl.fingerprint.origins import Origin, module_name, named_origin, origin_of, own_name, qualified_name
+from timefence_pl.fingerprint.purity import impure_attribute, impure_module, impure_object, reads_paths
 from timefence_pl.fingerprint.scope import MISSING, Reached, cells_of, globals_of, imports_of, members_of
 from timefence_pl.fingerprint.values import Ref, instance_part, value_part
 
@@ -38,6 +38,14 @@ _CLASS_NOTES: Final = frozenset(
         *("__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__classcell__", "__orig_bases__"),
         *("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__type_params__"),
         *("__firstlineno__", "__static_attributes__", "__parameters__", "__abstractmethods__", "_abc_impl"),
+    )
+)
+# The members of an enum once more, and what follows from them.
+_ENUM_NOTES: Final = frozenset(
+    (
+        *("_member_map_", "_member_names_", "_value2member_map_", "_hashable_values_", "_unhashable_values_"),
+        *("_unhashable_values_map_", "_member_type_", "_use_args_", "_value_repr_", "_boundary_", "_flag_mask_"),
+        *("_singles_mask_", "_all_bits_", "_inverted_", "_sort_order_"),
     )
 )
 _NAMESPACE: Final[Any] = getattr(pl.api, "NameSpace", ())
@@ -112,7 +120,8 @@ class Walk:
             if id(value) in self._numbers:
                 return Ref.to(self._numbers[id(value)])
             self._number(id(value), value)
-            self._check(value, type(value).__qualname__)
+            if origin_of(type(value)).kind != "own":
+                self._check(value, type(value).__qualname__)
         if part is None:
             part = value_part(value, self.part)
         return instance_part(value, self.part) if part is None else part
@@ -130,7 +139,7 @@ class Walk:
     def _named(self, value: Any, origin: Origin) -> Part:
         """What is installed, by name; its package's version is part of the key."""
         self._note(origin)
-        return ("named", module_name(value), getattr(value, "__qualname__", value.__name__))
+        return ("named", module_name(value), own_name(value))
 
     def _note(self, origin: Origin) -> None:
         if origin.kind == "package":
@@ -149,10 +158,11 @@ class Walk:
         """Callables that are no functions, descriptors, and Polars plans."""
         if isinstance(value, types.MethodType):
             return ("method", self.part(value.__func__), self.part(value.__self__))
-        if isinstance(value, functools.partial):
+        kind = type(value)  # exactly: subclasses have state of their own
+        if kind is functools.partial:
             called = (self.part(value.func), self.part(value.args), self.part(value.keywords))
             return ("partial", *called, self.part(vars(value)))
-        if type(value).__name__ == "_lru_cache_wrapper":
+        if kind.__name__ == "_lru_cache_wrapper":
             return ("cached", self.part(value.__wrapped__))
         if isinstance(value, _BUILTIN):
             return self._builtin(value)
@@ -160,11 +170,11 @@ class Walk:
             return ("slot", self.part(value.__objclass__), value.__name__)
         if isinstance(value, _SILENT_SLOTS):
             return ("slot", value.__name__)
-        if isinstance(value, staticmethod | classmethod):
-            return (type(value).__name__, self.part(value.__func__))
-        if isinstance(value, property):
+        if kind in (staticmethod, classmethod):
+            return (kind.__name__, self.part(value.__func__))
+        if kind is property:
             return ("property", self.part(value.fget), self.part(value.fset), self.part(value.fdel))
-        if isinstance(value, functools.cached_property):
+        if kind is functools.cached_property:
             return ("property", self.part(value.func))
         if isinstance(value, pl.LazyFrame | pl.Expr):
             return ("plan", "" if self.tolerant else self._plan_key(value))
@@ -205,8 +215,7 @@ class Walk:
         values: Part = ()
         if issubclass(kind, enum.Enum):
             values = tuple((name, self.part(member.value)) for name, member in kind.__members__.items())
-            wanted = (types.FunctionType, staticmethod, classmethod, property)
-            members = {n: v for n, v in members.items() if isinstance(v, wanted) and not n.startswith("_generate_")}
+            members = {n: v for n, v in members.items() if n not in kind.__members__ and n not in _ENUM_NOTES}
         bases = tuple(self.part(base) for base in kind.__bases__)
         return ("class", bases, self.part(type(kind)), {n: self.part(members[n]) for n in sorted(members)}, values)
 
@@ -233,7 +242,10 @@ class Walk:
         found = _references_of(code)
         if origin.kind == "own":
             self._judge(found)
-            parts.append(tuple(self._reached(r) for r in globals_of(function, found)))
+            reached = [*globals_of(function, found)]
+            if not self.tolerant and reads_paths((r.value for r in reached), found.attributes):
+                raise Uncacheable("it reads files that are not inputs of its own")
+            parts.append(tuple(self._reached(r) for r in reached))
             parts.append(tuple((name, self._reached(r)) for name, r in imports_of(function, found)))
             parts.append(tuple(self._namespaces(found)))
         else:
