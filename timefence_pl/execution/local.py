@@ -7,8 +7,8 @@ or streamed from the sources to the file (for what does not fit).
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -36,6 +36,7 @@ Keep = Callable[[SortedFrame, pl.DataFrame], None]
 # A Parquet file grows to a few times its size in memory, and a sort holds it twice.
 _GROWTH = 8
 _SHARE = 0.5
+_FOUND = "__tf_found_"
 
 
 @dataclass(frozen=True)
@@ -156,10 +157,10 @@ def _in_memory(
 def _piecewise(
     plan: TrainingPlan, labels: Labels, observation: Observation, *, skip: bool, say: Steps, keep: Keep | None
 ) -> pl.DataFrame:
-    """The result, one merge after the other: each source is read, sorted, merged, counted and let go of.
+    """The result, frame by frame: each source is read, sorted, merged, counted and let go of.
 
     Marks are counted in the order of the merge, so only the columns of the result are put back into label order, by
-    the inverse of the labels' permutation.
+    the inverse of the labels' permutation. Two frames are worked on at a time: one alone keeps about one core busy.
     """
     numbered = plan.numbered.collect(engine="in-memory")
     observation.rows = numbered.height
@@ -169,41 +170,46 @@ def _piecewise(
         rows = alignment.probe(numbered.lazy()).collect(engine="in-memory")
         back = _inverse(rows[LABEL_ROW])
         probe = Probe(rows.drop(LABEL_ROW).lazy(), alignment.clock)
-        frames = _Frames(alignment.merges, keep)
+
+        def work(
+            merges: Sequence[Merge], probe: Probe = probe, rows: pl.DataFrame = rows, back: pl.Series = back
+        ) -> pl.DataFrame:
+            """All merges over one frame: their result columns and whether they found a row, in label order."""
+            say.computing([w.feature for m in merges for w in m.wanted])
+            frame = merges[0].frame.frame.collect(engine="in-memory")
+            if keep is not None:
+                keep(merges[0].frame, frame)
+            say.joining([w.feature for m in merges for w in m.wanted])
+            parts: list[pl.DataFrame] = []
+            for merge in merges:
+                features = [w.feature for w in merge.wanted]
+                merged = merge.on(frame.lazy()).over(probe).collect(engine="in-memory")
+                observation.add_features(merged.with_columns(rows[LABEL_TICK]), features, pl.col(LABEL_TICK))
+                _check_duplicates(plan, labels, observation, plan.observed, features)
+                wanted = [pl.col(c).gather(back) for c in merged.columns if c in plan.names]
+                if skip:
+                    wanted.append(found_everywhere(features).gather(back).alias(f"{_FOUND}{len(parts)}"))
+                parts.append(merged.select(wanted))
+            return pl.concat(parts, how="horizontal")
+
+        by_frame: dict[int, list[Merge]] = {}
         for merge in alignment.merges:
-            features = [w.feature for w in merge.wanted]
-            say.computing(features)
-            computed = frames.computed(merge)
-            say.joining(features)
-            merged = computed.over(probe).collect(engine="in-memory")
-            observation.add_features(merged.with_columns(rows[LABEL_TICK]), features, pl.col(LABEL_TICK))
-            _check_duplicates(plan, labels, observation, plan.observed, features)
-            if skip:
-                found &= merged.select(found_everywhere(features).alias("found").gather(back))["found"]
-            values = merged.select(pl.col(c).gather(back) for c in merged.columns if c in plan.names)
-            columns.update({plan.names[c]: values[c] for c in values.columns})
+            by_frame.setdefault(id(merge.frame), []).append(merge)
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            futures = [pool.submit(work, merges) for merges in by_frame.values()]
+            try:
+                for future in futures:
+                    done = future.result()
+                    for name in done.columns:
+                        if name.startswith(_FOUND):
+                            found &= done[name]
+                        else:
+                            columns[plan.names[name]] = done[name]
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
     made = numbered.drop(LABEL_ROW).hstack([columns[c].alias(c) for j in plan.features for c in j.columns])
     return made.filter(found) if skip else made
-
-
-class _Frames:
-    """Sorted frames, each computed once, and let go of after the last merge that uses it."""
-
-    def __init__(self, merges: Sequence[Merge], keep: Keep | None) -> None:
-        self._keep = keep
-        self._left = Counter(id(m.frame) for m in merges)
-        self._frames: dict[int, pl.DataFrame] = {}
-
-    def computed(self, merge: Merge) -> Merge:
-        """The merge over its frame in memory."""
-        frame = id(merge.frame)
-        if frame not in self._frames:
-            self._frames[frame] = merge.frame.frame.collect(engine="in-memory")
-            if self._keep is not None:
-                self._keep(merge.frame, self._frames[frame])
-        self._left[frame] -= 1
-        known = self._frames[frame] if self._left[frame] else self._frames.pop(frame)
-        return merge.on(known.lazy())
 
 
 def _inverse(permutation: pl.Series) -> pl.Series:

@@ -5,6 +5,7 @@ Takes a callable for lines of text, gives the lines. Knows nothing of what runs.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Sequence
 
 __all__ = ["Progress", "Steps"]
@@ -18,6 +19,7 @@ class Steps:
     def __init__(self, progress: Progress | None, features: int) -> None:
         self._say = progress or (lambda _line: None)
         self._features = features
+        self._lock = threading.Lock()
         self._computed = 0
         self._joined = 0
 
@@ -27,15 +29,17 @@ class Steps:
 
     def computing(self, features: Sequence[str]) -> None:
         """The features' frames are computed and sorted."""
-        for name in features:
-            self._computed += 1
-            self._say(f"Computing {name} ({self._computed}/{self._features})")
+        with self._lock:
+            for name in features:
+                self._computed += 1
+                self._say(f"Computing {name} ({self._computed}/{self._features})")
 
     def joining(self, features: Sequence[str]) -> None:
         """The features are joined to the labels."""
-        for name in features:
-            self._joined += 1
-            self._say(f"Joining {name} ({self._joined}/{self._features})")
+        with self._lock:
+            for name in features:
+                self._joined += 1
+                self._say(f"Joining {name} ({self._joined}/{self._features})")
 
     def writing(self, path: str) -> None:
         """The output is written."""
