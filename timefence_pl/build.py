@@ -20,7 +20,7 @@ from timefence_pl.definitions.feature_set import Features, flat_features
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.definitions.table import Table
 from timefence_pl.durations import DurationLike
-from timefence_pl.errors import TimefenceConfigError, message
+from timefence_pl.errors import TimefenceConfigError, TimefenceError, message
 from timefence_pl.execution.dropped import dropped_rows
 from timefence_pl.execution.local import Engine, LocalRun, choose_engine, run_local
 from timefence_pl.execution.output import OutputFile, check_output, refuse_inputs
@@ -138,6 +138,8 @@ def build(
                 frames = cache.computed(flat, frames, dropped) if engine == "streaming" else frames
                 plan = training_set(labels, flat, frames, options)
             made = _run(labels, plan, options, parts, target, engine, cache, dropped, say)
+            if key is not None and cache is not None and hasher is not None:
+                key = key if _unchanged(labels, key, cache, hasher) else None
     seconds = time.perf_counter() - clock
     manifest = build_manifest(
         build_id=f"{started:%Y%m%dT%H%M%S}{started.microsecond:06d}Z-{uuid.uuid4().hex[:8]}",
@@ -264,6 +266,16 @@ def _build_key(
         return None
     written = None if target is None else {"format": target.format, "compression": target.compression}
     return build_fingerprint(rows, cache.fingerprints, plan.features, options, splits, written)
+
+
+def _unchanged(labels: Labels, key: Fingerprint, cache: FeatureCache, hasher: FileHasher) -> bool:
+    """Whether a build that has run may keep its key: its inputs may have changed between hashing and reading."""
+    try:
+        in_memory = labels.table.frame is not None and labels.table.in_memory
+        same = in_memory or labels_fingerprint(labels, hasher).key == key.parts["labels"]
+    except (Uncacheable, TimefenceError):
+        return False
+    return same and cache.unchanged(name for name, status in cache.status.items() if not status.hit)
 
 
 def _tables(labels: Labels, features: list[Feature]) -> list[Table]:

@@ -7,7 +7,7 @@ to be kept once computed. Says of each feature whether it was a hit, and if not,
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -57,7 +57,9 @@ class FeatureCache:
         self._hasher = hasher
         self._sources: dict[object, Fingerprint | Uncacheable] = {}
         self._missing: dict[int, dict[str, CacheStatus]] = {}
-        self._row_sets: dict[int, Source] = {}
+        # With the frames themselves, so that no later frame is given the same id.
+        self._row_sets: dict[int, tuple[SortedFrame, Source]] = {}
+        self._features: dict[str, Feature] = {}
         self._uncacheable: dict[str, str] = {}
         #: By feature name.
         self.status: dict[str, CacheStatus] = {}
@@ -72,6 +74,7 @@ class FeatureCache:
             if feature.name in self.fingerprints or feature.name in self._uncacheable:
                 continue
             try:
+                self._features[feature.name] = feature
                 self.fingerprints[feature.name] = feature_fingerprint(feature, self._source(feature))
             except Uncacheable as error:
                 self._uncacheable[feature.name] = error.reason
@@ -98,7 +101,7 @@ class FeatureCache:
             missing = tuple(f for f in rows.features if entries[f.name] is None)
             if missing:
                 frame = prepare(RowSet(rows.source, missing, rows.keep_first), hints=hints, eager=use_hints)
-                self._row_sets[id(frame)] = rows.source
+                self._row_sets[id(frame)] = frame, rows.source
                 self._missing[id(frame)] = {f.name: self.status[f.name] for f in missing}
                 frames.update({f.name: frame for f in missing})
         return frames
@@ -112,19 +115,19 @@ class FeatureCache:
             dropped: Rows dropped from sources, by source identity.
         """
         missing = self._missing.get(id(frame), {})
-        source = self._row_sets.get(id(frame))
-        if source is None or not can_be_stored(frame, computed) or not self._unchanged(source):
+        _, source = self._row_sets.get(id(frame), (None, None))
+        named = [name for name, status in missing.items() if status.key is not None]
+        if source is None or not named or not can_be_stored(frame, computed) or not self.unchanged(named):
             return
         facts = facts_of(frame, computed, lambda rows: fingerprint_frame(rows).key)
-        for name, status in missing.items():
-            if status.key is None:
-                continue
+        for name in named:
+            status = missing[name]
             columns = computed.select(stored_columns(frame, name, computed.columns))
             try:
                 put_entry(
                     self._layout,
                     name,
-                    status.key,
+                    self.fingerprints[name].key,
                     columns,
                     {**facts, "dropped": dropped[source.identity()], "parts": dict(status.parts)},
                 )
@@ -132,6 +135,28 @@ class FeatureCache:
                 warnings.warn(
                     f"Feature {name!r} is not cached: {str(error).splitlines()[0]}", UserWarning, stacklevel=2
                 )
+
+    def unchanged(self, names: Iterable[str]) -> bool:
+        """Whether what features are computed from still is what their keys say: it may change while it is read.
+
+        Args:
+            names: Features that have a key.
+        """
+        sources: dict[object, Fingerprint] = {}
+        try:
+            for name in names:
+                feature, known = self._features[name], self.fingerprints[name]
+                if feature.source.identity() not in sources:
+                    sources[feature.source.identity()] = self._source_now(feature.source)
+                source = sources[feature.source.identity()]
+                if source.key != known.parts["source"]:
+                    return False
+                reads = any(part.startswith("plan") and ": file " in part for part in known.parts)
+                if reads and feature_fingerprint(feature, source).key != known.key:
+                    return False
+        except (Uncacheable, TimefenceError):
+            return False
+        return True
 
     def computed(
         self, features: Sequence[Feature], frames: Mapping[str, SortedFrame], dropped: Mapping[tuple[object, ...], int]
@@ -177,16 +202,11 @@ class FeatureCache:
             raise found
         return found
 
-    def _unchanged(self, source: Source) -> bool:
-        """Whether a source still is what it was when its key was made: it may have changed while it was read."""
-        try:
-            return bool(source_fingerprint(source, self._hasher).key == self._source_key(source))
-        except (Uncacheable, TimefenceError):
-            return False
-
-    def _source_key(self, source: Source) -> str:
-        found = self._sources[source.identity()]
-        return found.key if isinstance(found, Fingerprint) else ""
+    def _source_now(self, source: Source) -> Fingerprint:
+        known = self._sources.get(source.identity())
+        if isinstance(known, Fingerprint) and source.table.frame is not None and source.table.in_memory:
+            return known
+        return source_fingerprint(source, self._hasher)
 
     def _what_changed(self, name: str, fingerprint: Fingerprint) -> str:
         """What differs from the nearest earlier entry of the feature."""

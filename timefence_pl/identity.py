@@ -23,6 +23,7 @@ from timefence_pl.plan.options import JoinOptions
 from timefence_pl.plan.prepare import prepare
 from timefence_pl.plan.rows import RowSet
 from timefence_pl.plan.training_set import JoinedFeature
+from timefence_pl.plan.transforms import runs_at_once
 from timefence_pl.splits import Split
 
 __all__ = ["build_fingerprint", "feature_fingerprint", "labels_fingerprint", "source_fingerprint"]
@@ -140,6 +141,8 @@ def _plan(feature: Feature) -> Fingerprint:
                 "ties": [list(source.tie_breaker), feature.on_duplicate],
             },
         )
+    if feature.transform is not None and (name := runs_at_once(feature.transform)) is not None:
+        raise Uncacheable(f"the transform of feature {feature.name} uses {name}, which leaves no trace in its plan")
     frame = prepare(RowSet(source, (feature,), keep_first), stub).frame
     return combined("plan", {"expression": fingerprint_plan(frame), "date_known_at": _dates(source)})
 

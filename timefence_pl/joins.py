@@ -13,10 +13,12 @@ import polars as pl
 from timefence_pl.definitions.feature_set import Features, flat_features
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.durations import DurationLike
+from timefence_pl.errors import TimefenceConfigError, message
 from timefence_pl.explain import ExplainResult, explain_plan
 from timefence_pl.feature_cache import CacheStatus, FeatureCache
 from timefence_pl.plan.options import DEFAULT_LOOKBACK, join_options
 from timefence_pl.plan.training_set import check_definitions, plan_training_set
+from timefence_pl.plan.transforms import runs_at_once
 from timefence_pl.tracking.store import Store
 
 __all__ = ["explain", "point_in_time"]
@@ -76,7 +78,18 @@ def point_in_time(
         flatten_columns=flatten_columns,
         feature_times=feature_times,
     )
-    return plan_training_set(labels, flat_features(features), options, checks=checks).frame
+    flat = flat_features(features)
+    for feature in flat:
+        name = None if feature.transform is None else runs_at_once(feature.transform)
+        if name is not None:
+            raise TimefenceConfigError(
+                message(
+                    f"The transform of feature {feature.name!r} uses {name}, so it would run while it is planned.",
+                    why="point_in_time gives a LazyFrame that nothing has run.",
+                    fix=("stay lazy in the transform", "use tf.build, which runs it"),
+                )
+            )
+    return plan_training_set(labels, flat, options, checks=checks).frame
 
 
 def explain(

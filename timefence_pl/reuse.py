@@ -14,6 +14,7 @@ from timefence_pl.execution.output import OutputFile
 from timefence_pl.fingerprint import Fingerprint
 from timefence_pl.manifest import Made
 from timefence_pl.store.files import WholeFiles, hash_file, whole_files
+from timefence_pl.store.records import is_sealed
 
 __all__ = ["find_again"]
 
@@ -30,7 +31,7 @@ def find_again(manifests: Sequence[Mapping[str, Any]], key: Fingerprint, target:
         TimefenceStoreError: If the copy cannot be written.
     """
     for manifest in manifests:
-        if manifest.get("build_cache_key") != key.key:
+        if manifest.get("build_cache_key") != key.key or not is_sealed(manifest):
             continue
         made = _again(manifest, target)
         if made is not None:
@@ -62,7 +63,7 @@ def _again(manifest: Mapping[str, Any], target: OutputFile) -> Made | None:
             frame=None,
             messages=tuple(counts["messages"]),
         )
-    except (KeyError, TypeError, IndexError):
+    except (KeyError, TypeError, IndexError, ValueError, AttributeError):
         return None
 
 

@@ -344,6 +344,19 @@ def _enum_with(value):
     return Kind
 
 
+class _Pretender:
+    """Says that it is a function, as proxies do."""
+
+    __class__ = property(lambda self: type(_add))
+
+    def __init__(self, number):
+        self.number = number
+
+
+class _Frame(pl.DataFrame):
+    pass
+
+
 def _with(value):
     return lambda x, held=value: held
 
@@ -407,6 +420,8 @@ VALUES = {
     "dictionary": (lambda: {"a": 1, "b": 2}, lambda: {"b": 2, "a": 1}, lambda: {"a": 1}),
     "set": (lambda: {"a", "b"}, lambda: {"a", "c"}, lambda: frozenset(("a", "b"))),
     "class": (lambda: _Adder, lambda: _Slotted),
+    "generic": (lambda: list[int], lambda: list[str], lambda: list, lambda: int | None, lambda: int | str),
+    "pretender": (lambda: _Pretender(1), lambda: _Pretender(2)),
     "bytes": (lambda: b"a", lambda: bytearray(b"a"), lambda: memoryview(b"a"), lambda: "a"),
     "range": (lambda: range(3), lambda: range(4), lambda: slice(3), lambda: ...),
     "model": (
@@ -460,6 +475,7 @@ HELD_BUT_UNCACHEABLE = {
     "random numbers": lambda: __import__("random").Random(1),
     "numpy's random numbers": lambda: np.random.default_rng(1),
     "objects in a frame": lambda: pl.DataFrame({"a": pl.Series([object()], dtype=pl.Object)}),
+    "frame of one's own": lambda: _Frame({"a": [1]}),
     "python scan": lambda: pl.defer(lambda: pl.DataFrame({"a": [1]}), schema={"a": pl.Int64}),
 }
 
@@ -525,6 +541,7 @@ FINE = {
     "dates that are given": "import datetime as d\nmake = lambda x: d.datetime(2024, 1, 1) + d.timedelta(1)",
     "logging": "import logging\nlog = logging.getLogger('a')\ndef make(x):\n    log.info('x')\n    return x",
     "mathematics": "import math, statistics\nmake = lambda x: math.sqrt(x) + statistics.mean([x])",
+    "types": "Alias = list[int]\nOther = int | None\ndef make(x): return isinstance(x, Other), Alias",
     "numpy": "import numpy as np\nmake = lambda x: np.log1p(x) * np.pi + np.linalg.norm(x)",
     "polars": "import polars as pl\nmake = lambda s: s.to_frame().select(pl.all().sum()).to_series()",
     "a variable called hash": "hash = 3\nmake = lambda x: x + hash",
@@ -596,11 +613,17 @@ def test_imports_inside_a_function_are_followed(tmp_path):
     sources = {
         "inside": "def make(x):\n    from aside import helper\n    return helper(x)\n",
         "whole": "def make(x):\n    import aside\n    return aside.helper(x)\n",
+        "alias": "def make(x):\n    import aside as other\n    return other.helper(x)\n",
+        "dotted": "def make(x):\n    import bag.inner\n    return bag.helper(x)\n",
+        "relative": "def make(x):\n    from bag import helper\n    return helper(x)\n",
+        "bag.inner": "",
     }
-    for name, part in {"inside": "function aside.helper", "whole": "function aside.helper"}.items():
+    parts = dict.fromkeys(("inside", "whole", "alias"), "function aside.helper")
+    parts |= dict.fromkeys(("dotted", "relative"), "function bag.helper")
+    for name, part in parts.items():
         found = []
         for i, body in enumerate(("x + 1", "x + 2")):
-            helper = {"aside": f"def helper(x):\n    return {body}\n"}
+            helper = dict.fromkeys(("aside", "bag.__init__"), f"def helper(x):\n    return {body}\n")
             with project(tmp_path / name / str(i), {**sources, **helper}) as load:
                 found.append(fingerprint_callable(load(name).make))
         assert found[0] != found[1]

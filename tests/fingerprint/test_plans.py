@@ -387,6 +387,17 @@ def test_two_serializations_that_differ_are_uncacheable():
         fingerprint_expr(pl.col("a").map_batches(_Unsteady()))
 
 
+def test_plans_of_many_steps():
+    def key(steps, last):
+        frame = _lazy()
+        for i in range(steps):
+            frame = frame.with_columns(pl.col("a") + i)
+        return fingerprint_plan(frame.with_columns(pl.col("a") + last)).key
+
+    assert key(1_000, 1) == key(1_000, 1) != key(1_000, 2)
+    assert key(200, 1) != key(199, 1)
+
+
 def test_parts_name_what_changed():
     one = _lazy().with_columns(x=pl.col("a") + 1, y=pl.col("a") * 2).filter(pl.col("a") > 1)
     other = _lazy().with_columns(x=pl.col("a") + 1, y=pl.col("a") * 3).filter(pl.col("a") > 1)

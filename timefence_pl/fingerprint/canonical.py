@@ -4,23 +4,27 @@ Takes the bytes of ``serialize()``, made a moment ago in this very process, give
 ids, paths, frames and functions have given way to what they stand for, and a hash for each part of the plan. Knows no
 LazyFrame, and opens only the files that the plan scans.
 
-What is known here is the layout of Polars 2.1: a header (``DSL_VERSION``, two 16-bit numbers, 64 hexadecimal digits)
-and MessagePack of nodes and frames that refer to each other by number, and of the root's number. Nodes, scans and
-places of functions that are not listed here are refused; expressions are data, and taken as they are.
+Nodes, scans and places of functions that are not listed here are refused; expressions are data, and taken as they are.
 """
 
 from __future__ import annotations
 
-import io
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn
-
-import polars as pl
+from typing import Any, Final
 
 from timefence_pl.fingerprint.callables import fingerprint_callable
 from timefence_pl.fingerprint.files import FileHasher
 from timefence_pl.fingerprint.frames import fingerprint_frame
 from timefence_pl.fingerprint.keys import Part, Uncacheable, hash_parts
+from timefence_pl.fingerprint.layout import (
+    after_header,
+    entry_of,
+    is_reference,
+    output_name,
+    read_frame,
+    unknown,
+    variant_of,
+)
 from timefence_pl.fingerprint.msgpack import UnknownLayoutError, as_bytes, unpack
 from timefence_pl.fingerprint.origins import origin_of_file
 from timefence_pl.fingerprint.pickled import column_function, holds_function, plain_function
@@ -29,8 +33,6 @@ from timefence_pl.fingerprint.sql_text import normal_sql
 
 __all__ = ["PlanReader"]
 
-_MAGIC: Final = b"DSL_VERSION"
-_HEADER: Final = len(_MAGIC) + 4 + 64
 _IPC: Final = b"\xff\xff\xff\xff"
 #: Plan nodes that are known, and the fields that hold other nodes.
 _NODES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -51,6 +53,7 @@ _EXPRESSIONS: Final = ("exprs", "expr", "keys", "aggs", "by_column", "predicates
 _FUNCTIONS: Final = ("callback", "Map", "function", "apply")
 #: Nodes that give what they are given.
 _CLEAR: Final = ("Cache", "IR")
+_STRIDE: Final = 64
 _BINARY: Final = {"left", "op", "right"}
 
 
@@ -74,7 +77,7 @@ class PlanReader:
             if is_plan:
                 return self._plan(data)
             value, end = unpack(data)
-            return self._named("expression", value) if end == len(data) else _unknown("more follows the expression")
+            return self._named("expression", value) if end == len(data) else unknown("more follows the expression")
         except (UnknownLayoutError, KeyError, IndexError, TypeError, AttributeError) as error:
             raise Uncacheable(f"the plan has a layout that is not known ({error})") from error
         except RecursionError as error:
@@ -84,18 +87,19 @@ class PlanReader:
         return hash_parts(kind, *parts, algorithm=self.files.algorithm)
 
     def _plan(self, data: bytes) -> Part:
-        if not data.startswith(_MAGIC):
-            _unknown("there is no DSL_VERSION")
-        content, end = unpack(data, _HEADER)
+        content, end = unpack(data, after_header(data))
         if set(content) != {"root", "dataframes", "dsl_plans"} or end != len(data):
-            _unknown("there is more than nodes and frames")
+            unknown("there is more than nodes and frames")
         self._nodes, self._frames = content["dsl_plans"], content["dataframes"]
+        # Inputs stand before what they go into, so that no node is further from known ones than this.
+        for number in range(_STRIDE, len(self._nodes), _STRIDE):
+            self._node({"idx": number, "version": self._nodes[number]["version"]})
         return self._node(content["root"])
 
     def _named(self, label: str, value: Any) -> str:
         """An expression, as a part under its output's name."""
         part = self._hash("expression", self._canonical(value))
-        self._add(f"{label} {_output(value)}".rstrip(" :"), part)
+        self._add(f"{label} {output_name(value)}".rstrip(" :"), part)
         return part
 
     def _add(self, label: str, value: str) -> None:
@@ -107,15 +111,15 @@ class PlanReader:
 
     def _node(self, reference: Any) -> str:
         """The key of a node, given by number or, in unions, as it is."""
-        if not _is_reference(reference):
+        if not is_reference(reference):
             return self._node_key(reference)
         number = reference["idx"]
         if ("node", number) not in self._known:
-            self._known["node", number] = self._node_key(_entry(self._nodes, reference))
+            self._known["node", number] = self._node_key(entry_of(self._nodes, reference))
         return self._known["node", number]
 
     def _node_key(self, node: Any) -> str:
-        kind, fields = _variant(node)
+        kind, fields = variant_of(node)
         if kind not in _NODES:
             raise Uncacheable(f"the plan has a {kind}, whose content cannot be named")
         below = [self._children(fields[name]) for name in _NODES[kind]]
@@ -137,7 +141,7 @@ class PlanReader:
         for name, value in fields.items():
             if name in _NODES[kind] or (kind, name) == ("DataFrameScan", "schema"):
                 continue
-            if name in _FRAMES and _is_reference(value):
+            if name in _FRAMES and is_reference(value):
                 own[name] = self._frame(value)
             elif name in _EXPRESSIONS and isinstance(value, list):
                 own[name] = [self._named(f"{step}:", expression) for expression in value]
@@ -154,8 +158,8 @@ class PlanReader:
     def _frame(self, reference: Any) -> str:
         number = reference["idx"]
         if ("frame", number) not in self._known:
-            (stored,) = _entry(self._frames, reference)
-            key = fingerprint_frame(_read_ipc(as_bytes(stored)), algorithm=self.files.algorithm).key
+            (stored,) = entry_of(self._frames, reference)
+            key = fingerprint_frame(read_frame(as_bytes(stored)), algorithm=self.files.algorithm).key
             self._known["frame", number] = key
             self._add("frame in memory", key)
         return self._known["frame", number]
@@ -170,9 +174,11 @@ class PlanReader:
         hashes = self.files.fingerprint(found)
         for label, value in hashes.parts.items():
             self._add(label, value)
-        tables = sorted((str(name), self._node(reference)) for name, reference in fields["relations"])
+        tables = [
+            [name, self._node(reference)] for name, reference in sorted(fields["relations"], key=lambda r: str(r[0]))
+        ]
         partitions = [[part for part in path.split("/")[:-1] if "=" in part] for path in found]
-        return {"query": query, "tables": [list(t) for t in tables], "files": [hashes.key, partitions]}
+        return {"query": query, "tables": tables, "files": [hashes.key, partitions]}
 
     def _opaque(self, fields: Mapping[str, Any]) -> Part:
         rest = {name: self._canonical(value) for name, value in fields.items() if name != "function"}
@@ -228,7 +234,7 @@ class PlanReader:
                 raise Uncacheable("the plan holds a Python object where none is known")
             return ["python", self._function(data)]
         if not written_as_array and data.startswith(_IPC):
-            return ["series", fingerprint_frame(_read_ipc(data), algorithm=self.files.algorithm).key]
+            return ["series", fingerprint_frame(read_frame(data), algorithm=self.files.algorithm).key]
         return data
 
     def _function(self, data: bytes | None) -> str:
@@ -251,51 +257,3 @@ class PlanReader:
             self._add(f"package {origin.name}", origin.version)
             return [origin.name, origin.version, path.replace("\\", "/").rsplit("/", 1)[-1]]
         return self.files.hash(path)
-
-
-def _unknown(what: str) -> NoReturn:
-    raise UnknownLayoutError(what)
-
-
-def _is_reference(value: Any) -> bool:
-    return isinstance(value, dict) and set(value) == {"idx", "version"}
-
-
-def _entry(slots: list[Any], reference: Mapping[str, Any]) -> Any:
-    slot = slots[reference["idx"]]
-    if slot["version"] != reference["version"] or slot["value"] is None:
-        _unknown("a reference leads to nothing")
-    return slot["value"]
-
-
-def _variant(node: Any) -> tuple[str, dict[str, Any]]:
-    if isinstance(node, dict) and len(node) == 1:
-        ((kind, fields),) = node.items()
-        if isinstance(fields, dict):
-            return kind, fields
-    _unknown("a node has no name or no fields")
-
-
-def _read_ipc(data: bytes | None) -> pl.DataFrame:
-    try:
-        return pl.DataFrame.deserialize(io.BytesIO(data or b""))
-    except Exception as error:
-        raise Uncacheable("the plan holds a frame in a layout that is not known") from error
-
-
-def _output(value: Any) -> str:
-    """The output column of an expression, as far as it is plain to see."""
-    while isinstance(value, dict) and value:
-        kind, fields = next(iter(value.items()))
-        if kind == "Column":
-            return str(fields)
-        if kind == "Alias" and isinstance(fields, list):
-            return str(fields[-1])
-        value = fields
-        for name in ("left", "input", "expr", "function", "truthy"):
-            if isinstance(fields, dict) and name in fields:
-                value = fields[name]
-                break
-        if isinstance(value, list):
-            value = value[0] if value else None
-    return ""

@@ -23,6 +23,8 @@ from timefence_pl.fingerprint.keys import FORMAT_VERSION, hash_parts
 __all__ = [
     "PYTHON",
     "Origin",
+    "is_class",
+    "is_module",
     "module_name",
     "named_origin",
     "origin_of",
@@ -59,7 +61,7 @@ _PYTHON: Final = Origin("python")
 
 def origin_of(thing: Any) -> Origin:
     """Where a module, function, class or other object is defined."""
-    if isinstance(thing, types.FunctionType):
+    if type(thing) is types.FunctionType:
         # functools.wraps copies __module__, but not the globals that the code runs in.
         space = thing.__globals__
         name = space.get("__name__")
@@ -94,8 +96,8 @@ def origin_of_file(path: str) -> Origin:
 
 def module_name(thing: Any) -> str:
     """The name of the module in which something is defined; empty if it does not say."""
-    name = thing.__name__ if isinstance(thing, types.ModuleType) else getattr(thing, "__module__", None)
-    if name is None and isinstance(getattr(thing, "__self__", None), types.ModuleType):
+    name = thing.__name__ if is_module(thing) else getattr(thing, "__module__", None)
+    if name is None and is_module(getattr(thing, "__self__", None)):
         name = thing.__self__.__name__
     return name if isinstance(name, str) else ""
 
@@ -105,6 +107,16 @@ def qualified_name(thing: Any) -> str:
     name = own_name(thing) or type(thing).__name__
     module = module_name(thing)
     return f"{name}" if module in ("", "__main__", "builtins") else f"{module}.{name}"
+
+
+def is_class(thing: Any) -> bool:
+    """Whether something is a class; ``isinstance`` believes what pretends to be one (``list[int]``, proxies)."""
+    return issubclass(type(thing), type)
+
+
+def is_module(thing: Any) -> bool:
+    """Whether something is a module, and does not only pretend to be one."""
+    return issubclass(type(thing), types.ModuleType)
 
 
 def own_name(thing: Any) -> str:

@@ -11,7 +11,7 @@ import types
 from collections.abc import Collection, Iterable
 from typing import Any, Final
 
-from timefence_pl.fingerprint.origins import module_name, own_name
+from timefence_pl.fingerprint.origins import is_class, is_module, module_name, own_name
 
 __all__ = ["impure_attribute", "impure_module", "impure_object", "reads_paths"]
 
@@ -116,16 +116,16 @@ def impure_object(found: Any, name: str, *, lazy: bool) -> str | None:
         lazy: Whether the code only builds a lazy plan, which is fingerprinted itself and shows what it scans.
     """
     last = name.rpartition(".")[2]
-    if isinstance(found, types.ModuleType):
+    if is_module(found):
         return impure_module(found.__name__)
-    if isinstance(found, pathlib.Path) or (isinstance(found, type) and issubclass(found, pathlib.Path)):
+    if _is_path(found):
         reason = None if lazy else _FILES
     elif callable(found) and (last.startswith(_READERS) or last in _READER_NAMES):
         reason = None if lazy and last.startswith("scan_") else _FILES
     else:
-        owner = found.__self__ if isinstance(found, types.MethodType | types.BuiltinFunctionType) else None
+        owner = found.__self__ if type(found) in (types.MethodType, types.BuiltinFunctionType) else None
         home = module_name(found) or type(found).__module__
-        if owner is not None and not isinstance(owner, types.ModuleType | type):
+        if owner is not None and not is_module(owner) and not is_class(owner):
             home = type(owner).__module__
         named = f"{home}.{own_name(found)}"
         reason = _SINGLE.get(named) or _SINGLE.get(name)
@@ -142,8 +142,11 @@ def impure_module(name: str) -> str | None:
 
 def reads_paths(values: Iterable[Any], attributes: Collection[str]) -> bool:
     """Whether code that refers to some values, paths among them, reads attributes that look into files and folders."""
-    has_path = any(isinstance(v, pathlib.Path) or (isinstance(v, type) and issubclass(v, pathlib.Path)) for v in values)
-    return has_path and not _PATH_READS.isdisjoint(attributes)
+    return not _PATH_READS.isdisjoint(attributes) and any(map(_is_path, values))
+
+
+def _is_path(found: Any) -> bool:
+    return issubclass(found if is_class(found) else type(found), pathlib.Path)
 
 
 def impure_attribute(names: Iterable[str], *, lazy: bool) -> str | None:

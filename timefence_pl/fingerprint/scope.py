@@ -7,6 +7,7 @@ would import; hashes nothing.
 from __future__ import annotations
 
 import builtins
+import enum
 import importlib
 import importlib.util
 import sys
@@ -16,12 +17,30 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from timefence_pl.fingerprint.code import Imported, References
-from timefence_pl.fingerprint.origins import Origin, origin_of, origin_of_module
+from timefence_pl.fingerprint.origins import Origin, is_module, origin_of, origin_of_module
 
-__all__ = ["MISSING", "Reached", "cells_of", "globals_of", "imports_of", "members_of", "reach"]
+__all__ = ["MISSING", "Reached", "cells_of", "class_members", "globals_of", "imports_of", "members_of", "reach"]
 
 #: The value of a name that leads to nothing (yet).
 MISSING: Final = type("Missing", (), {})()
+
+
+# What Python itself writes into a class, and what follows from the rest of it.
+_CLASS_NOTES: Final = frozenset(
+    (
+        *("__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__classcell__", "__orig_bases__"),
+        *("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__type_params__"),
+        *("__firstlineno__", "__static_attributes__", "__parameters__", "__abstractmethods__", "_abc_impl"),
+    )
+)
+# The members of an enum once more, and what follows from them.
+_ENUM_NOTES: Final = frozenset(
+    (
+        *("_member_map_", "_member_names_", "_value2member_map_", "_hashable_values_", "_unhashable_values_"),
+        *("_unhashable_values_map_", "_member_type_", "_use_args_", "_value_repr_", "_boundary_", "_flag_mask_"),
+        *("_singles_mask_", "_all_bits_", "_inverted_", "_sort_order_"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +67,7 @@ def reach(value: Any, attributes: tuple[str, ...]) -> Reached:
     reached = Reached(value)
     for attribute in attributes:
         home = reached.value
-        if not isinstance(home, types.ModuleType):
+        if not is_module(home):
             break
         origin = origin_of(home)
         packages = (*reached.packages, origin) if origin.kind == "package" else reached.packages
@@ -63,7 +82,7 @@ def globals_of(function: types.FunctionType, found: References) -> Iterator[Reac
     for name, *attributes in found.chains:
         if name in space:
             value = space[name]
-            if isinstance(value, types.ModuleType):
+            if is_module(value):
                 yield reach(value, tuple(attributes))
             else:
                 yield Reached(value, str(space.get("__name__", "")), name, space)
@@ -80,7 +99,7 @@ def cells_of(function: types.FunctionType, found: References) -> Iterator[tuple[
             yield name, Reached(MISSING)
             continue
         rests = [rest for first, *rest in found.free if first == name]
-        if isinstance(content, types.ModuleType) and rests:
+        if is_module(content) and rests:
             for rest in rests:
                 yield name, reach(content, tuple(rest))
         else:
@@ -101,8 +120,16 @@ def members_of(module: types.ModuleType) -> Iterator[tuple[str, Reached]]:
     """Everything in an own module, by name; other modules that it imports count where its functions use them."""
     for name in sorted(n for n in vars(module) if not (n.startswith("__") and n.endswith("__"))):
         reached = reach(module, (name,))
-        if not (isinstance(reached.value, types.ModuleType) and origin_of(reached.value).kind != "own"):
+        if not (is_module(reached.value) and origin_of(reached.value).kind != "own"):
             yield name, reached
+
+
+def class_members(kind: type) -> dict[str, Any]:
+    """What a class defines itself, by name; the members of an enum aside."""
+    members = {name: value for name, value in vars(kind).items() if name not in _CLASS_NOTES}
+    if issubclass(kind, enum.Enum):
+        members = {n: v for n, v in members.items() if n not in kind.__members__ and n not in _ENUM_NOTES}
+    return dict(sorted(members.items()))
 
 
 def _import(imported: Imported, package: str) -> Iterator[tuple[str, Reached]]:
@@ -119,3 +146,6 @@ def _import(imported: Imported, package: str) -> Iterator[tuple[str, Reached]]:
         yield f"{name}.{each}", reach(module, (each,))
     if not imported.names:
         yield name, Reached(module)
+        top = name.partition(".")[0]
+        if top != name:  # the name that is bound, unless it is an alias
+            yield top, Reached(importlib.import_module(top))

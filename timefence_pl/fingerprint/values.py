@@ -71,11 +71,11 @@ def value_part(value: Any, inner: Callable[[Any], Part]) -> Part | None:
         return ("slice", inner(value.start), inner(value.stop), inner(value.step))
     if value is Ellipsis or value is NotImplemented:
         return (_SINGLETONS[value],)
-    if isinstance(value, enum.Enum):
+    if issubclass(kind, enum.Enum):
         return ("member", inner(type(value)), value.name or inner(value.value))
-    if isinstance(value, pathlib.PurePath):
+    if issubclass(kind, pathlib.PurePath) and kind.__module__.startswith("pathlib"):
         return ("path", value.as_posix())
-    if isinstance(value, _USED_UP):
+    if issubclass(kind, _USED_UP):
         raise Uncacheable(f"a {kind.__name__} is used up by reading it")
     return _polars_part(value, inner)
 
@@ -89,13 +89,14 @@ def _rank(member: Any) -> tuple[str, str]:
 
 
 def _polars_part(value: Any, inner: Callable[[Any], Part]) -> Part | None:
-    if isinstance(value, pl.DataFrame):
+    kind = type(value)
+    if kind is pl.DataFrame:
         return ("frame", fingerprint_frame(value).key)
-    if isinstance(value, pl.Series):
+    if kind is pl.Series:
         return ("series", fingerprint_series(value))
-    if isinstance(value, pl.Schema):
+    if kind is pl.Schema:
         return ("schema", tuple((name, inner(dtype)) for name, dtype in value.items()))
-    if isinstance(value, pl.DataType):
+    if issubclass(kind, pl.DataType):
         return ("dtype", dtype_part(value))
     return None
 

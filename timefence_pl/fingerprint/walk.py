@@ -18,9 +18,18 @@ import polars as pl
 
 from timefence_pl.fingerprint.code import References, code_part, references_of
 from timefence_pl.fingerprint.keys import Part, Uncacheable
-from timefence_pl.fingerprint.origins import Origin, module_name, named_origin, origin_of, own_name, qualified_name
+from timefence_pl.fingerprint.origins import (
+    Origin,
+    is_class,
+    is_module,
+    module_name,
+    named_origin,
+    origin_of,
+    own_name,
+    qualified_name,
+)
 from timefence_pl.fingerprint.purity import impure_attribute, impure_module, impure_object, reads_paths
-from timefence_pl.fingerprint.scope import MISSING, Reached, cells_of, globals_of, imports_of, members_of
+from timefence_pl.fingerprint.scope import MISSING, Reached, cells_of, class_members, globals_of, imports_of, members_of
 from timefence_pl.fingerprint.values import Ref, instance_part, value_part
 
 __all__ = ["Walk"]
@@ -32,22 +41,6 @@ _IMMUTABLE: Final = (type(None), bool, int, float, complex, str, bytes, tuple, f
 _COMPILED: Final = (".so", ".pyd", ".dll")
 _HEAP_TYPE: Final = 1 << 9  # Py_TPFLAGS_HEAPTYPE: made while Python runs, so that its name need not lead to it
 _MISSING_PART: Final = ("missing",)
-# What Python itself writes into a class, and what follows from the rest of it.
-_CLASS_NOTES: Final = frozenset(
-    (
-        *("__module__", "__doc__", "__dict__", "__weakref__", "__qualname__", "__classcell__", "__orig_bases__"),
-        *("__annotations__", "__annotate__", "__annotate_func__", "__annotations_cache__", "__type_params__"),
-        *("__firstlineno__", "__static_attributes__", "__parameters__", "__abstractmethods__", "_abc_impl"),
-    )
-)
-# The members of an enum once more, and what follows from them.
-_ENUM_NOTES: Final = frozenset(
-    (
-        *("_member_map_", "_member_names_", "_value2member_map_", "_hashable_values_", "_unhashable_values_"),
-        *("_unhashable_values_map_", "_member_type_", "_use_args_", "_value_repr_", "_boundary_", "_flag_mask_"),
-        *("_singles_mask_", "_all_bits_", "_inverted_", "_sort_order_"),
-    )
-)
 _NAMESPACE: Final[Any] = getattr(pl.api, "NameSpace", ())
 _code_part = functools.lru_cache(maxsize=2048)(code_part)
 _references_of = functools.lru_cache(maxsize=2048)(references_of)
@@ -109,11 +102,11 @@ class Walk:
             raise Uncacheable(f"{label} {does}" if does != error.reason else f"{does}, in {label}") from error
 
     def _part(self, value: Any) -> Part:
-        if isinstance(value, types.FunctionType):
+        if type(value) is types.FunctionType:
             return self._function(value)
-        if isinstance(value, type):
+        if is_class(value):
             return self._class(value)
-        if isinstance(value, types.ModuleType):
+        if is_module(value):
             return self._module(value)
         part = self._special(value)
         if part is None and type(value) not in _IMMUTABLE:
@@ -148,7 +141,7 @@ class Walk:
     def _check(self, value: Any, name: str) -> None:
         """Refuse what reads more than its arguments; the user's own code is looked into instead."""
         is_data = not callable(value) and type(value).__module__ == "builtins" and "." not in name
-        if self.tolerant or (is_data and not isinstance(value, types.ModuleType)):
+        if self.tolerant or (is_data and not is_module(value)):
             return
         reason = impure_object(value, name, lazy=self.lazy)
         if reason:
@@ -156,19 +149,19 @@ class Walk:
 
     def _special(self, value: Any) -> Part | None:
         """Callables that are no functions, descriptors, and Polars plans."""
-        if isinstance(value, types.MethodType):
+        kind = type(value)  # exactly: subclasses, and what pretends to be one of these, have state of their own
+        if kind is types.MethodType:
             return ("method", self.part(value.__func__), self.part(value.__self__))
-        kind = type(value)  # exactly: subclasses have state of their own
         if kind is functools.partial:
             called = (self.part(value.func), self.part(value.args), self.part(value.keywords))
             return ("partial", *called, self.part(vars(value)))
         if kind.__name__ == "_lru_cache_wrapper":
             return ("cached", self.part(value.__wrapped__))
-        if isinstance(value, _BUILTIN):
+        if kind in _BUILTIN:
             return self._builtin(value)
-        if isinstance(value, _SLOTTED):
+        if kind in _SLOTTED:
             return ("slot", self.part(value.__objclass__), value.__name__)
-        if isinstance(value, _SILENT_SLOTS):
+        if kind in _SILENT_SLOTS:
             return ("slot", value.__name__)
         if kind in (staticmethod, classmethod):
             return (kind.__name__, self.part(value.__func__))
@@ -176,13 +169,13 @@ class Walk:
             return ("property", self.part(value.fget), self.part(value.fset), self.part(value.fdel))
         if kind is functools.cached_property:
             return ("property", self.part(value.func))
-        if isinstance(value, pl.LazyFrame | pl.Expr):
+        if issubclass(kind, pl.LazyFrame | pl.Expr):
             return ("plan", "" if self.tolerant else self._plan_key(value))
         return None
 
     def _builtin(self, value: Any) -> Part:
         owner = getattr(value, "__self__", None)
-        if owner is not None and not isinstance(owner, types.ModuleType):
+        if owner is not None and not is_module(owner):
             self._check(value, f"{type(owner).__name__}.{value.__name__}")
             return ("bound", self.part(owner), value.__name__)
         origin = origin_of(value)
@@ -211,13 +204,18 @@ class Walk:
         return self._node(id(kind), kind, f"class {qualified_name(kind)}", lambda: self._class_part(kind))
 
     def _class_part(self, kind: type) -> Part:
-        members = {name: value for name, value in vars(kind).items() if name not in _CLASS_NOTES}
+        members = class_members(kind)
         values: Part = ()
         if issubclass(kind, enum.Enum):
             values = tuple((name, self.part(member.value)) for name, member in kind.__members__.items())
-            members = {n: v for n, v in members.items() if n not in kind.__members__ and n not in _ENUM_NOTES}
         bases = tuple(self.part(base) for base in kind.__bases__)
-        return ("class", bases, self.part(type(kind)), {n: self.part(members[n]) for n in sorted(members)}, values)
+        return (
+            "class",
+            bases,
+            self.part(type(kind)),
+            {name: self.part(value) for name, value in members.items()},
+            values,
+        )
 
     def _function(self, function: types.FunctionType) -> Part:
         origin = named_origin(function)
@@ -276,12 +274,10 @@ class Walk:
                 raise Uncacheable(f"it {reason}")
             return _MISSING_PART
         if reached.space is None:
-            if module and not isinstance(value, types.ModuleType):
+            if module and not is_module(value):
                 self._check(value, f"{module}.{name}")
             return self.part(value)
-        if callable(value) and not isinstance(value, functools.partial):
-            return self.part(value)
-        if isinstance(value, types.ModuleType):
+        if is_module(value) or (callable(value) and type(value) is not functools.partial):
             return self.part(value)
         label = f"global {name}" if module in ("", "__main__") else f"global {module}.{name}"
         return self._node((id(reached.space), name), reached.space, label, lambda: ("global", self.part(value)))

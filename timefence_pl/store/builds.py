@@ -16,6 +16,7 @@ import orjson
 from timefence_pl.errors import TimefenceStoreError, message
 from timefence_pl.store.files import refused_by_file_system, write_whole
 from timefence_pl.store.layout import STORE_FORMAT, Layout
+from timefence_pl.store.records import sealed
 
 __all__ = ["list_builds", "read_build", "save_build"]
 
@@ -43,7 +44,7 @@ def save_build(layout: Layout, manifest: Mapping[str, Any]) -> Path:
         output = (manifest.get("output") or {}).get("path")
         if output and Path(output).is_file():
             _link(Path(output), folder / Path(output).name)
-        write_whole(path, orjson.dumps(record, option=orjson.OPT_INDENT_2, default=str))
+        write_whole(path, sealed(record, indent=True))
     except FileExistsError as error:
         raise TimefenceStoreError(
             message(f"The build {build_id!r} is in the store already.", fix="Give a new id.")
@@ -63,13 +64,15 @@ def list_builds(layout: Layout) -> list[dict[str, Any]]:
     """All readable manifests of ours, newest first."""
     if not layout.builds.is_dir():
         return []
-    found = [_read(folder / "build.json") for folder in layout.builds.iterdir() if folder.is_dir()]
+    found = [_read(folder / "build.json") for folder in layout.builds.iterdir()]
     return sorted(
         (m for m in found if m is not None), key=lambda m: (str(m.get("created_at")), str(m["build_id"])), reverse=True
     )
 
 
 def _read(path: Path) -> dict[str, Any] | None:
+    if path.parent.is_symlink():
+        return None  # what it leads to is not the store's
     try:
         manifest = orjson.loads(path.read_bytes())
     except (OSError, orjson.JSONDecodeError):

@@ -13,11 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import orjson
 import polars as pl
 
 from timefence_pl.store.files import hash_file, is_temporary, refused_by_file_system, whole_files, write_whole
 from timefence_pl.store.layout import STORE_FORMAT, Layout
+from timefence_pl.store.records import sealed, unsealed
 
 __all__ = ["Entry", "EntryProblem", "find_entry", "list_entries", "put_entry", "set_aside"]
 
@@ -80,7 +80,7 @@ def put_entry(layout: Layout, name: str, key: str, frame: pl.DataFrame, facts: M
             "created_at": datetime.now(UTC).isoformat(),
         }
     try:
-        write_whole(layout.record(path), orjson.dumps(record, default=str))
+        write_whole(layout.record(path), sealed(record))
     except OSError as error:
         raise refused_by_file_system(error, "A cache record") from error
     return Entry(path, record)
@@ -124,9 +124,9 @@ def list_entries(layout: Layout) -> list[Entry]:
 
 def set_aside(layout: Layout, path: Path) -> None:
     """Move a damaged entry where nothing finds it; the record goes first, so that it stops existing at once."""
-    layout.aside.mkdir(parents=True, exist_ok=True)
     for file in (layout.record(path), path):
         try:
+            layout.aside.mkdir(parents=True, exist_ok=True)
             file.replace(layout.aside / f"{uuid.uuid4().hex[:8]}_{file.name}")
         except OSError:
             continue
@@ -134,10 +134,10 @@ def set_aside(layout: Layout, path: Path) -> None:
 
 def _record(path: Path) -> dict[str, Any] | None:
     try:
-        record = orjson.loads(path.read_bytes())
-    except (OSError, orjson.JSONDecodeError):
+        record = unsealed(path.read_bytes())
+    except OSError:
         return None
     needed = {"store_format", "feature", "key", "bytes", "content_hash", "rows", "narrow", "duplicates"}
-    if not isinstance(record, dict) or not needed <= record.keys() or record["store_format"] != STORE_FORMAT:
+    if record is None or not needed <= record.keys() or record["store_format"] != STORE_FORMAT:
         return None
-    return record
+    return record if isinstance(record["feature"], str) and isinstance(record["bytes"], int) else None

@@ -71,6 +71,7 @@ class WholeFiles:
         """Remove what was not put in place."""
         for temporary, _ in self._pairs:
             temporary.unlink(missing_ok=True)
+        self._pairs.clear()
 
 
 @contextmanager

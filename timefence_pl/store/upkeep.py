@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from timefence_pl.durations import DurationLike, parse_duration
-from timefence_pl.errors import TimefenceConfigError, message
+from timefence_pl.errors import TimefenceConfigError, TimefenceStoreError, message
 from timefence_pl.store.builds import list_builds
 from timefence_pl.store.features import Entry, check_entry, list_entries, set_aside
 from timefence_pl.store.files import hash_file, is_temporary
@@ -88,9 +88,10 @@ def verify_store(layout: Layout, *, repair: bool = False) -> list[Problem]:
             if repair:
                 set_aside(layout, entry.path)
     for manifest in list_builds(layout):
-        for record in (manifest.get("output") or {}, *manifest.get("splits", ())):
-            path = record.get("path")
-            if not path:
+        splits = manifest.get("splits")
+        for record in (manifest.get("output"), *(splits if isinstance(splits, list) else ())):
+            path = record.get("path") if isinstance(record, dict) else None
+            if not path or not isinstance(path, str):
                 continue
             reason = _changed(Path(path), record)
             if reason is not None:
@@ -140,13 +141,15 @@ def collect_garbage(
             paths += [layout.record(entry.path), entry.path]  # the record first: then the entry does not exist
     recorded = {e.path for e in entries}
     if layout.features.is_dir():
-        paths += [p for p in layout.features.glob("*.parquet") if p not in recorded and _old(p)]
+        paths += [p for p in layout.features.glob("*.parquet") if p not in recorded and not is_temporary(p) and _old(p)]
     if layout.aside.is_dir():
-        paths += list(layout.aside.iterdir())
+        paths += sorted(layout.aside.rglob("*"), reverse=True)  # what is in a folder before it
     if keep_builds is not None:
         for manifest in list_builds(layout)[keep_builds:]:
             folder = layout.build(str(manifest["build_id"]))
-            paths += [*sorted(folder.iterdir()), folder] if folder is not None and folder.is_dir() else []
+            paths += (
+                [*sorted(folder.rglob("*"), reverse=True), folder] if folder is not None and folder.is_dir() else []
+            )
     size = sum(_size(p) for p in paths)
     if not dry_run:
         for path in paths:
@@ -162,6 +165,8 @@ def _changed(path: Path, record: dict[str, Any]) -> str | None:
             return "its bytes have changed"
     except OSError as error:
         return error.strerror or "it cannot be read"
+    except ValueError:
+        return "its path is none"
     return None
 
 
@@ -191,7 +196,12 @@ def _size(path: Path) -> int:
 
 
 def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        path.rmdir()
-    else:
-        path.unlink(missing_ok=True)
+    try:
+        if path.is_dir() and not path.is_symlink():
+            path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
+    except OSError as error:
+        raise TimefenceStoreError(
+            message(f"{str(path)!r} cannot be removed: {error.strerror}.", fix="Check the store's permissions.")
+        ) from error
