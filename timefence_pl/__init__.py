@@ -7,11 +7,13 @@ Declare a :class:`Source` of events, :class:`Feature` expressions over it and :c
 
 from timefence_pl._version import __version__
 from timefence_pl.build import build
+from timefence_pl.definitions.aggregates import since_last
 from timefence_pl.definitions.feature import INHERIT, Feature
 from timefence_pl.definitions.feature_set import FeatureSet
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.definitions.source import CSVSource, ParquetSource, Source
 from timefence_pl.definitions.sql_source import SQLSource
+from timefence_pl.definitions.window import Window
 from timefence_pl.errors import (
     TimefenceConfigError,
     TimefenceDuplicateError,
@@ -49,10 +51,12 @@ __all__ = [
     "TimefenceStoreError",
     "TimefenceTimezoneError",
     "TimefenceValidationError",
+    "Window",
     "__version__",
     "build",
     "explain",
     "point_in_time",
+    "since_last",
 ]
 
 del _TimefenceNamespace

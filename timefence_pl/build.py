@@ -15,8 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Literal
 
-from timefence_pl.definitions.feature import Feature
-from timefence_pl.definitions.feature_set import Features, flat_features
+from timefence_pl.definitions.feature_set import AnyFeature, Features, flat_features
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.definitions.table import Table
 from timefence_pl.durations import DurationLike
@@ -237,7 +236,7 @@ def _target(
     plan: TrainingPlan,
     splits: Sequence[Split],
     labels: Labels,
-    features: list[Feature],
+    features: list[AnyFeature],
 ) -> OutputFile | None:
     if output is None:
         return None
@@ -278,12 +277,12 @@ def _unchanged(labels: Labels, key: Fingerprint, cache: FeatureCache, hasher: Fi
     return same and cache.unchanged(name for name, status in cache.status.items() if not status.hit)
 
 
-def _tables(labels: Labels, features: list[Feature]) -> list[Table]:
+def _tables(labels: Labels, features: list[AnyFeature]) -> list[Table]:
     tables = [labels.table, *(f.source.table for f in features)]
     return list({id(t): t for t in tables}.values())
 
 
-def _engine(labels: Labels, features: list[Feature], target: OutputFile | None) -> Engine:
+def _engine(labels: Labels, features: list[AnyFeature], target: OutputFile | None) -> Engine:
     if target is not None and target.format not in ("parquet", "ipc"):
         return "in-memory"  # text files lose types, which the streamed way reads back
     tables = _tables(labels, features)

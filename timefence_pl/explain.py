@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 import polars as pl
 
 from timefence_pl.definitions.labels import Labels
+from timefence_pl.definitions.window import Window
 from timefence_pl.durations import format_nanoseconds
 from timefence_pl.errors import TimefenceValidationError, did_you_mean, listing, message
 from timefence_pl.feature_cache import CacheStatus
@@ -29,6 +30,8 @@ from timefence_pl.plan.training_set import (
     TrainingPlan,
     training_set,
 )
+from timefence_pl.plan.window_events import SortedEvents
+from timefence_pl.plan.windows import WindowBounds
 from timefence_pl.printing import plain_rows
 from timefence_pl.reports import explain_html, explain_text, row_text
 
@@ -232,6 +235,8 @@ def _explain_feature(
     joined: JoinedFeature, labels: Labels, together: Sequence[str], status: CacheStatus | None
 ) -> FeatureExplanation:
     bounds = joined.bounds
+    if isinstance(joined.frame, SortedEvents):
+        return _explain_window(joined, labels, status)
     opening = "(-inf" if bounds.lookback is None else f"[label_time - {_span(bounds.lookback, joined)}"
     closing = "label_time" + (f" - {_span(bounds.embargo, joined)}" if bounds.embargo else "")
     window = f"{opening}, {closing}{')' if bounds.strict else ']'}"
@@ -254,6 +259,31 @@ def _explain_feature(
         else "read the sorted frame from the store, then one pass over both sides",
         columns=tuple(joined.columns),
         cached=status is not None and status.hit,
+        cache_reason="no store" if status is None else status.reason,
+    )
+
+
+def _explain_window(joined: JoinedFeature, labels: Labels, status: CacheStatus | None) -> FeatureExplanation:
+    assert isinstance(joined.feature, Window)  # noqa: S101 - the caller's frame
+    assert isinstance(joined.bounds, WindowBounds)  # noqa: S101
+    end = "label_time" + (f" - {_span(joined.bounds.embargo, joined)}" if joined.bounds.embargo else "")
+    shown = []
+    for name, length in joined.bounds.lengths.items():
+        start = "-inf" if length is None else f"{end} - {_span(length, joined)}"
+        shown.append(
+            f"{name}: {'[' if joined.bounds.strict else '('}{start}, {end}{')' if joined.bounds.strict else ']'}"
+        )
+    return FeatureExplanation(
+        name=joined.feature.name,
+        source=joined.feature.source.name,
+        mode="window",
+        condition=condition(joined, labels),
+        window="; ".join(shown),
+        embargo=_span(joined.bounds.embargo, joined),
+        strategy="running totals and as-of look-ups, or the windows' own events, over events sorted by key and time",
+        cost=f"sort {_known_rows(joined)} of {joined.feature.source.name!r}, then one look-up for each distinct bound",
+        columns=tuple(joined.columns),
+        cached=False,
         cache_reason="no store" if status is None else status.reason,
     )
 
@@ -289,6 +319,8 @@ def _explain_feature_row(
     entity = row.select(entity_columns(joined.frame.spec, joined.label_keys, [s for s in sides if s is not None]))
     text = condition(joined, one)
     tick = row.select(clock.ticks(pl.col(one.label_time))).item()
+    if not isinstance(joined.frame, SortedFrame):
+        return FeatureRow(name, text, "window", None, (), 0, note="aggregates of the events in its windows")
     if entity[ENTITY][0] is None or tick is None:
         return FeatureRow(
             name, text, "no_history", None, (), 0, note="the label's key or time is null: nothing matches"

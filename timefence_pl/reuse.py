@@ -33,14 +33,16 @@ def find_again(manifests: Sequence[Mapping[str, Any]], key: Fingerprint, target:
     for manifest in manifests:
         if manifest.get("build_cache_key") != key.key or not is_sealed(manifest):
             continue
-        made = _again(manifest, target)
+        made = _again(manifest, key, target)
         if made is not None:
             return made
     return None
 
 
-def _again(manifest: Mapping[str, Any], target: OutputFile) -> Made | None:
+def _again(manifest: Mapping[str, Any], key: Fingerprint, target: OutputFile) -> Made | None:
     try:
+        if any(f"join of {name}" not in key.parts for name in manifest["features"]) or not manifest["features"]:
+            return None
         counts, output = manifest["counts"], dict(manifest["output"])
         wanted = [(output, target.path), *((dict(s), target.beside(s["name"]).path) for s in manifest["splits"])]
         if not all(_is_whole(Path(record["path"]), record) for record, _ in wanted):

@@ -34,10 +34,12 @@ NAMES = {
     "TimefenceStoreError",
     "TimefenceTimezoneError",
     "TimefenceValidationError",
+    "Window",
     "__version__",
     "build",
     "explain",
     "point_in_time",
+    "since_last",
 }
 
 SOURCE = (
@@ -53,8 +55,9 @@ PARAMETERS = {
     ),
     "FeatureSet": "name features",
     "point_in_time": f"labels features {JOIN} checks",
-    "build": f"labels features output {JOIN} splits purge progress compression",
-    "explain": f"labels features {JOIN}",
+    "build": f"labels features output {JOIN} splits purge store progress compression",
+    "explain": f"labels features {JOIN} store",
+    "Window": "source aggregates windows name embargo where key_mapping",
 }
 DEFAULTS = {
     ("point_in_time", "max_lookback"): "365d",

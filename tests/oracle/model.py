@@ -139,7 +139,7 @@ def answer(case: Case) -> match.Answer:
 
 
 def may_be_refused(case: Case) -> bool:
-    """Whether some label could see a row that became known past the range of the finer unit of its two times.
+    """Whether some label could see a row that became known past the range of the finer of its two times.
 
     The package orders availability in that unit, and refuses such labels instead of guessing.
     """
@@ -151,7 +151,10 @@ def may_be_refused(case: Case) -> bool:
         units = {wanted.events.unit, wanted.events.available_unit or wanted.events.unit}
         finer = 1 if "date" in units else min(match.NANOSECONDS[unit] for unit in units)
         end = finer * (2**63 - 1)
-        if len(units) > 1 and latest >= end and any(row.known_from >= end for row in match.candidates(wanted)):
+        source = case.sources[feature.source]
+        dtypes = {source.table.schema[name] for name in (source.timestamp, source.available_at) if name}
+        mixed = len(units) > 1 or (len(dtypes) > 1 and "UInt64" in dtypes)
+        if mixed and latest >= end and any(row.known_from >= end for row in match.candidates(wanted)):
             return True
     return False
 

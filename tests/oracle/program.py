@@ -35,7 +35,13 @@ def polars_dtype(dtype: str) -> pl.DataType:
 
 
 def to_definitions(case: Case, folder: str | None = None) -> tuple[Any, list[Any], dict[str, Any]]:
-    """Gives the labels, the features and the options of ``tf.point_in_time``; with a folder, through Parquet files."""
+    """Gives the labels, the features and the options of ``tf.point_in_time``.
+
+    Args:
+        case: The case.
+        folder: Put sources and labels through Parquet files of this folder: as paths, or (of a size the package does
+            not know, so that it streams them) as scans.
+    """
     names: dict[str, Any] = {"pl": pl, "tf": tf, "nan": float("nan"), "inf": float("inf")}
     exec(compile("\n".join(definitions(case, folder)), "<case>", "exec"), names)  # noqa: S102 - our own text
     return names["labels"], names["features"], names["options"]
@@ -67,12 +73,13 @@ def definitions(case: Case, folder: str | None = None) -> list[str]:
         stored = folder is not None and _storable(source.table)
         lines += _frame(f"events_{position}", source.table, lazy=source.lazy and not stored)
         if stored:
-            lines += _stored(f"events_{position}", f"{folder}/events_{position}", len(source.table.rows) // 2)
+            place = f"{folder}/events_{position}"
+            lines += _stored(f"events_{position}", place, len(source.table.rows) // 2, lazy=source.lazy)
         lines.append(f"source_{position} = {_source(position, source)}")
     stored = folder is not None and _storable(case.labels.table)
     lines += _frame("label_rows", case.labels.table, lazy=case.labels.lazy and not stored)
     if stored:
-        lines += _stored("label_rows", f"{folder}/labels", len(case.labels.table.rows))
+        lines += _stored("label_rows", f"{folder}/labels", len(case.labels.table.rows), lazy=case.labels.lazy)
     target = "" if case.labels.target is None else f", target={case.labels.target!r}"
     keys = list(case.labels.keys)
     lines.append(f"labels = tf.Labels(label_rows, keys={keys!r}, label_time={case.labels.label_time!r}{target})")
@@ -117,13 +124,14 @@ def _storable(table: Table) -> bool:
     return not any("Int128" in dtype for dtype in table.schema.values())
 
 
-def _stored(name: str, folder: str, rows: int) -> list[str]:
-    """Writes a frame into two files of a folder, and puts the folder's glob in its place."""
+def _stored(name: str, folder: str, rows: int, *, lazy: bool) -> list[str]:
+    """Writes a frame into two files of a folder, and puts the folder's glob, or its scan, in its place."""
+    glob = repr(f"{folder}/*.parquet")
     return [
         f"Path({folder!r}).mkdir(parents=True, exist_ok=True)",
         f'{name}.head({rows}).write_parquet("{folder}/part-0.parquet")',
         f'{name}.slice({rows}).write_parquet("{folder}/part-1.parquet")',
-        f'{name} = "{folder}/*.parquet"',
+        f"{name} = {f'pl.scan_parquet({glob})' if lazy else glob}",
     ]
 
 

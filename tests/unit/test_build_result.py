@@ -122,17 +122,14 @@ def test_steps_are_told_in_order(tmp_path: Path) -> None:
     built(
         feature(name="a"), feature(EVENTS.reverse(), name="b"), output=tmp_path / "set.parquet", progress=lines.append
     )
-    assert [line.split(" (")[0].split(f" {tmp_path}")[0] for line in lines] == [
-        "Loading labels",
-        "Computing a",
-        "Joining a",
-        "Computing b",
-        "Joining b",
-        "Writing output",
-        "Verifying",
-    ]
-    assert "Computing a (1/2)" in lines
-    assert "Joining b (2/2)" in lines
+    steps = [line.split(" (")[0].split(f" {tmp_path}")[0] for line in lines]
+    assert (steps[0], *steps[-2:]) == ("Loading labels", "Writing output", "Verifying")
+    # Two frames are worked on at a time: only the order of each one's steps, and of the counts, is fixed.
+    assert sorted(steps[1:-2]) == ["Computing a", "Computing b", "Joining a", "Joining b"]
+    assert all(steps.index(f"Computing {name}") < steps.index(f"Joining {name}") for name in "ab")
+    for step in ("Computing", "Joining"):
+        counts = [line[-6:] for line in lines if line.startswith(step)]
+        assert counts == [" (1/2)", " (2/2)"]
 
 
 def test_an_error_in_progress_stops_the_build_without_a_file(tmp_path: Path) -> None:

@@ -15,6 +15,12 @@ from tests.unit.tables import EVENTS, EXPECTED, LABELS, feature, labels, source,
 from timefence_pl.durations import Duration
 from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, TimefenceValidationError
 
+
+def EAGER(events: pl.LazyFrame) -> pl.DataFrame:  # noqa: N802 - a constant of the tables below
+    """A transform that runs its source at once."""
+    return events.collect()
+
+
 DAY = 86_400_000_000_000
 
 
@@ -246,11 +252,16 @@ def test_repr_tells_name_source_and_mode(options: dict[str, Any], mode: str) -> 
         ((), {"sql": "SELECT k, t AS feature_time, x FROM {source} ; "}),
         ((), {"transform": latest}),
         ((), {"transform": Shift()}),
-        ((), {"transform": lambda events: events.collect()}),
+        ((), {"transform": EAGER}),
         ((), {"transform": lambda events: events.select("k", "x", feature_time="t")}),
     ],
 )
 def test_all_ways_give_the_same_values(exprs: tuple[Any, ...], options: dict[str, Any]) -> None:
+    if options.get("transform") is EAGER:
+        assert tf.build(labels(), feature(EVENTS, **options)).frame()["f__x"].to_list() == EXPECTED
+        with pytest.raises(TimefenceConfigError, match="uses collect, so it would run while it is planned"):
+            tf.point_in_time(labels(), feature(EVENTS, **options))
+        return
     assert values(labels(), feature(EVENTS, *exprs, **options)) == EXPECTED
 
 

@@ -14,7 +14,16 @@ import polars as pl
 from timefence_pl.definitions.python_functions import effect_of, functions_in
 from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, did_you_mean, listing, message
 
-__all__ = ["SINCE_LAST", "aggregate_type", "check_aggregate", "expression_tree", "since_last", "uses_since_last"]
+__all__ = [
+    "SINCE_LAST",
+    "aggregate_type",
+    "check_aggregate",
+    "columns_read",
+    "expression_tree",
+    "since_last",
+    "uses_since_last",
+    "with_since_last",
+]
 
 #: The column in which a window's rows carry the time from its last event to the label.
 SINCE_LAST: Final = "__tf_since_last"
@@ -50,7 +59,7 @@ def since_last() -> pl.Expr:
         >>> txns = tf.Source(pl.DataFrame({"user": [1], "at": [3], "x": [9.5]}), keys="user", timestamp="at")
         >>> labels = tf.Labels(pl.DataFrame({"user": [1, 1], "T": [5, 3]}), keys="user", label_time="T")
         >>> recency = tf.Window(txns, {"since": tf.since_last()}, windows=[10, None], name="recency")
-        >>> tf.point_in_time(labels, recency).select("recency__since_10", "recency__since_all").rows()
+        >>> tf.point_in_time(labels, recency).select("recency__since_10", "recency__since_all").collect().rows()
         [(2, 2), (None, None)]
     """
     return pl.col(SINCE_LAST).first()
@@ -98,12 +107,15 @@ def check_aggregate(role: str, name: str, expr: pl.Expr, schema: Mapping[str, pl
                 "A window's function is called once for every window, in no defined order.",
                 "Use Polars expressions, or a function of its arguments alone.",
             )
-    first = [_evaluated(role, name, expr, schema, rows, python=bool(python)) for rows in range(4)]
+    whole = with_since_last(expr, schema, pl.Duration("us"))
+    _check_types(role, name, expr, whole, python=bool(python))
+    frames = _nulls({n: d for n, d in whole.items() if n in columns_read(expr, whole)})
+    first = [_evaluated(role, name, expr, frame, python=bool(python)) for frame in frames]
     for rows, value in enumerate(first):
         if value is not None and (value.height != 1 or value.width != 1):
             raise _many(role, name, expr, value, rows)
     if python:
-        again = [_evaluated(role, name, expr, schema, rows, python=True) for rows in range(4)]
+        again = [_evaluated(role, name, expr, frame, python=True) for frame in frames]
         if any(a is not None and b is not None and not a.equals(b) for a, b in zip(first, again, strict=True)):
             raise _refused(
                 role,
@@ -123,44 +135,78 @@ def aggregate_type(expr: pl.Expr, schema: Mapping[str, pl.DataType], since: pl.D
         schema: The source's columns.
         since: Of :func:`since_last`.
     """
-    (dtype,) = pl.LazyFrame(schema={**schema, SINCE_LAST: since}).select(expr).collect_schema().dtypes()
+    (dtype,) = pl.LazyFrame(schema=with_since_last(expr, schema, since)).select(expr).collect_schema().dtypes()
     return dtype
 
 
-def _evaluated(
-    role: str, name: str, expr: pl.Expr, schema: Mapping[str, pl.DataType], rows: int, *, python: bool
-) -> pl.DataFrame | None:
-    """The expression over a few rows of nulls; None where a Python function does not take them."""
-    whole = {**schema, SINCE_LAST: pl.Duration("us")} if uses_since_last(expr) else schema
-    frame = pl.DataFrame([pl.Series(n, [None] * rows, dtype=d) for n, d in whole.items()])
+def with_since_last(expr: pl.Expr, schema: Mapping[str, pl.DataType], since: pl.DataType) -> dict[str, pl.DataType]:
+    """The columns an aggregate is computed on: the source's, and that of :func:`since_last` where it is used."""
+    return {**schema, SINCE_LAST: since} if uses_since_last(expr) else dict(schema)
+
+
+def columns_read(expr: pl.Expr, schema: Mapping[str, pl.DataType]) -> set[str]:
+    """The columns of a schema that an expression reads; all where that cannot be told."""
+    names = set(expr.meta.root_names())
+    if not names <= set(schema) or _selects(expression_tree(expr)):
+        return set(schema)
+    return names
+
+
+def _selects(tree: Any) -> bool:
+    """Whether columns are chosen by a selector, whose choice depends on the columns there are."""
+    if isinstance(tree, list):
+        return any(map(_selects, tree))
+    return isinstance(tree, dict) and ("Selector" in tree or any(map(_selects, tree.values())))
+
+
+def _check_types(role: str, name: str, expr: pl.Expr, whole: Mapping[str, pl.DataType], *, python: bool) -> None:
     try:
-        return frame.lazy().select(expr).collect(engine="in-memory")
+        pl.LazyFrame(schema=whole).select(expr).collect_schema()
     except pl.exceptions.ColumnNotFoundError as error:
         missing = [n for n in expr.meta.root_names() if n not in whole]
-        hint = did_you_mean(missing[0], schema) if missing else ""
+        hint = did_you_mean(missing[0], whole) if missing else ""
         raise TimefenceSchemaError(
             message(
                 f"Aggregate {name!r} of {role} uses the column {listing(missing) if missing else '?'}, "
                 f"which its source does not have. {hint}".rstrip(),
-                where=f"expression: {_shown(expr)}\ncolumns: {listing(schema)}",
+                where=f"expression: {_shown(expr)}\ncolumns: {listing(whole)}",
                 fix="Use a column of the source.",
             )
         ) from error
-    except pl.exceptions.PolarsError as error:
-        if python:
+    except Exception as error:
+        if python:  # a user's function may not take what Polars tries it on
+            return
+        raise TimefenceSchemaError(
+            message(
+                f"Aggregate {name!r} of {role} cannot be computed from its source's columns.",
+                where=f"expression: {_shown(expr)}\nPolars: {str(error).splitlines()[0]}",
+                fix="Check the data types it works on.",
+            )
+        ) from error
+
+
+def _nulls(schema: Mapping[str, pl.DataType]) -> list[pl.DataFrame]:
+    """Frames of no, one, two and three rows of nulls."""
+    one = pl.select(pl.lit(None, dtype=d).alias(n) for n, d in schema.items()) if schema else pl.DataFrame(height=1)
+    return [one.clear(), one, pl.concat([one] * 2), pl.concat([one] * 3)]
+
+
+def _evaluated(role: str, name: str, expr: pl.Expr, frame: pl.DataFrame, *, python: bool) -> pl.DataFrame | None:
+    """The expression over a few rows of nulls; None where a Python function does not take them."""
+    rows = frame.height
+    try:
+        return frame.lazy().select(expr).collect(engine="in-memory")
+    except Exception as error:
+        if python:  # the run itself will tell
             return None
         raise TimefenceSchemaError(
             message(
                 f"Aggregate {name!r} of {role} cannot be computed over {rows or 'no'} row(s).",
-                where=f"expression: {_shown(expr)}\nPolars: {str(error).splitlines()[0]}",
-                why="A window may hold any number of events, and none." if rows != 2 else "",
-                fix="Check the data types it works on; for single rows use .first(), .last() or get(..., null_on_oob=True).",
+                where=f"expression: {_shown(expr)}\n{type(error).__name__}: {str(error).splitlines()[0]}",
+                why="A window may hold any number of events, and none.",
+                fix="Use what takes any number of rows: .first(), .last(), .get(..., null_on_oob=True).",
             )
         ) from error
-    except Exception:  # a user's function may not take nulls; the run itself will tell
-        if python:
-            return None
-        raise
 
 
 def _check_order(role: str, name: str, expr: pl.Expr, tree: Any) -> None:
@@ -194,8 +240,8 @@ def _undefined_order(node: Any) -> str | None:
     if len(node) != 1:
         return _undefined_order(list(node.values()))
     ((kind, body),) = node.items()
-    if kind == "Literal":
-        return None
+    if kind in ("Literal", "Sort"):
+        return None if kind == "Literal" or _undefined_order(body) != "chance" else "chance"
     if kind == "Agg":
         kind, body = next(iter(body.items())) if isinstance(body, dict) else (str(body), None)
         inner = _undefined_order(body)

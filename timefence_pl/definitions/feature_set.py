@@ -10,9 +10,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.frozen import Frozen
 from timefence_pl.definitions.names import checked_name, sanitised
+from timefence_pl.definitions.window import Window
 from timefence_pl.errors import TimefenceConfigError, TimefenceValidationError, message
 
-__all__ = ["FeatureSet", "Features", "flat_features"]
+__all__ = ["AnyFeature", "FeatureSet", "Features", "flat_features"]
 
 
 class FeatureSet(Frozen):
@@ -29,9 +30,9 @@ class FeatureSet(Frozen):
     #: The group's name.
     name: str
     #: Its features, in order.
-    features: tuple[Feature, ...]
+    features: tuple[Feature | Window, ...]
 
-    def __init__(self, name: str, features: Iterable[Feature]) -> None:
+    def __init__(self, name: str, features: Iterable[Feature | Window]) -> None:
         self._set(name=checked_name("feature set", name), features=tuple(features))
         nested = next((f for f in self.features if isinstance(f, FeatureSet)), None)
         if nested is not None:
@@ -40,7 +41,7 @@ class FeatureSet(Frozen):
             )
         flat_features(self.features)
 
-    def __iter__(self) -> Iterator[Feature]:
+    def __iter__(self) -> Iterator[Feature | Window]:
         return iter(self.features)
 
     def __len__(self) -> int:
@@ -50,28 +51,36 @@ class FeatureSet(Frozen):
         return f"FeatureSet(name={self.name!r}, features={[f.name for f in self.features]})"
 
 
-Features = Feature | FeatureSet | Sequence[Feature | FeatureSet]
+#: A column computed per source row, or per label.
+AnyFeature = Feature | Window
+Features = Feature | Window | FeatureSet | Sequence[Feature | Window | FeatureSet]
 
 
-def flat_features(features: Features) -> list[Feature]:
+def flat_features(features: Features) -> list[AnyFeature]:
     """All features in order, each checked to be one, under names that stay apart when sanitised.
 
     Raises:
         TimefenceValidationError: If there are no features.
         TimefenceConfigError: If an element is not a feature, or two names are the same once sanitised.
     """
-    given = [features] if isinstance(features, Feature) else list(features) if _is_iterable(features) else [features]
-    flat: list[Feature] = []
+    given = (
+        [features]
+        if isinstance(features, Feature | Window)
+        else list(features)
+        if _is_iterable(features)
+        else [features]
+    )
+    flat: list[AnyFeature] = []
     for item in given:
         if isinstance(item, FeatureSet):
             flat.extend(item)
-        elif isinstance(item, Feature):
+        elif isinstance(item, Feature | Window):
             flat.append(item)
         else:
             raise TimefenceConfigError(
                 message(
                     f"{item!r} is not a feature but a {type(item).__name__}.",
-                    fix="Give tf.Feature or tf.FeatureSet values.",
+                    fix="Give tf.Feature, tf.Window or tf.FeatureSet values.",
                 )
             )
     if not flat:

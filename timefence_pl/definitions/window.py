@@ -12,10 +12,11 @@ from typing import Any, Final
 import polars as pl
 
 from timefence_pl.definitions.aggregates import check_aggregate
+from timefence_pl.definitions.frozen import Frozen
 from timefence_pl.definitions.names import checked_name, key_mapping_of
 from timefence_pl.definitions.source import Source
 from timefence_pl.durations import Duration, DurationLike, parse_duration
-from timefence_pl.errors import TimefenceConfigError, TimefenceError, listing, message
+from timefence_pl.errors import TimefenceConfigError, TimefenceError, message
 
 __all__ = ["Window", "Windows"]
 
@@ -25,7 +26,7 @@ Windows = DurationLike | None | Sequence[DurationLike | None]
 _ALL: Final = "all"
 
 
-class Window:
+class Window(Frozen):
     """Aggregates of an entity's events in the time before each label, as of the label.
 
     A window of length ``W`` holds the events of the label's entity in ``[T - e - W, T - e)`` (``join="strict"``) or
@@ -90,6 +91,11 @@ class Window:
     #: Which events count.
     where: pl.Expr | None
     key_mapping: dict[str, str]
+    #: Whether the aggregates were checked against the source's columns.
+    checked: bool
+    #: Every event counts, duplicates too.
+    on_duplicate = "count_all"
+    transform = None
 
     def __init__(
         self,
@@ -120,7 +126,7 @@ class Window:
             )
         named = _aggregates(role, aggregates)
         lengths = _windows(role, windows)
-        self.__dict__.update(
+        self._set(
             name=known,
             source=source,
             mode="window",
@@ -130,23 +136,19 @@ class Window:
             where=where,
             key_mapping=key_mapping_of(role, key_mapping, source.keys),
         )
-        _check_outputs(role, self.outputs)
         try:
             schema = source.schema
         except TimefenceError:
-            return  # the plan, which needs the source, will tell
+            self._set(checked=False)  # the plan, which needs the source, will tell
+            return
         for aggregate, expr in named.items():
             check_aggregate(role, aggregate, expr, schema)
+        self._set(checked=True)
 
     @property
     def outputs(self) -> list[str]:
         """Names of the output columns, window by window, without the feature's name."""
         return [f"{aggregate}_{window}" for window in self.windows for aggregate in self.aggregates]
-
-    def __setattr__(self, name: str, value: object) -> None:
-        raise TimefenceConfigError(
-            message(f"A Window is frozen; {name!r} cannot be set.", fix="Make a new Window with the value you want.")
-        )
 
     def __repr__(self) -> str:
         return (
@@ -201,15 +203,3 @@ def _windows(role: str, given: Any) -> dict[str, Duration | None]:
             )
         lengths[label] = length
     return lengths
-
-
-def _check_outputs(role: str, outputs: Sequence[str]) -> None:
-    twice = sorted({n for n in outputs if outputs.count(n) > 1})
-    if twice:
-        raise TimefenceConfigError(
-            message(
-                f"Output columns of {role} would have the same name: {listing(twice)}.",
-                why="Columns are named {aggregate}_{window}.",
-                fix="Rename an aggregate.",
-            )
-        )

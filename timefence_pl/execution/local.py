@@ -15,6 +15,7 @@ from typing import Literal
 
 import polars as pl
 
+from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.errors import TimefenceError, TimefenceSchemaError, message
 from timefence_pl.execution.observation import Observation
@@ -25,6 +26,7 @@ from timefence_pl.plan.guards import duplicate_problem
 from timefence_pl.plan.latest import LABEL_TICK, Probe
 from timefence_pl.plan.prepare import SortedFrame
 from timefence_pl.plan.training_set import DUPLICATE_MATCH, TrainingPlan, found_everywhere
+from timefence_pl.plan.windows import WindowMerge
 from timefence_pl.splits import Split
 from timefence_pl.store.files import WholeFiles
 
@@ -172,13 +174,17 @@ def _piecewise(
         probe = Probe(rows.drop(LABEL_ROW).lazy(), alignment.clock)
 
         def work(
-            merges: Sequence[Merge], probe: Probe = probe, rows: pl.DataFrame = rows, back: pl.Series = back
+            merges: Sequence[Merge | WindowMerge],
+            probe: Probe = probe,
+            rows: pl.DataFrame = rows,
+            back: pl.Series = back,
         ) -> pl.DataFrame:
             """All merges over one frame: their result columns and whether they found a row, in label order."""
             say.computing([w.feature for m in merges for w in m.wanted])
             frame = merges[0].frame.frame.collect(engine="in-memory")
-            if keep is not None:
-                keep(merges[0].frame, frame)
+            sorted_frame = merges[0].frame
+            if keep is not None and isinstance(sorted_frame, SortedFrame):
+                keep(sorted_frame, frame)
             say.joining([w.feature for m in merges for w in m.wanted])
             parts: list[pl.DataFrame] = []
             for merge in merges:
@@ -187,12 +193,12 @@ def _piecewise(
                 observation.add_features(merged.with_columns(rows[LABEL_TICK]), features, pl.col(LABEL_TICK))
                 _check_duplicates(plan, labels, observation, plan.observed, features)
                 wanted = [pl.col(c).gather(back) for c in merged.columns if c in plan.names]
-                if skip:
+                if skip and isinstance(merge, Merge):
                     wanted.append(found_everywhere(features).gather(back).alias(f"{_FOUND}{len(parts)}"))
                 parts.append(merged.select(wanted))
             return pl.concat(parts, how="horizontal")
 
-        by_frame: dict[int, list[Merge]] = {}
+        by_frame: dict[int, list[Merge | WindowMerge]] = {}
         for merge in alignment.merges:
             by_frame.setdefault(id(merge.frame), []).append(merge)
         with ThreadPoolExecutor(max_workers=2) as pool:
@@ -240,7 +246,9 @@ def _streamed(
     tap = pl.map_batches([pl.col(c) for c in columns], observe, return_dtype=pl.Boolean, is_elementwise=True)
     frame = plan.observed.filter(tap)
     if skip:
-        frame = frame.filter(found_everywhere([j.feature.name for j in plan.features]))
+        frame = frame.filter(
+            found_everywhere([j.feature.name for j in plan.features if isinstance(j.feature, Feature)])
+        )
     written = files.new(output.path)
     for j in plan.features:
         say.computing([j.feature.name])

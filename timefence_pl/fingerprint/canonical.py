@@ -34,6 +34,8 @@ from timefence_pl.fingerprint.sql_text import normal_sql
 __all__ = ["PlanReader"]
 
 _IPC: Final = b"\xff\xff\xff\xff"
+#: Bytes of a 128-bit literal, which begin so too where it is negative; no series is as short.
+_INT128: Final = 16
 #: Plan nodes that are known, and the fields that hold other nodes.
 _NODES: Final[Mapping[str, tuple[str, ...]]] = {
     **dict.fromkeys(("Filter", "Cache", "Select", "GroupBy", "HStack", "MatchToSchema", "PipeWithSchema"), ("input",)),
@@ -233,7 +235,7 @@ class PlanReader:
             if name not in _FUNCTIONS:
                 raise Uncacheable("the plan holds a Python object where none is known")
             return ["python", self._function(data)]
-        if not written_as_array and data.startswith(_IPC):
+        if not written_as_array and data.startswith(_IPC) and len(data) > _INT128:
             return ["series", fingerprint_frame(read_frame(data), algorithm=self.files.algorithm).key]
         return data
 

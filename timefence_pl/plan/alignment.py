@@ -16,6 +16,7 @@ from timefence_pl.plan.latest import LABEL_TICK, VALID, Match, Probe, match
 from timefence_pl.plan.prepare import SortedFrame
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, KeyColumn, KeySpec, entity_columns, pack_wide
+from timefence_pl.plan.windows import WindowMerge
 
 __all__ = ["LABEL_ROW", "Alignment", "Merge"]
 
@@ -64,7 +65,7 @@ class Alignment:
     sides: tuple[KeyColumn, ...]
     label_time: str
     clock: Clock
-    merges: tuple[Merge, ...] = field(default=())
+    merges: tuple[Merge | WindowMerge, ...] = field(default=())
 
     def probe(self, numbered: pl.LazyFrame) -> pl.LazyFrame:
         """Label rows in the order of (entity, label time): ``LABEL_ROW`` and the columns of a :class:`Probe`."""
@@ -88,11 +89,11 @@ class Alignment:
         return pl.concat([probe.select(LABEL_ROW), *merged], how="horizontal").sort(LABEL_ROW).drop(LABEL_ROW)
 
 
-def _sharing(merges: Sequence[Merge]) -> list[Merge]:
+def _sharing(merges: Sequence[Merge | WindowMerge]) -> list[Merge | WindowMerge]:
     """The merges, with frames that several of them use behind one cache."""
     frames = [id(m.frame) for m in merges]
     cached: dict[int, pl.LazyFrame] = {}
-    shared = []
+    shared: list[Merge | WindowMerge] = []
     for merge in merges:
         if frames.count(id(merge.frame)) == 1:
             shared.append(merge)

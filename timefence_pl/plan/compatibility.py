@@ -13,6 +13,7 @@ import polars as pl
 from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.definitions.source import Source
+from timefence_pl.definitions.window import Window
 from timefence_pl.errors import (
     TimefenceConfigError,
     TimefenceSchemaError,
@@ -94,7 +95,7 @@ def label_clock(labels: Labels, schema: pl.Schema) -> Clock:
     return _clock("labels", "label_time", labels.label_time, schema[labels.label_time], "start")
 
 
-def label_keys(feature: Feature, columns: SourceColumns, labels: Labels, schema: pl.Schema) -> tuple[str, ...]:
+def label_keys(feature: Feature | Window, columns: SourceColumns, labels: Labels, schema: pl.Schema) -> tuple[str, ...]:
     """The label columns that stand for the source's keys, in the source's key order.
 
     Raises:

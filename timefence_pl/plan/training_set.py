@@ -12,7 +12,9 @@ from dataclasses import dataclass
 import polars as pl
 
 from timefence_pl.definitions.feature import Feature
+from timefence_pl.definitions.feature_set import AnyFeature
 from timefence_pl.definitions.labels import Labels
+from timefence_pl.definitions.window import Window
 from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, listing, message
 from timefence_pl.plan.alignment import LABEL_ROW, Alignment, Merge
 from timefence_pl.plan.compatibility import check_reserved, comparable, label_clock, label_keys, source_columns
@@ -24,11 +26,15 @@ from timefence_pl.plan.prepare import SortedFrame, prepare
 from timefence_pl.plan.rows import row_sets
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.time_key import key_column
+from timefence_pl.plan.window_events import SortedEvents, event_sets, prepare_events
+from timefence_pl.plan.windows import WindowBounds, WindowMatch, WindowMerge, window_bounds, window_columns
 
 __all__ = ["JoinedFeature", "TrainingPlan", "derived_plans", "plan_training_set", "prepare_all", "training_set"]
 
 REASON = "__tf_reason__{}"
 DUPLICATE_MATCH = "__tf_dup__{}"
+AnyFrame = SortedFrame | SortedEvents
+AnyBounds = Bounds | WindowBounds
 KNOWN_TICK = "__tf_known__{}"
 SOURCE_ROW = "__tf_row__{}"
 
@@ -45,11 +51,11 @@ class JoinedFeature:
         frame: Its sorted frame.
     """
 
-    feature: Feature
-    bounds: Bounds
+    feature: AnyFeature
+    bounds: AnyBounds
     label_keys: tuple[str, ...]
     columns: dict[str, pl.DataType]
-    frame: SortedFrame
+    frame: AnyFrame
 
 
 @dataclass(frozen=True)
@@ -87,7 +93,7 @@ class TrainingPlan:
         return [*self.label_schema, *(c for f in self.features for c in f.columns)]
 
 
-def prepare_all(features: Sequence[Feature], *, use_hints: bool = False) -> dict[str, SortedFrame]:
+def prepare_all(features: Sequence[AnyFeature], *, use_hints: bool = False) -> dict[str, AnyFrame]:
     """Sorted frames by feature name; features that share rows share one frame object.
 
     Args:
@@ -95,31 +101,34 @@ def prepare_all(features: Sequence[Feature], *, use_hints: bool = False) -> dict
         use_hints: Look into the footers of Parquet sources for ranges that make keys narrower, and at the rows, when
             they are sorted, for the cheaper way.
     """
-    frames: dict[str, SortedFrame] = {}
-    for rows in row_sets(features):
+    frames: dict[str, AnyFrame] = {}
+    for events in event_sets([f for f in features if isinstance(f, Window)]):
+        history = prepare_events(events, hints=hints_of(events.source) if use_hints else None, eager=use_hints)
+        frames.update(dict.fromkeys((w.name for w in events.windows), history))
+    for rows in row_sets([f for f in features if isinstance(f, Feature)]):
         frame = prepare(rows, hints=hints_of(rows.source) if use_hints else None, eager=use_hints)
         frames.update({f.name: frame for f in rows.features})
     return frames
 
 
-def derived_plans(features: Sequence[Feature]) -> list[pl.LazyFrame]:
+def derived_plans(features: Sequence[AnyFeature]) -> list[pl.LazyFrame]:
     """The plans of transforms and SQL over empty sources: what they read besides them."""
     return [
         prepare(rows, pl.LazyFrame(schema=rows.source.schema)).rows
-        for rows in row_sets(features)
+        for rows in row_sets([f for f in features if isinstance(f, Feature)])
         if rows.features[0].mode in ("sql", "transform")
     ]
 
 
 def plan_training_set(
-    labels: Labels, features: Sequence[Feature], options: JoinOptions, *, checks: bool = True
+    labels: Labels, features: Sequence[AnyFeature], options: JoinOptions, *, checks: bool = True
 ) -> TrainingPlan:
     """The training plan straight from the sources."""
     check_definitions(labels, features, options)
     return training_set(labels, features, prepare_all(features), options, checks=checks)
 
 
-def check_definitions(labels: Labels, features: Sequence[Feature], options: JoinOptions) -> None:
+def check_definitions(labels: Labels, features: Sequence[AnyFeature], options: JoinOptions) -> None:
     """Everything that schemas alone can tell.
 
     Raises:
@@ -140,13 +149,13 @@ def check_definitions(labels: Labels, features: Sequence[Feature], options: Join
             (f"labels {labels.label_time!r}", clock),
             (f"feature {feature.name!r} (source {feature.source.name!r}) {feature.source.timestamp!r}", columns.clock),
         )
-        bounds_of(feature, options, integer_times=clock.kind == "integer")
+        _bounds(feature, options, integer_times=clock.kind == "integer")
 
 
 def training_set(
     labels: Labels,
-    features: Sequence[Feature],
-    frames: Mapping[str, SortedFrame],
+    features: Sequence[AnyFeature],
+    frames: Mapping[str, AnyFrame],
     options: JoinOptions,
     *,
     checks: bool = True,
@@ -173,8 +182,8 @@ def training_set(
         prepared = frames[feature.name]
         comparable((f"labels {labels.label_time!r}", clock), (f"feature {feature.name!r} time", prepared.event_clock))
         keys = label_keys(feature, source_columns(feature.source), labels, schema)
-        bounds = bounds_of(feature, options, integer_times=integer_times)
-        joined.append(JoinedFeature(feature, bounds, keys, _columns(feature, prepared, options), prepared))
+        bounds = _bounds(feature, options, integer_times=integer_times)
+        joined.append(JoinedFeature(feature, bounds, keys, _columns(feature, prepared, options, clock), prepared))
     names = _output_names(schema, joined, options)
 
     numbered = labels.scan().with_row_index(LABEL_ROW)
@@ -183,7 +192,7 @@ def training_set(
     once = numbered.cache()
     whole = pl.concat([once.drop(LABEL_ROW), *(a.in_label_order(once) for a in alignments)], how="horizontal")
     marks = [m.format(j.feature.name) for j in joined for m in (REASON, DUPLICATE_MATCH, KNOWN_TICK)]
-    marks += [SOURCE_ROW.format(j.feature.name) for j in joined if source_rows]
+    marks += [SOURCE_ROW.format(j.feature.name) for j in joined if source_rows and isinstance(j.feature, Feature)]
     observed = whole.select(*schema, *(pl.col(old).alias(new) for old, new in names.items()), *marks)
 
     frame = observed
@@ -192,7 +201,7 @@ def training_set(
     if checks and guarded:
         frame = frame.filter(duplicate_guard(guarded, labels, observed, DUPLICATE_MATCH))
     if options.on_missing == "skip":
-        frame = frame.filter(found_everywhere([j.feature.name for j in joined]))
+        frame = frame.filter(found_everywhere([j.feature.name for j in joined if isinstance(j.feature, Feature)]))
     return TrainingPlan(
         frame=frame.select(*schema, *names.values()),
         observed=observed,
@@ -206,12 +215,35 @@ def training_set(
 
 
 def found_everywhere(features: Sequence[str]) -> pl.Expr:
-    """Whether every feature found a row for the label, from the reasons in an observed frame."""
+    """Whether every one of these features found a row for the label, from the reasons in an observed frame."""
+    if not features:
+        return pl.lit(value=True)
     return pl.all_horizontal(pl.col(REASON.format(f)) >= Reason.NULL_VALUE.value for f in features)
 
 
-def _columns(feature: Feature, frame: SortedFrame, options: JoinOptions) -> dict[str, pl.DataType]:
-    columns = {f"{feature.name}__{c}": dtype for c, dtype in frame.outputs[feature.name].items()}
+def _bounds(feature: AnyFeature, options: JoinOptions, *, integer_times: bool) -> AnyBounds:
+    if isinstance(feature, Window):
+        return window_bounds(feature, strict=options.strict, integer_times=integer_times)
+    return bounds_of(feature, options, integer_times=integer_times)
+
+
+def own_columns(feature: AnyFeature, frame: AnyFrame, clock: Clock) -> dict[str, pl.DataType]:
+    """A feature's columns, under their own names.
+
+    Args:
+        feature: The feature.
+        frame: Its sorted frame.
+        clock: Of the label time.
+    """
+    if isinstance(feature, Window):
+        assert isinstance(frame, SortedEvents)  # noqa: S101 - what windows are prepared as
+        return window_columns(feature, frame.schema, frame.event_clock, clock)
+    assert isinstance(frame, SortedFrame)  # noqa: S101 - what features are prepared as
+    return frame.outputs[feature.name]
+
+
+def _columns(feature: AnyFeature, frame: AnyFrame, options: JoinOptions, clock: Clock) -> dict[str, pl.DataType]:
+    columns = {f"{feature.name}__{c}": dtype for c, dtype in own_columns(feature, frame, clock).items()}
     if options.feature_times:
         columns[f"{feature.name}__feature_time"] = frame.event_clock.dtype
     return columns
@@ -231,8 +263,7 @@ def _output_names(schema: pl.Schema, joined: Sequence[JoinedFeature], options: J
     owners: dict[str, list[str]] = {name: ["labels"] for name in schema}
     names: dict[str, str] = {}
     for j in joined:
-        twice = [c for c in j.frame.outputs[j.feature.name] if options.feature_times and c == "feature_time"]
-        if twice:
+        if options.feature_times and "feature_time" in _own(j):
             owners.setdefault(f"{j.feature.name}__feature_time", []).append(f"feature {j.feature.name!r}")
         for column in j.columns:
             plain = column.removeprefix(f"{j.feature.name}__")
@@ -271,7 +302,8 @@ def _alignments(
     """Features grouped into merges (same frame, label keys and embargo), merges by how their labels sort."""
     merges: dict[object, list[JoinedFeature]] = {}
     for j in joined:
-        merges.setdefault((id(j.frame), j.label_keys, j.bounds.embargo), []).append(j)
+        embargo = None if isinstance(j.feature, Window) else j.bounds.embargo
+        merges.setdefault((id(j.frame), j.label_keys, embargo), []).append(j)
     layouts: dict[object, list[list[JoinedFeature]]] = {}
     for group in merges.values():
         layouts.setdefault((group[0].label_keys, group[0].frame.spec.order), []).append(group)
@@ -279,13 +311,36 @@ def _alignments(
     for groups in layouts.values():
         first = groups[0][0]
         sides = tuple(s for s in (key_column(schema[k]) for k in first.label_keys) if s is not None)
-        made = tuple(Merge(g[0].frame, tuple(_wanted(j, source_rows=source_rows) for j in g), checks) for g in groups)
+        made = tuple(_merge(g, checks=checks, source_rows=source_rows) for g in groups)
         alignments.append(Alignment(first.frame.spec, first.label_keys, sides, labels.label_time, clock, made))
     return tuple(alignments)
 
 
+def _merge(group: Sequence[JoinedFeature], *, checks: bool, source_rows: bool) -> Merge | WindowMerge:
+    """One step of the plan: one as-of merge, or windows over one frame of events."""
+    frame = group[0].frame
+    if isinstance(frame, SortedEvents):
+        return WindowMerge(frame, tuple(_wanted_of_window(j) for j in group), checks)
+    return Merge(frame, tuple(_wanted(j, source_rows=source_rows) for j in group), checks)
+
+
+def _wanted_of_window(joined: JoinedFeature) -> WindowMatch:
+    name = joined.feature.name
+    assert isinstance(joined.feature, Window)  # noqa: S101 - grouped by frame
+    assert isinstance(joined.bounds, WindowBounds)  # noqa: S101
+    return WindowMatch(
+        window=joined.feature,
+        bounds=joined.bounds,
+        reason=REASON.format(name),
+        known=KNOWN_TICK.format(name),
+        feature_time=_time_column(joined),
+        duplicate=DUPLICATE_MATCH.format(name),
+    )
+
+
 def _wanted(joined: JoinedFeature, *, source_rows: bool) -> Match:
     name = joined.feature.name
+    assert isinstance(joined.bounds, Bounds)  # noqa: S101 - grouped by frame
     return Match(
         feature=name,
         bounds=joined.bounds,
@@ -297,7 +352,13 @@ def _wanted(joined: JoinedFeature, *, source_rows: bool) -> Match:
     )
 
 
+def _own(joined: JoinedFeature) -> list[str]:
+    """A feature's own column names; a window's are never called ``feature_time``."""
+    if isinstance(joined.frame, SortedFrame):
+        return list(joined.frame.outputs[joined.feature.name])
+    return []
+
+
 def _time_column(joined: JoinedFeature) -> str | None:
     name = f"{joined.feature.name}__feature_time"
-    own = joined.frame.outputs[joined.feature.name]
-    return name if name in joined.columns and "feature_time" not in own else None
+    return name if name in joined.columns and "feature_time" not in _own(joined) else None

@@ -14,7 +14,7 @@ from typing import Any, Final, Literal
 import orjson
 import polars as pl
 
-from timefence_pl.definitions.aggregates import SINCE_LAST, expression_tree
+from timefence_pl.definitions.aggregates import SINCE_LAST, columns_read, expression_tree
 from timefence_pl.plan.expressions import is_row_wise
 
 __all__ = ["PART", "Part", "PartKind", "Split", "Splitter", "columns_of", "last_rows", "settled"]
@@ -192,16 +192,8 @@ class _NoFormError(Exception):
 
 
 def columns_of(exprs: Sequence[pl.Expr], schema: Mapping[str, pl.DataType]) -> list[str]:
-    """The source columns that expressions read, in the source's order."""
-    needed: set[str] = set()
-    for expr in exprs:
-        names = expr.meta.root_names()
-        if b'"Selector"' in orjson.dumps(expression_tree(expr)) or any(n not in schema for n in names):
-            known = [n for n in names if n in schema]
-            extra = [n for n in names if n not in schema and n != SINCE_LAST]
-            if extra or len(known) + len(extra) < len(names) or "Selector" in str(expression_tree(expr)):
-                names = list(schema) if extra or "Selector" in str(expression_tree(expr)) else known
-        needed |= set(names)
+    """The source columns that expressions read, in the source's order; all where that cannot be told."""
+    needed = {n for expr in exprs for n in columns_read(expr, {**schema, SINCE_LAST: pl.Null()})}
     return [n for n in schema if n in needed]
 
 
@@ -215,7 +207,7 @@ def _last_rows(node: Any) -> int | None:
     if isinstance(node, list):
         counts = [_last_rows(n) for n in node]
         return None if None in counts else max((c for c in counts if c is not None), default=0)
-    if node in ("Len",):
+    if node == "Len":
         return None
     if not isinstance(node, dict):
         return 0
@@ -232,33 +224,47 @@ def _last_rows(node: Any) -> int | None:
     return _last_rows(list(node.values()))
 
 
-def settled(expr: pl.Expr) -> pl.Expr:
-    """The expression with ties of its sorts going by the order of the rows."""
+def settled(expr: pl.Expr, schema: Mapping[str, pl.DataType]) -> pl.Expr:
+    """The expression as it is computed in groups: sorts are stable, and variances are exact.
+
+    Ties of a sort go by the order of the rows. A variance within ``group_by`` loses digits where the mean is large,
+    and is 0 of nothing (Polars 2.1); written out in two passes it does neither.
+    """
     tree = expression_tree(expr)
     try:
         if tree is None or not _expression(tree).meta.eq(expr):
             return expr
-        return _expression(_with_stable_sorts(tree))
+        return _expression(_rewritten(tree, schema))
     except (pl.exceptions.PolarsError, ValueError):
         return expr
 
 
-def _with_stable_sorts(node: Any) -> Any:
+def _rewritten(node: Any, schema: Mapping[str, pl.DataType]) -> Any:
     if isinstance(node, list):
-        return [_with_stable_sorts(n) for n in node]
+        return [_rewritten(n, schema) for n in node]
     if not isinstance(node, dict) or "Literal" in node:
         return node
-    if "SortBy" in node:
-        body = node["SortBy"]
-        options = {**body["sort_options"], "maintain_order": True}
-        return {
-            "SortBy": {
-                "expr": _with_stable_sorts(body["expr"]),
-                "by": _with_stable_sorts(body["by"]),
-                "sort_options": options,
-            }
-        }
-    return {kind: _with_stable_sorts(body) for kind, body in node.items()}
+    made = {kind: _rewritten(body, schema) for kind, body in node.items()}
+    if "SortBy" in made:
+        options = {**made["SortBy"]["sort_options"], "maintain_order": True}
+        return {"SortBy": {**made["SortBy"], "sort_options": options}}
+    if "Agg" in made and isinstance(made["Agg"], dict) and set(made["Agg"]) & {"Var", "Std"}:
+        ((kind, (inner, ddof)),) = made["Agg"].items()
+        return expression_tree(_two_passes(_expression(inner), ddof, schema, root=kind == "Std"))
+    return made
+
+
+def _two_passes(inner: pl.Expr, ddof: int, schema: Mapping[str, pl.DataType], *, root: bool) -> pl.Expr:
+    single = pl.LazyFrame(schema=schema).select(inner).collect_schema().dtypes() == [pl.Float32()]
+    wide = inner.cast(pl.Float64)
+    away = wide - wide.mean()
+    count = wide.count().cast(pl.Int64)
+    squares = (away * away).sum()
+    rounding = away.sum() * away.sum() / count  # of the mean
+    exact = pl.when(squares.is_infinite()).then(squares).otherwise(squares - rounding)
+    spread = pl.when(exact < 0).then(0.0).otherwise(exact) / (count - ddof)
+    result = pl.when(count > ddof).then(spread.sqrt() if root else spread)
+    return result.cast(pl.Float32) if single else result
 
 
 def _expression(tree: Any) -> pl.Expr:
@@ -289,12 +295,12 @@ def _function_name(function: Any) -> str | None:
 
 
 def _summed(dtype: pl.DataType) -> bool:
-    return dtype.is_numeric() or dtype == pl.Boolean or isinstance(dtype, pl.Duration)
+    return _averaged(dtype) or isinstance(dtype, pl.Duration)
 
 
 def _averaged(dtype: pl.DataType) -> bool:
-    return dtype.is_numeric() or dtype == pl.Boolean
+    return _spread(dtype) or dtype.is_decimal()
 
 
 def _spread(dtype: pl.DataType) -> bool:
-    return (dtype.is_numeric() and not dtype.is_decimal()) or dtype == pl.Boolean
+    return dtype.is_integer() or dtype in (pl.Boolean, pl.Float32, pl.Float64)

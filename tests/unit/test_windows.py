@@ -1,0 +1,350 @@
+"""Window features at work: exact numbers whatever stands outside the window, availability, and what they share."""
+
+from __future__ import annotations
+
+import math
+import random
+from datetime import datetime, timedelta
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import timefence_pl as tf
+from timefence_pl.plan import window_rows
+from timefence_pl.plan.hints import hints_of
+from timefence_pl.plan.window_events import event_sets, prepare_events, restored_events, stored_events
+
+AGGREGATES = {
+    "n": pl.len(),
+    "sum": pl.col("x").sum(),
+    "mean": pl.col("x").mean(),
+    "var": pl.col("x").var(),
+}
+
+
+def source(events: pl.DataFrame, **options: Any) -> tf.Source:
+    return tf.Source(events, **{"keys": "k", "timestamp": "t", "name": "events", **options})
+
+
+def labels(rows: pl.DataFrame) -> tf.Labels:
+    return tf.Labels(rows, keys="k", label_time="at")
+
+
+def computed(
+    events: tf.Source, rows: pl.DataFrame, aggregates: dict[str, pl.Expr], windows: Any, **options: Any
+) -> Any:
+    made = tf.Window(events, aggregates, windows=windows, name="w", **options)
+    return tf.point_in_time(labels(rows), made).collect()
+
+
+def random_events(values: list[float], entities: int, seed: int = 0) -> pl.DataFrame:
+    r = random.Random(seed)  # noqa: S311
+    n = len(values)
+    return pl.DataFrame(
+        {"k": [r.randrange(entities) for _ in range(n)], "t": [r.randrange(10 * n) for _ in range(n)], "x": values}
+    )
+
+
+def random_labels(count: int, entities: int, last: int, seed: int = 1) -> pl.DataFrame:
+    r = random.Random(seed)  # noqa: S311
+    return pl.DataFrame(
+        {"k": [r.randrange(entities) for _ in range(count)], "at": [r.randrange(last) for _ in range(count)]}
+    )
+
+
+def window_values(events: pl.DataFrame, key: int, at: int, length: int | None) -> list[float]:
+    """Values of the entity's events in ``[at - length, at)``, in match order."""
+    rows = [
+        (t, i, x)
+        for i, (k, t, x) in enumerate(events.select("k", "t", "x").iter_rows())
+        if k == key and t < at and (length is None or t >= at - length)
+    ]
+    return [x for _, _, x in sorted(rows, key=lambda row: row[:2])]
+
+
+REGIMES = {
+    "outliers of 1e15 to 1e18 among values near 1": lambda r: (
+        r.choice((1e15, -1e18, 1e18)) if r.random() < 0.05 else r.gauss(0, 1)
+    ),
+    "alternating signs": lambda r: r.choice((1.0, -1.0)) * (1e16 + r.randrange(5)),
+    "all magnitudes": lambda r: 10.0 ** r.uniform(-140, 140) * r.choice((1, -1)),
+    "tiny beside huge": lambda r: r.choice((1e-150, 1e-140, 1e150)),
+    "cents": lambda r: r.randrange(100_000) / 100,
+    "mean 1e9, deviation 1e-3": lambda r: 1e9 + r.gauss(0, 1e-3),
+    "constant": lambda r: 0.1,
+    "zeros": lambda r: r.choice((0.0, 0.0, 0.0, 1.5)),
+}
+
+
+@pytest.mark.parametrize("regime", REGIMES, ids=str)
+def test_floats_are_exact_whatever_stands_outside_the_window(regime: str) -> None:
+    r = random.Random(7)  # noqa: S311
+    values = [REGIMES[regime](r) for _ in range(3_000)]
+    events = random_events(values, entities=20)
+    rows = random_labels(60, 22, 30_000)
+    lengths = (300, 4_000, None)
+    found = computed(source(events), rows, AGGREGATES, list(lengths))
+    for row in found.iter_rows(named=True):
+        for length in lengths:
+            suffix = "all" if length is None else length
+            inside = window_values(events, row["k"], row["at"], length)
+            n, total = len(inside), math.fsum(inside)
+            size = math.fsum(map(abs, inside))
+            assert row[f"w__n_{suffix}"] == n
+            assert abs(row[f"w__sum_{suffix}"] - total) <= 1e-9 * size
+            mean, var = row[f"w__mean_{suffix}"], row[f"w__var_{suffix}"]
+            assert (mean is None) == (n == 0)
+            assert (var is None) == (n < 2)
+            if n:
+                assert abs(mean - total / n) <= 1e-9 * size / n
+            if n > 1:
+                exact = [Fraction(*v.as_integer_ratio()) for v in inside]
+                middle = sum(exact) / n
+                true = sum((v - middle) ** 2 for v in exact) / (n - 1)
+                assert abs(Fraction(*var.as_integer_ratio()) - true) <= Fraction(1, 10**9) * true
+
+
+@pytest.mark.parametrize(
+    ("values", "share"),
+    [
+        ([10.0 ** (i % 7) for i in range(20_000)], 0.0),
+        ([1e9 + (i * 7 % 13) * 1e-3 for i in range(20_000)], 0.0),
+        ([math.ldexp(1 + i % 5, 40 * (i % 2)) for i in range(20_000)], 0.0),
+        ([1e18 if i % 200 == 0 else (i % 11) - 5.5 for i in range(20_000)], 0.6),
+        ([math.nan if i % 2_000 == 0 else i % 7 + 0.25 for i in range(20_000)], 0.2),
+    ],
+    ids=["seven decades", "large mean", "two scales", "outliers", "rare nan"],
+)
+def test_totals_answer_all_but_the_windows_that_need_more(
+    monkeypatch: pytest.MonkeyPatch, values: list[float], share: float
+) -> None:
+    asked = []
+    kept = window_rows.OwnEvents.aggregate
+
+    def aggregate(self: Any, exprs: Any, which: Any = None, **options: Any) -> Any:
+        asked.append(0 if not exprs else len(self.first) if which is None else int(which.sum()))
+        return kept(self, exprs, which, **options)
+
+    monkeypatch.setattr(window_rows.OwnEvents, "aggregate", aggregate)
+    rows = random_labels(1_000, 40, 200_000)
+    computed(source(random_events(values, 40)), rows, AGGREGATES, [20_000, None])
+    assert sum(asked) <= share * 2 * rows.height
+
+
+def test_entities_of_very_different_magnitude_have_scales_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    r = random.Random(3)  # noqa: S311
+    events = random_events([0.0] * 20_000, 6)
+    events = events.with_columns(
+        pl.Series("x", [r.uniform(1, 2) * 10.0 ** (40 * k - 100) for k in events["k"].to_list()])
+    )
+    rows = random_labels(400, 6, 200_000)
+    asked: list[int] = []
+    kept = window_rows.OwnEvents.aggregate
+
+    def aggregate(self: Any, exprs: Any, which: Any = None, **options: Any) -> Any:
+        asked.append(0 if which is None else int(which.sum()))
+        return kept(self, exprs, which, **options)
+
+    monkeypatch.setattr(window_rows.OwnEvents, "aggregate", aggregate)
+    found = computed(source(events), rows, AGGREGATES, [50_000])
+    assert sum(asked) == 0
+    for k, at, total in found.select("k", "at", "w__sum_50000").iter_rows():
+        assert total == pytest.approx(math.fsum(window_values(events, k, at, 50_000)), rel=1e-12, abs=0)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "values"),
+    [
+        (pl.Int64, [2**63 - 1, -(2**63), 2**63 - 1, 5]),
+        (pl.UInt64, [2**64 - 1, 2**63, 1, 5]),
+        (pl.Int32, [2**31 - 1, 2**31 - 1, 1, 5]),
+        (pl.UInt32, [2**32 - 1, 7, 1, 5]),
+        (pl.Int128, [2**127 - 1, -(2**127), 1, 5]),
+        (pl.UInt128, [2**128 - 1, 2**127, 1, 5]),
+        (pl.Int8, [127, 127, -128, 5]),
+        (pl.UInt8, [255, 255, 1, 5]),
+    ],
+    ids=str,
+)
+def test_integers_overflow_as_polars_do(dtype: Any, values: list[int]) -> None:
+    events = pl.DataFrame({"k": [1] * 4, "t": [1, 2, 3, 4], "x": pl.Series(values, dtype=dtype)})
+    rows = pl.DataFrame({"k": [1] * 5, "at": [1, 2, 3, 4, 5]})
+    found = computed(source(events), rows, {"sum": pl.col("x").sum(), "mean": pl.col("x").mean()}, [2, None])
+    for at in range(1, 6):
+        for suffix, first in (("2", max(at - 2, 1)), ("all", 1)):
+            inside = events.filter(pl.col("t").is_between(first, at - 1))
+            row = found.filter(pl.col("at") == at)
+            wanted = inside.select(pl.col("x").sum())
+            assert row[f"w__sum_{suffix}"].dtype == wanted["x"].dtype
+            assert row[f"w__sum_{suffix}"].item() == wanted.item()
+            exact = inside["x"].to_list()
+            size = sum(map(abs, exact)) / max(len(exact), 1)
+            mean = row[f"w__mean_{suffix}"].item()
+            assert mean == (pytest.approx(sum(exact) / len(exact), rel=0, abs=1e-12 * size) if exact else None)
+
+
+def test_decimals_that_overflow_raise_as_polars_does() -> None:
+    huge = pl.Series(["9" * 38, "9" * 38]).cast(pl.Decimal(38, 0))
+    events = pl.DataFrame({"k": [1, 1], "t": [1, 2], "x": huge})
+    rows = pl.DataFrame({"k": [1], "at": [2]})
+    assert str(computed(source(events), rows, {"sum": pl.col("x").sum()}, [None])["w__sum_all"].item()) == "9" * 38
+    with pytest.raises(pl.exceptions.ComputeError, match="overflow"):
+        computed(source(events), rows.with_columns(at=pl.lit(3)), {"sum": pl.col("x").sum()}, [None])
+
+
+# --- availability ------------------------------------------------------------------------------------------------------
+
+
+def test_an_event_counts_from_when_it_was_known_and_corrections_do_not_replace() -> None:
+    events = pl.DataFrame({"k": [1, 1, 1], "t": [10, 10, 12], "known": [10, 14, 13], "x": [1.0, 100.0, 10.0]})
+    rows = pl.DataFrame({"k": [1] * 7, "at": [10, 11, 13, 14, 15, 16, 18]})
+    aggregates = {"n": pl.len(), "sum": pl.col("x").sum(), "last": pl.col("x").last(), "first": pl.col("x").first()}
+    found = computed(source(events, available_at="known"), rows, aggregates, [5, None])
+    assert found["w__n_5"].to_list() == [0, 1, 1, 2, 3, 1, 0]
+    assert found["w__sum_5"].to_list() == [0.0, 1.0, 1.0, 11.0, 111.0, 10.0, 0.0]
+    assert found["w__last_all"].to_list() == [None, 1.0, 1.0, 10.0, 10.0, 10.0, 10.0]
+    assert found["w__first_5"].to_list() == [None, 1.0, 1.0, 1.0, 1.0, 10.0, None]
+    assert found["w__n_all"].to_list() == [0, 1, 1, 2, 3, 3, 3]
+
+
+# --- bounds ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("join", "expected"), [("strict", [1, 2, 1, 0]), ("inclusive", [2, 1, 1, 0])])
+def test_the_two_ends_of_a_window_are_closed_in_turn(join: Any, expected: list[int]) -> None:
+    at = datetime(2024, 1, 10)
+    events = pl.DataFrame({"k": [1, 1], "t": [at - timedelta(days=1), at], "x": [1.0, 2.0]})
+    rows = pl.DataFrame(
+        {"k": [1] * 4, "at": [at, at + timedelta(microseconds=1), at + timedelta(days=1), at + timedelta(days=3)]}
+    )
+    window = tf.Window(source(events), {"n": pl.len()}, windows=["1d1us"], name="w")
+    found = tf.point_in_time(labels(rows), window, join=join).collect()
+    assert found["w__n_1d1us"].to_list() == expected
+
+
+def test_since_last_that_fits_no_64_bits_is_refused() -> None:
+    events = pl.DataFrame({"k": [1], "t": pl.Series([-(2**62)], dtype=pl.Int64).cast(pl.Datetime("ns"))})
+    rows = pl.DataFrame({"k": [1], "at": pl.Series([2**62], dtype=pl.Int64).cast(pl.Datetime("us"))})
+    with pytest.raises(tf.TimefenceSchemaError, match="does not fit 64 bits"):
+        computed(source(events), rows, {"since": tf.since_last()}, [None])
+
+
+def test_durations_must_fit_the_times() -> None:
+    events = source(pl.DataFrame({"k": [1], "t": [1], "x": [1.0]}))
+    rows = labels(pl.DataFrame({"k": [1], "at": [5]}))
+    with pytest.raises(tf.TimefenceConfigError, match="windows=1d of window 'w' does not fit its times"):
+        tf.point_in_time(rows, tf.Window(events, AGGREGATES, windows=["1d"], name="w"))
+    with pytest.raises(tf.TimefenceConfigError, match="embargo=1h of window 'w' does not fit"):
+        tf.point_in_time(rows, tf.Window(events, AGGREGATES, windows=[1], name="w", embargo="1h"))
+
+
+# --- where, empty sides, statistics -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("where", "match"),
+    [
+        (pl.col("x") > pl.col("x").mean(), "reads several rows"),
+        (pl.col("x") + 1, "gives Float64"),
+        (pl.col("y") > 1, "cannot be computed"),
+    ],
+)
+def test_where_is_a_row_wise_condition(where: pl.Expr, match: str) -> None:
+    events = source(pl.DataFrame({"k": [1], "t": [1], "x": [1.0]}))
+    with pytest.raises(tf.TimefenceSchemaError, match=match):
+        computed(events, pl.DataFrame({"k": [1], "at": [5]}), AGGREGATES, [1], where=where)
+
+
+@pytest.mark.parametrize("no_events", [True, False])
+@pytest.mark.parametrize("no_labels", [True, False])
+def test_empty_sides(no_events: bool, no_labels: bool) -> None:
+    events = pl.DataFrame({"k": ["a"], "t": [1], "known": [1], "x": [1.0]})
+    rows = pl.DataFrame({"k": ["a"], "at": [5]})
+    events, rows = events.clear() if no_events else events, rows.clear() if no_labels else rows
+    aggregates = {**AGGREGATES, "max": pl.col("x").max(), "list": pl.col("x").implode(), "since": tf.since_last()}
+    for known in (None, "known"):
+        found = computed(source(events, available_at=known), rows, aggregates, [2, None])
+        assert found.height == rows.height
+        if not no_labels:
+            assert found["w__n_all"].to_list() == [0 if no_events else 1]
+            assert found["w__list_2"].to_list() == [[]]
+
+
+def test_statistics_are_of_the_longest_window() -> None:
+    events = pl.DataFrame({"k": [1, 1, 2], "t": [1, 50, 1], "x": [None, 5.0, None]})
+    rows = pl.DataFrame({"k": [1, 1, 1, 2, 3, None], "at": [51, 5, 200, 2, 9, 9]})
+    window = tf.Window(source(events), {"mean": pl.col("x").mean()}, windows=[3, 10], name="w")
+    counts = tf.build(labels(rows), window).stats.feature_stats["w"]
+    names = ("matched_value", "null_value", "stale", "too_old", "no_history", "matched", "missing")
+    assert [counts[n] for n in names] == [1, 2, 0, 1, 2, 3, 3]
+    assert counts["youngest_value"] == 1
+
+
+def test_feature_times_are_those_of_the_last_event() -> None:
+    events = pl.DataFrame({"k": [1, 1], "t": [1, 5], "x": [1.0, 2.0]})
+    rows = pl.DataFrame({"k": [1, 1, 1], "at": [1, 5, 9]})
+    window = tf.Window(source(events), {"n": pl.len()}, windows=[2, 4], name="w")
+    found = tf.point_in_time(labels(rows), window, feature_times=True).collect()
+    assert found["w__feature_time"].to_list() == [None, 1, 5]
+
+
+# --- what is shared, stored, narrow -------------------------------------------------------------------------------------
+
+
+def test_windows_over_the_same_events_share_one_sort() -> None:
+    events = source(pl.DataFrame({"k": [1], "t": [1], "x": [1.0]}))
+    one = tf.Window(events, {"n": pl.len()}, windows=[1], name="one")
+    two = tf.Window(events, {"x": pl.col("x").sum()}, windows=[5], name="two", embargo=1)
+    few = tf.Window(events, {"n": pl.len()}, windows=[1], name="few", where=pl.col("x") > 0)
+    same = tf.Window(events, {"n": pl.len()}, windows=[1], name="same", where=pl.col("x") > 0)
+    assert [[w.name for w in s.windows] for s in event_sets([one, few, two, same])] == [["one", "two"], ["few", "same"]]
+
+
+@pytest.mark.parametrize("keys", [["k"], ["name"], ["k", "name"], []])
+@pytest.mark.parametrize("known", [None, "known"])
+def test_stored_events_are_the_same_events(tmp_path: Path, keys: list[str], known: str | None) -> None:
+    r = random.Random(5)  # noqa: S311
+    events = random_events([r.gauss(0, 1) for _ in range(300)], 5)
+    events = events.with_columns(name=pl.col("k").cast(pl.String), known=pl.col("t") + pl.int_range(pl.len()) % 7 * 40)
+    made = source(events, keys=keys, available_at=known)
+    window = tf.Window(made, AGGREGATES, windows=[100, None], name="w")
+    (rows,) = event_sets([window])
+    planned = prepare_events(rows)
+    file = tmp_path / "events.parquet"
+    planned.frame.select(stored_events(planned)).collect().write_parquet(file)
+    again = restored_events(planned, pl.scan_parquet(file), None)
+    assert again.frame.collect().equals(planned.frame.collect())
+
+
+def test_narrow_keys_from_footers_change_nothing(tmp_path: Path) -> None:
+    r = random.Random(9)  # noqa: S311
+    events = random_events([r.gauss(0, 1) for _ in range(2_000)], 9).with_columns(pl.col("k") - 4)
+    rows = random_labels(300, 12, 25_000).with_columns(pl.col("k") - 6, pl.col("at") - 2_000)
+    file = tmp_path / "events.parquet"
+    events.write_parquet(file)
+    read = tf.Source(file, keys="k", timestamp="t", name="events")
+    hints = hints_of(read)
+    assert hints is not None
+    aggregates = {**AGGREGATES, "max": pl.col("x").max(), "since": tf.since_last(), "last": pl.col("x").last()}
+    window = tf.Window(read, aggregates, windows=[50, 900, None], name="w", embargo=3)
+    (whole,) = event_sets([window])
+    assert prepare_events(whole, hints=hints).spec.narrow is not None
+    wide = tf.point_in_time(labels(rows), window).collect()
+    narrow = tf.build(labels(rows), window).frame()
+    assert narrow.equals(wide)
+
+
+def test_windows_stand_beside_features() -> None:
+    events = source(pl.DataFrame({"k": [1, 1, 2], "t": [1, 2, 3], "x": [1.0, 2.0, 3.0]}))
+    rows = labels(pl.DataFrame({"k": [1, 2, 3], "at": [5, 5, 5]}))
+    features = [
+        tf.Feature(events, pl.col("x"), name="latest", on_duplicate="keep_last"),
+        tf.Window(events, {"n": pl.len()}, windows=[None], name="count"),
+    ]
+    found = tf.point_in_time(rows, features).collect()
+    assert found.drop("k", "at").rows() == [(2.0, 2), (3.0, 1), (None, 0)]
+    assert tf.point_in_time(rows, features, on_missing="skip").collect().height == 2
+    assert tf.point_in_time(rows, features[1:], on_missing="skip").collect().height == 3

@@ -1,0 +1,403 @@
+"""Aggregates of windows from running totals, exactly.
+
+Takes the values of all events and the windows' spans, gives for each window one result a label, and marks those that
+totals cannot tell to the precision promised; these must be computed from the window's own events.
+
+Integers are added modulo 2^64 or 2^128, so that the difference of two totals is the window's own sum. Floats are
+scaled by a power of two into 128-bit integers first, exactly where they fit; what is not finite, or too large for the
+scale, becomes 0 and is counted, and a window that holds one is marked. Values that lose digits to the scale are
+counted too: a window with such values is marked unless its result is far above what they lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from math import frexp, isfinite
+from typing import Final
+
+import polars as pl
+
+from timefence_pl.plan.window_spans import Spans, at
+
+__all__ = ["Column", "Results"]
+
+#: Bits of a result above the greatest error that the scale may have caused: 2^-34 is 6e-11.
+_SURE: Final = 34
+#: A power of two that is finite, and whose inverse is.
+_LARGEST_SCALE: Final = 1_000
+#: A second attempt, with a scale for each entity, is made where marked windows hold this many rows per event.
+WORTH = 2
+#: ... and as many rows besides.
+FREE = 1_000
+
+
+@dataclass(frozen=True)
+class Results:
+    """One value a label for each window.
+
+    Attributes:
+        values: By window.
+        doubtful: By window, whether the value must be computed from the window's own events; missing where none must.
+    """
+
+    values: dict[str, pl.Series]
+    doubtful: dict[str, pl.Series] = field(default_factory=dict)
+
+
+class Column:
+    """A row-wise expression's values for all events, and the windows' aggregates of them.
+
+    Args:
+        values: For each event; nulls count as missing.
+        where: Which events count; None for all.
+        spans: The windows.
+        entities: Gives for each event a number of its entity, ascending.
+    """
+
+    def __init__(
+        self, values: pl.Series, where: pl.Series | None, spans: Spans, entities: Callable[[], pl.Series]
+    ) -> None:
+        self._spans = spans
+        self._windows = spans.windows
+        self._entities = entities
+        self._where = None if where is None else where.fill_null(value=False)
+        self._values = values if self._where is None else _when(self._where, values)
+        self._scale = values.dtype.scale if isinstance(values.dtype, pl.Decimal) else 0
+
+    # -- counts -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _kept(self) -> pl.DataFrame:
+        """How many rows count, nulls too: one column a window."""
+        return self._lengths() if self._where is None else self._counted(self._where)
+
+    @cached_property
+    def _present(self) -> pl.DataFrame:
+        """How many rows count and hold a value."""
+        return self._counted(self._values.is_not_null()) if self._values.null_count() else self._lengths()
+
+    def _lengths(self) -> pl.DataFrame:
+        if self._spans.known is None:
+            return self._spans.lengths
+        return self._counted(pl.repeat(value=True, n=self._spans.events, eager=True, dtype=pl.Boolean))
+
+    def _counted(self, mask: pl.Series) -> pl.DataFrame:
+        found = self._spans.differences(mask.alias("n").to_frame())
+        return found.select(pl.col(at(w, "n")).cast(pl.Int64).alias(w) for w in self._windows)
+
+    def len(self) -> Results:
+        """Rows."""
+        return Results(self._kept.to_dict())
+
+    def count(self) -> Results:
+        """Rows that hold a value."""
+        return Results(self._present.to_dict())
+
+    def null_count(self) -> Results:
+        """Rows that hold none."""
+        return Results({w: self._kept[w] - self._present[w] for w in self._windows})
+
+    def any(self, *, ignore_nulls: bool) -> Results:
+        """Whether some row is true; with nulls, where none is, perhaps unknown."""
+        true = self._counted(self._values.fill_null(value=False))
+        return self._logical(true.select(pl.all() > 0), decided=True, ignore_nulls=ignore_nulls)
+
+    def all(self, *, ignore_nulls: bool) -> Results:
+        """Whether no row is false; with nulls, where none is, perhaps unknown."""
+        false = self._counted(~self._values.fill_null(value=True))
+        return self._logical(false.select(pl.all() == 0), decided=False, ignore_nulls=ignore_nulls)
+
+    def _logical(self, found: pl.DataFrame, *, decided: bool, ignore_nulls: bool) -> Results:
+        if not ignore_nulls:
+            nulls = {w: self._kept[w] > self._present[w] for w in self._windows}
+            found = found.select(
+                pl.when(~(nulls[w] & (pl.col(w) != decided))).then(pl.col(w)).alias(w) for w in self._windows
+            )
+        return Results(found.to_dict())
+
+    # -- sums and means ---------------------------------------------------------------------------------------------
+
+    def sum(self, dtype: pl.DataType) -> Results:
+        """The sum, 0 of nothing, overflowing as Polars' does."""
+        if self._values.dtype.is_float():
+            found = self._float_sum
+            return Results({w: s.cast(dtype) for w, s in found.values.items()}, found.doubtful)
+        if isinstance(self._values.dtype, pl.Decimal):
+            unit = pl.Series([f"{10**-self._scale:.{self._scale}f}"]).cast(pl.Decimal(38, self._scale))
+            sums = self._integer_sum(pl.Int128())
+            values = {w: (sums[w].cast(pl.Decimal(38, 0), strict=False) * unit).cast(dtype) for w in self._windows}
+            return Results(values, self._overflowing())
+        wide = self._values.dtype in (pl.Int128, pl.UInt128)
+        sums = self._integer_sum(pl.Int128() if wide else pl.Int64())
+        return Results(sums.select(pl.all().cast(dtype, wrap_numerical=True)).to_dict())
+
+    def mean(self, dtype: pl.DataType) -> Results:
+        """The mean, null of nothing."""
+        if self._values.dtype.is_float() or self._bound >= 1 << 127:
+            found = self._float_sum
+            sums = pl.DataFrame([found.values[w].alias(w) for w in self._windows])
+        else:
+            found = Results({})
+            whole = self._integer_sum(pl.Int128() if self._bound >= 1 << 63 else pl.Int64())
+            sums = whole.select(pl.all().cast(pl.Float64) / 10.0**self._scale)
+        counts = self._present
+        means = sums.select(
+            pl.when(counts[w] > 0).then(pl.col(w) / counts[w]).cast(dtype).alias(w) for w in self._windows
+        )
+        return Results(means.to_dict(), found.doubtful)
+
+    def _integer_sum(self, dtype: pl.DataType) -> pl.DataFrame:
+        whole = self._physical.cast(dtype, wrap_numerical=True).fill_null(0)
+        found = self._spans.differences(whole.alias("x").to_frame())
+        return found.select(pl.col(at(w, "x")).alias(w) for w in self._windows)
+
+    @cached_property
+    def _physical(self) -> pl.Series:
+        special = self._values.dtype.is_temporal() or self._values.dtype.is_decimal()
+        return self._values.to_physical() if special else self._values
+
+    @cached_property
+    def _bound(self) -> int:
+        """No window's sum of integers is further from 0 than this."""
+        if self._values.dtype == pl.Boolean:
+            return self._spans.longest
+        ends = self._physical.to_frame("x").select(pl.col("x").min().alias("least"), pl.col("x").max().alias("most"))
+        return max((abs(int(v)) for v in ends.row(0) if v is not None), default=0) * self._spans.longest
+
+    def _overflowing(self) -> dict[str, pl.Series]:
+        """All windows with values, where decimals may overflow: Polars raises then."""
+        if self._bound < 10**38:
+            return {}
+        return {w: self._present[w] > 0 for w in self._windows}
+
+    @cached_property
+    def _float_sum(self) -> Results:
+        facts = _Facts.of(self._floats, single=self._values.dtype == pl.Float32)
+        found = self._scaled_sum(facts, 125 - self._bits - facts.exponent)
+        if not self._worth_another(found):
+            return found
+        return _either(found, self._scaled_sum(facts, self._scales(self._floats, 125 - self._bits, facts)))
+
+    def _scaled_sum(self, facts: _Facts, scale: int | pl.Series) -> Results:
+        scaled, exact = _scaled(self._floats, scale, facts, 126 - self._bits)
+        found = self._spans.differences(scaled)
+        back = self._unscaled(scale)
+        sums = found.select((pl.col(at(w, "x")).cast(pl.Float64) * back).alias(w) for w in self._windows)
+        marks: dict[str, list[pl.Expr]] = {w: [] for w in self._windows}
+        for w, own in marks.items():
+            if "special" in scaled.columns:
+                own.append(pl.col(at(w, "special")) > 0)
+            if not exact:
+                lost, total = pl.col(at(w, "lost")), pl.col(at(w, "x"))
+                own.append((lost > 0) & (total.abs() < lost.cast(pl.Int128) * (1 << _SURE)))
+        return Results(sums.to_dict(), _marked(found, marks))
+
+    # -- variances --------------------------------------------------------------------------------------------------
+
+    def var(self, dtype: pl.DataType, *, ddof: int, root: bool) -> Results:
+        """The variance, or its root; null where there are no more than ``ddof`` values."""
+        found = self._variance(ddof)
+        return Results({w: (v.sqrt() if root else v).cast(dtype) for w, v in found.values.items()}, found.doubtful)
+
+    def _variance(self, ddof: int) -> Results:
+        bits = (126 - self._bits) // 2 - 1
+        single = self._values.dtype == pl.Float32
+        facts = _Facts.of(self._floats, single=single)
+        found = self._moments(self._floats, facts, bits - facts.exponent, bits, ddof, shifted=False)
+        if not self._worth_another(found):
+            return found
+        finite = self._floats.to_frame("x").filter(pl.col("x").is_finite())
+        centre = float(finite.select(pl.col("x").mean()).item() or 0.0)
+        for middle in (centre, self._medians(self._floats)):
+            shifted = self._floats - middle
+            facts = _Facts.of(shifted, single=single)
+            scale: int | pl.Series = bits - facts.exponent
+            if isinstance(middle, pl.Series):
+                scale = self._scales(shifted, bits, facts)
+            found = _either(found, self._moments(shifted, facts, scale, bits, ddof, shifted=True))
+            if not self._worth_another(found):
+                break
+        return found
+
+    def _moments(
+        self, values: pl.Series, facts: _Facts, scale: int | pl.Series, bits: int, ddof: int, *, shifted: bool
+    ) -> Results:
+        """Variances from exact modular sums of the scaled values and of their squares."""
+        scaled, exact = _scaled(values, scale, facts, bits + 1)
+        found = self._spans.differences(scaled.with_columns((pl.col("x") * pl.col("x")).alias("square")))
+        counts = self._present
+        found = found.with_columns(counts[w].alias(at(w, "n")) for w in self._windows)
+        found = found.with_columns(_sum_of_squares(w).alias(at(w, "m2")) for w in self._windows)
+        back = self._unscaled(scale)
+        spreads, marks = [], {}
+        for w in self._windows:
+            n, squares = pl.col(at(w, "n")), pl.col(at(w, "m2"))
+            spread = squares * back * back / (n - ddof)
+            own = []
+            if "special" in scaled.columns:
+                own.append((pl.col(at(w, "special")) > 0) & (n > 1))
+                # A single value is no further from the mean than from itself.
+                only = values.gather(self._spans.last(w, values.is_not_null()))
+                spread = pl.when(n == 1).then(only - only).otherwise(spread)
+            if shifted or not exact:  # subtracting the centre rounds
+                lost = pl.lit(value=True) if shifted else pl.col(at(w, "lost")) > 0
+                own.append(lost & (squares < 4.0**_SURE * n.cast(pl.Float64)) & (n > max(ddof, 1)))
+            spreads.append(pl.when(n > ddof).then(spread).alias(w))
+            marks[w] = own
+        return Results(found.select(spreads).to_dict(), _marked(found, marks))
+
+    def _medians(self, values: pl.Series) -> pl.Series:
+        finite = _when(values.is_finite(), values)
+        return pl.DataFrame({"e": self._entity, "x": finite}).select(pl.col("x").median().over("e"))["x"]
+
+    # -- scales -----------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def _floats(self) -> pl.Series:
+        return self._values.cast(pl.Float64)
+
+    @cached_property
+    def _entity(self) -> pl.Series:
+        return self._entities()
+
+    @cached_property
+    def _bits(self) -> int:
+        """Bits of the number of rows in a window."""
+        return max(1, self._spans.longest).bit_length()
+
+    def _unscaled(self, scale: int | pl.Series) -> pl.Expr:
+        """What turns a window's sum of scaled values back."""
+        if isinstance(scale, int):
+            return pl.lit(2.0 ** -_clamped(scale))
+        return pl.lit(_power(-scale.gather(self._spans.end)).fill_null(1.0))
+
+    def _scales(self, values: pl.Series, bits: int, facts: _Facts) -> pl.Series:
+        """For each event its entity's scale: the greatest magnitude fits, unless it is far above the median's."""
+        size = _when(values.is_finite() & (values.abs() < facts.limit), values.abs())
+        frame = pl.DataFrame({"e": self._entity, "x": _when(size > 0, size)})
+        most = frame.select(
+            pl.min_horizontal(
+                pl.col("x").max().over("e").log(2).floor() + 2, pl.col("x").median().over("e").log(2).floor() + 50
+            ).alias("x")
+        )["x"].fill_null(0.0)
+        return (bits - most).clip(-_LARGEST_SCALE, _LARGEST_SCALE)
+
+    def _worth_another(self, results: Results) -> bool:
+        """Whether marked windows hold so many rows that another attempt is cheaper than to read them."""
+        rows = sum(int(self._spans.lengths[w].filter(marked).sum()) for w, marked in results.doubtful.items())
+        return rows > WORTH * self._spans.events + FREE
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What is known of all values of a column.
+
+    Attributes:
+        exponent: All finite values below the limit are below 2 to this power.
+        least: No finite value but 0 is below 2 to this power.
+        special: Whether there are values that are not finite or not below the limit.
+        limit: From here on, sums may leave the range of the type: such values are left to Polars.
+    """
+
+    exponent: int
+    least: int
+    special: bool
+    limit: float
+
+    @classmethod
+    def of(cls, values: pl.Series, *, single: bool) -> _Facts:
+        limit = 2.0**90 if single else 2.0**960
+        frame, x = values.to_frame("x"), pl.col("x")
+        least, most, total = frame.select(x.min().alias("least"), x.max().alias("most"), x.sum().alias("total")).row(0)
+        # A finite total has only finite terms.
+        special = not isfinite(total) or (most is not None and not -limit < least <= most < limit)
+        if special or (most is not None and least <= 0 <= most):
+            size = x.abs()
+            used = frame.filter((size > 0) & (size < limit))
+            least, most = used.select(size.min().alias("least"), size.max().alias("most")).row(0)
+        if most is None:
+            return cls(0, 0, special, limit)
+        ends = sorted((abs(least), abs(most)))
+        return cls(frexp(ends[1])[1], frexp(ends[0])[1] - 1, special, limit)
+
+
+def _scaled(values: pl.Series, scale: int | pl.Series, facts: _Facts, bits: int) -> tuple[pl.DataFrame, bool]:
+    """Values times a power of two as Int128: ``x``, and what of them is ``special`` (left out) or ``lost`` digits.
+
+    Args:
+        values: Floats; nulls become 0.
+        scale: The power of two, of all or of each.
+        facts: Of the values.
+        bits: Scaled values must stay below 2 to this power.
+
+    Returns:
+        The columns, and whether nothing lost digits; there is no ``special`` where nothing is.
+    """
+    power = pl.lit(2.0 ** _clamped(scale)) if isinstance(scale, int) else pl.lit(_power(scale))
+    frame = pl.DataFrame({"v": values})
+    product = pl.col("v") * power
+    exact = isinstance(scale, int) and facts.least - 52 + _clamped(scale) >= 0
+    if exact and not facts.special:
+        whole = product.cast(pl.Int128, strict=False)
+        return frame.select((whole.fill_null(0) if values.null_count() else whole).alias("x")), True
+    frame = frame.with_columns(product.alias("y"))
+    fits = (pl.col("v").abs() < facts.limit) & (pl.col("y").abs() < 2.0**bits)
+    frame = frame.with_columns(pl.when(fits).then(pl.col("y")).otherwise(0.0).fill_null(0.0).alias("z"))
+    frame = frame.with_columns(pl.col("z").cast(pl.Int128).alias("x"))
+    columns = [pl.col("x")]
+    if facts.special or not isinstance(scale, int):
+        columns.append((~fits).fill_null(value=False).alias("special"))
+    if not exact:
+        vanished = (pl.col("z") == 0) & (pl.col("v") != 0) & fits  # the product itself is too small for a float
+        columns.append(((pl.col("x").cast(pl.Float64) != pl.col("z")) | vanished).fill_null(value=False).alias("lost"))
+    return frame.select(columns), exact
+
+
+def _sum_of_squares(window: str) -> pl.Expr:
+    """The sum of squared distances from the mean, as a float of full precision, of ``x``, ``square`` and ``n``.
+
+    With any integer ``m`` near the mean it is ``square - 2 m x + n m^2 - (x - n m)^2 / n``, and all but the last
+    division is exact in wrapping arithmetic, whose result fits.
+    """
+    n, x, square = (pl.col(at(window, c)) for c in ("n", "x", "square"))
+    count = n.cast(pl.Int128)
+    near = (x.cast(pl.Float64) / n).round().cast(pl.Int128, strict=False).fill_null(0)
+    about = square - near * x * 2 + count * near * near
+    rest = x - count * near
+    small = about.abs() < 1 << 60
+    exact = (count * about - rest * rest).cast(pl.Float64) / n
+    return pl.when(small).then(exact).otherwise(about.cast(pl.Float64) - (rest * rest).cast(pl.Float64) / n)
+
+
+def _marked(frame: pl.DataFrame, marks: Mapping[str, Sequence[pl.Expr]]) -> dict[str, pl.Series]:
+    """For each window whether some mark holds; only windows in which it does."""
+    wanted = [pl.any_horizontal(own).alias(w) for w, own in marks.items() if own]
+    found = frame.select(wanted) if wanted else frame.clear().select()
+    return {w: mark for w, mark in found.to_dict().items() if mark.any()}
+
+
+def _either(first: Results, second: Results) -> Results:
+    """The first's values where they are sure, else the second's."""
+    values, doubtful = dict(first.values), {}
+    for window, marked in first.doubtful.items():
+        values[window] = pl.select(
+            pl.when(marked).then(second.values[window]).otherwise(first.values[window])
+        ).to_series()
+        still = second.doubtful.get(window)
+        if still is not None and (still & marked).any():
+            doubtful[window] = still & marked
+    return Results(values, doubtful)
+
+
+def _clamped(scale: int) -> int:
+    return max(-_LARGEST_SCALE, min(_LARGEST_SCALE, scale))
+
+
+def _power(exponents: pl.Series) -> pl.Series:
+    return pl.select(pl.lit(2.0).pow(exponents)).to_series()
+
+
+def _when(mask: pl.Series, values: pl.Series) -> pl.Series:
+    return pl.select(pl.when(mask).then(values)).to_series()

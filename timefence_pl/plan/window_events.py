@@ -1,0 +1,283 @@
+"""The events of window features, sorted by time key; free of labels, so that they can be cached and shared.
+
+Takes a source, a filter and the columns wanted, gives a :class:`SortedEvents`: every usable event once, in match
+order. Knows nothing of labels, embargoes or lengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+import polars as pl
+
+from timefence_pl.definitions.aggregates import check_aggregate
+from timefence_pl.definitions.source import Source
+from timefence_pl.definitions.window import Window
+from timefence_pl.errors import TimefenceSchemaError, message
+from timefence_pl.plan.compatibility import source_columns
+from timefence_pl.plan.expressions import is_row_wise
+from timefence_pl.plan.hints import Hints
+from timefence_pl.plan.prepare import (
+    AVAILABLE_TICK,
+    EVENT_TICK,
+    KNOWN,
+    _in_clock,
+    _refuse_outside,
+    _sorted_by_need,
+    known_clock,
+)
+from timefence_pl.plan.rows import TIE_COLUMN, usable_events
+from timefence_pl.plan.ticks import Clock
+from timefence_pl.plan.time_key import (
+    ENTITY,
+    KEY,
+    SECOND_HASH,
+    KeySpec,
+    Narrow,
+    entity_columns,
+    key_spec,
+    narrowed,
+    pack,
+    pack_wide,
+    unpack,
+    within,
+)
+from timefence_pl.plan.window_expressions import columns_of
+
+__all__ = [
+    "KNOWN_KEY",
+    "KNOWN_ORDER",
+    "WIDE",
+    "EventSet",
+    "SortedEvents",
+    "event_sets",
+    "prepare_events",
+    "restored_events",
+    "stored_events",
+]
+
+#: The packed (entity, time from which known), itself in order: not row by row beside the others.
+KNOWN_KEY: Final = "__tf_known_key"
+#: The rows' positions in the order of :data:`KNOWN_KEY`.
+KNOWN_ORDER: Final = "__tf_known_order"
+#: The packing of :data:`KNOWN_KEY`.
+WIDE: Final = KeySpec("none", ())
+
+
+@dataclass(frozen=True)
+class EventSet:
+    """Window features over the same events, which share one sort.
+
+    Attributes:
+        source: Their source.
+        where: Which of its events count.
+        windows: The features.
+    """
+
+    source: Source
+    where: pl.Expr | None
+    windows: tuple[Window, ...]
+
+
+@dataclass(frozen=True)
+class SortedEvents:
+    """Events in match order.
+
+    Attributes:
+        frame: ``KEY`` (packed entity and event time, ascending), for hashed keys ``SECOND_HASH``, where ``known`` is
+            set ``KNOWN`` (ticks), ``KNOWN_KEY`` and ``KNOWN_ORDER``, then the source's columns that are read.
+        spec: How entity and time were packed.
+        event_clock: Of the event time.
+        known: Clock of the time from which an event is known; None where that is the event time.
+        mixed_clocks: Whether event time and availability have different units, so that far times are clamped in
+            ``known``.
+        schema: The columns that are read, with their types.
+    """
+
+    frame: pl.LazyFrame
+    spec: KeySpec
+    event_clock: Clock
+    known: Clock | None
+    mixed_clocks: bool
+    schema: dict[str, pl.DataType]
+
+    @property
+    def bitemporal(self) -> bool:
+        """Whether events count from when they were known."""
+        return self.known is not None
+
+    @property
+    def clock(self) -> Clock:
+        """Of the time from which an event is usable."""
+        return self.event_clock if self.known is None else self.known
+
+
+def event_sets(windows: Sequence[Window]) -> list[EventSet]:
+    """Group window features by the events they aggregate, in order of first appearance."""
+    groups: list[list[Window]] = []
+    for window in windows:
+        same = (g for g in groups if _same_events(g[0], window))
+        group = next(same, None)
+        if group is None:
+            groups.append([window])
+        else:
+            group.append(window)
+    return [EventSet(g[0].source, g[0].where, tuple(g)) for g in groups]
+
+
+def prepare_events(
+    rows: EventSet, events: pl.LazyFrame | None = None, *, hints: Hints | None = None, eager: bool = False
+) -> SortedEvents:
+    """Sort a source's usable events in match order.
+
+    Args:
+        rows: Which events, and who reads them.
+        events: Events with the source's columns; the source's own by default.
+        hints: Ranges of the events' entity and time, where they are known; a row outside is an error when it runs.
+        eager: Let the sort look at the rows when it runs, as :func:`timefence_pl.plan.prepare.prepare` does.
+
+    Raises:
+        TimefenceSchemaError: If an aggregate or filter does not fit the source.
+        TimefenceConfigError: If an aggregate is not one defined value.
+    """
+    source = rows.source
+    columns = source_columns(source)
+    for window in (w for w in rows.windows if not w.checked):
+        for name, expr in window.aggregates.items():
+            check_aggregate(f"window {window.name!r}", name, expr, columns.schema)
+    frame = usable_events(source, source.scan() if events is None else events)
+    if rows.where is not None:
+        _check_filter(rows, columns.schema)
+        frame = frame.filter(rows.where)
+    spec = key_spec(columns.keys)
+    if hints is not None:
+        spec = narrowed(spec, hints.entity, hints.tick)
+    exprs = [e for w in rows.windows for e in w.aggregates.values()]
+    # A frame without columns has no rows: where only pl.len() is asked for, the time stands in.
+    values = columns_of(exprs, columns.schema) or [source.timestamp]
+    ties = [TIE_COLUMN.format(i) for i in range(len(source.tie_breaker))]
+    frame = frame.select(
+        *entity_columns(spec, source.keys, columns.keys),
+        columns.clock.ticks(pl.col(source.timestamp)).alias(EVENT_TICK),
+        *(pl.col(c).alias(t) for c, t in zip(source.tie_breaker, ties, strict=True)),
+        *([] if columns.available is None else [_available(source, columns.available)]),
+        *values,
+    )
+    order = [*([] if columns.available is None else [AVAILABLE_TICK]), *ties]
+    frame = _in_match_order(frame, spec, order, eager=eager)
+    internal = [KEY, *([SECOND_HASH] if spec.kind == "hash" else [])]
+    known = None
+    if columns.available is not None:
+        known = known_clock(columns.clock, columns.available)
+        event = _in_clock(pl.col(EVENT_TICK), columns.clock, known)
+        available = _in_clock(pl.col(AVAILABLE_TICK), columns.available, known)
+        frame = _with_known_order(frame.with_columns(pl.max_horizontal(event, available).alias(KNOWN)))
+        internal += [KNOWN, KNOWN_KEY, KNOWN_ORDER]
+    return SortedEvents(
+        frame=frame.select(*internal, *values).set_sorted(KEY),
+        spec=spec,
+        event_clock=columns.clock,
+        known=known,
+        mixed_clocks=columns.available is not None and not columns.available.ticks_like(columns.clock),
+        schema={c: columns.schema[c] for c in values},
+    )
+
+
+def stored_events(frame: SortedEvents) -> list[pl.Expr]:
+    """The columns of a computed frame in a form that Parquet holds: 128-bit keys as entity and time."""
+    key = [pl.col(KEY)]
+    if frame.spec.narrow is None:
+        entity, tick = unpack(frame.spec, pl.col(KEY))
+        key = [entity.alias(ENTITY), tick.alias(EVENT_TICK)]
+    marks = [SECOND_HASH] if frame.spec.kind == "hash" else []
+    marks += [] if frame.known is None else [KNOWN, KNOWN_ORDER]
+    return [*key, *(pl.col(c) for c in (*marks, *frame.schema))]
+
+
+def restored_events(like: SortedEvents, stored: pl.LazyFrame, narrow: Narrow | None) -> SortedEvents:
+    """Sorted events of their stored columns.
+
+    Args:
+        like: The frame that computing them would give; nothing of it is run.
+        stored: The columns of :func:`stored_events`, in their order.
+        narrow: The ranges of their keys, where these are narrow.
+    """
+    spec = replace(like.spec, narrow=narrow)
+    frame = stored
+    if narrow is None:
+        frame = frame.with_columns(pack_wide(pl.col(ENTITY), pl.col(EVENT_TICK)).alias(KEY))
+    if like.known is not None:
+        key = pack_wide(pl.col(ENTITY), pl.col(KNOWN))
+        frame = frame.with_columns(key.gather(pl.col(KNOWN_ORDER)).alias(KNOWN_KEY))
+    marks = [SECOND_HASH] if spec.kind == "hash" else []
+    marks += [] if like.known is None else [KNOWN, KNOWN_KEY, KNOWN_ORDER]
+    return replace(like, frame=frame.select(KEY, *marks, *like.schema).set_sorted(KEY), spec=spec)
+
+
+def _in_match_order(frame: pl.LazyFrame, spec: KeySpec, order: Sequence[str], *, eager: bool) -> pl.LazyFrame:
+    """Events with their key, in its order; ties by further columns, then in the order they came in."""
+    key = pack(spec, pl.col(ENTITY), pl.col(EVENT_TICK))
+    if spec.narrow is not None:
+        inside = within(spec, pl.col(ENTITY), pl.col(EVENT_TICK))
+        frame = frame.filter(pl.map_batches([inside], _refuse_outside, return_dtype=pl.Boolean, is_elementwise=True))
+    elif eager and not order:
+        return frame.map_batches(
+            partial(_sorted_by_need, tick=EVENT_TICK, key=key),
+            schema={**frame.collect_schema(), KEY: pl.Int128()},
+            validate_output_schema=False,
+        )
+    return frame.with_columns(key.alias(KEY)).sort([KEY, *order] if order else KEY, maintain_order=True)
+
+
+def _with_known_order(frame: pl.LazyFrame) -> pl.LazyFrame:
+    """Events with the order in which they became known, and that order's keys."""
+    return (
+        frame.with_columns(pack_wide(pl.col(ENTITY), pl.col(KNOWN)).alias(KNOWN_KEY))
+        .with_columns(pl.col(KNOWN_KEY).arg_sort().alias(KNOWN_ORDER))
+        .with_columns(pl.col(KNOWN_KEY).gather(pl.col(KNOWN_ORDER)))
+    )
+
+
+def _available(source: Source, clock: Clock) -> pl.Expr:
+    assert source.available_at is not None  # noqa: S101 - it has a clock
+    return clock.ticks(pl.col(source.available_at)).alias(AVAILABLE_TICK)
+
+
+def _same_events(one: Window, other: Window) -> bool:
+    if one.source.identity() != other.source.identity():
+        return False
+    if one.where is None or other.where is None:
+        return one.where is other.where
+    return one.where.meta.eq(other.where)
+
+
+def _check_filter(rows: EventSet, schema: pl.Schema) -> None:
+    assert rows.where is not None  # noqa: S101 - the caller's case
+    names = ", ".join(repr(w.name) for w in rows.windows)
+    where = f"where: {rows.where}"
+    if not is_row_wise(rows.where):
+        raise TimefenceSchemaError(
+            message(
+                f"where of window {names} reads several rows.",
+                where=where,
+                why="Whether an event counts would depend on events that are not known yet.",
+                fix="Compare columns of the same row; filter inside an aggregate to compare with the window's own.",
+            )
+        )
+    try:
+        (dtype,) = pl.LazyFrame(schema=schema).select(rows.where).collect_schema().dtypes()
+    except (pl.exceptions.PolarsError, ValueError) as error:
+        raise TimefenceSchemaError(
+            message(
+                f"where of window {names} cannot be computed from its source's columns.",
+                where=f"{where}\nPolars: {str(error).splitlines()[0]}",
+                fix="Check its columns and their types.",
+            )
+        ) from error
+    if dtype not in (pl.Boolean, pl.Null):
+        raise TimefenceSchemaError(
+            message(f"where of window {names} gives {dtype}.", where=where, fix="Give a boolean expression.")
+        )

@@ -1,0 +1,234 @@
+"""Window features over frames in memory: look-ups, running totals, and what neither can answer.
+
+Takes label rows and events in time-key order and recipes, gives one column for each aggregate and window. Runs inside
+the plan; knows nothing of lazy frames.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
+
+import polars as pl
+
+from timefence_pl.errors import TimefenceSchemaError, message
+from timefence_pl.plan.latest import LABEL_TICK, VALID, Reason, _refuse_unclear
+from timefence_pl.plan.prepare import KNOWN
+from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
+from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, pack_wide, unpack
+from timefence_pl.plan.window_events import KNOWN_KEY, KNOWN_ORDER, WIDE, SortedEvents
+from timefence_pl.plan.window_look_ups import LookUp, LookUps, WindowBounds, instant
+from timefence_pl.plan.window_recipes import Recipe
+from timefence_pl.plan.window_results import FeatureResults
+from timefence_pl.plan.window_rows import patched
+from timefence_pl.plan.window_spans import KnownEvents, Spans
+
+__all__ = ["Kernel", "Task"]
+
+_ROW: Final = "__tf_row"
+_PROBE: Final = "__tf_probe"
+
+
+@dataclass(frozen=True)
+class Task:
+    """One window feature to be computed, and the names under which more is wanted of it than its columns."""
+
+    name: str
+    recipe: Recipe
+    bounds: WindowBounds
+    reason: str | None
+    known: str | None
+    feature_time: str | None
+    duplicate: str | None
+
+
+class Kernel:
+    """All windows of some labels over some events.
+
+    Args:
+        labels: ``ENTITY``, ``LABEL_TICK``, ``VALID`` and for hashed keys ``SECOND_HASH``, in the order of the first two.
+        events: As in :class:`SortedEvents`.
+        frame: What is known of the events.
+        clock: Of the label time.
+    """
+
+    def __init__(self, labels: pl.DataFrame, events: pl.DataFrame, frame: SortedEvents, clock: Clock) -> None:
+        self._labels = labels
+        self._keys = events.drop(list(frame.schema))
+        self._values = events.select(list(frame.schema))
+        self._frame = frame
+        self._clock = clock
+        self._look_ups = LookUps(frame, clock)
+        self._found: dict[LookUp, pl.Series] = {}
+
+    def outputs(self, tasks: Sequence[Task]) -> pl.DataFrame:
+        """All columns wanted, one row a label."""
+        self._look_up(list(dict.fromkeys(b for t in tasks for b in self._look_ups.all(t.bounds))))
+        return pl.concat([self._feature(t) for t in tasks], how="horizontal")
+
+    def _look_up(self, wanted: Sequence[LookUp]) -> None:
+        rows = {o: self._keys.lazy().select(o).with_row_index(_ROW) for o in {w.order for w in wanted}}
+        frames = [
+            self._labels.lazy()
+            .select(VALID, self._look_ups.probe(w).alias(_PROBE))
+            .join_asof(rows[w.order], left_on=_PROBE, right_on=w.order, coalesce=False, check_sortedness=False)
+            .select(pl.when(VALID).then(pl.col(_ROW)))
+            for w in wanted
+        ]
+        found = pl.collect_all(frames, engine="in-memory")
+        self._found.update({w: f.to_series() for w, f in zip(wanted, found, strict=True)})
+
+    def _tick_at(self, rows: pl.Series, order: str) -> pl.Series:
+        """The ticks of some rows' keys; null where they are not of the label's entity."""
+        key = pl.lit(self._keys[order].gather(rows))
+        return self._labels.select(self._look_ups.tick(order, key)).to_series()
+
+    # -- spans ------------------------------------------------------------------------------------------------------
+
+    def _spans(self, bounds: WindowBounds) -> Spans:
+        return Spans(
+            events=self._keys.height,
+            end=self._found[self._look_ups.end(bounds)],
+            starts={w: self._found[self._look_ups.start(bounds, w)] for w in bounds.lengths},
+            known=self._known_events(bounds),
+        )
+
+    def _known_events(self, bounds: WindowBounds) -> KnownEvents | None:
+        look_up = self._look_ups.known_end(bounds)
+        if look_up is None:
+            return None
+        end = self._found[look_up]
+        if self._frame.mixed_clocks:
+            _refuse_unclear([(self._tick_at(end, KNOWN_KEY) == INT64_MAX).fill_null(value=False)])
+
+        def within(window: str) -> pl.Series | None:
+            length = bounds.lengths[window]
+            return None if length is None else self._delays < length
+
+        return KnownEvents(
+            order=self._keys[KNOWN_ORDER],
+            end=end,
+            within=within,
+            since=self._keys[KNOWN],
+            limit=self._labels.select(self._look_ups.limit(look_up)).to_series(),
+        )
+
+    @cached_property
+    def _delays(self) -> pl.Series:
+        """How long after its time each event was known, in nanoseconds or integer units."""
+        tick = unpack(self._frame.spec, pl.col(KEY))[1]
+        known = instant(pl.col(KNOWN), self._look_ups.clock(KNOWN_KEY))
+        return self._keys.select(known - instant(tick, self._frame.event_clock)).to_series()
+
+    def _entities(self) -> pl.Series:
+        return self._keys.select(unpack(self._frame.spec, pl.col(KEY))[0].alias(ENTITY)).to_series()
+
+    # -- features ---------------------------------------------------------------------------------------------------
+
+    def _feature(self, task: Task) -> pl.DataFrame:
+        spans = self._spans(task.bounds)
+        results = FeatureResults(task.recipe, self._values, spans, self._entities, self._since_last)
+        outputs = pl.DataFrame([s.alias(f"{task.name}__{n}") for n, s in results.columns().items()])
+        outputs = outputs.with_columns(self._marks(task, spans, outputs))
+        collided = self._collided(spans, task.bounds.longest)
+        if collided is None:
+            return outputs
+        again = self._by_second_hash(collided, task)
+        return outputs.select(patched(outputs[c], collided, again[c]) for c in outputs.columns)
+
+    def _since_last(self, last: pl.Series, dtype: pl.DataType) -> pl.Series:
+        event = pl.lit(self._tick_at(last, KEY))
+        exact = self._labels.select(self._look_ups.since_last(event, dtype)).to_series()
+        fits = exact.is_between(INT64_MIN, INT64_MAX)
+        if not fits.all():
+            raise TimefenceSchemaError(
+                message(
+                    f"since_last() of {(~fits).sum()} label(s) does not fit 64 bits of {dtype}.",
+                    why="The label time and the last event lie too far apart for the finer of their two units.",
+                    fix=(
+                        "cast both times to one coarser unit, as in .dt.cast_time_unit('ms')",
+                        "give the window a length, so that events that old do not count",
+                    ),
+                )
+            )
+        return exact.cast(pl.Int64).cast(dtype)
+
+    def _marks(self, task: Task, spans: Spans, outputs: pl.DataFrame) -> list[pl.Series]:
+        last = spans.last(task.bounds.longest, None)
+        held = last.is_not_null()
+        end, order = (spans.end, KEY) if spans.known is None else (spans.known.end, KNOWN_KEY)
+        usable = self._tick_at(end, order)
+        marks: list[pl.Series] = []
+        if task.reason:
+            empty = outputs.select(pl.all_horizontal(pl.all().is_null())).to_series()
+            marks.append(
+                pl.select(reason(pl.lit(held), pl.lit(empty), pl.lit(usable.is_not_null())))
+                .to_series()
+                .alias(task.reason)
+            )
+        if task.known:
+            marks.append(pl.select(pl.when(held).then(usable)).to_series().alias(task.known))
+        if task.feature_time:
+            time = self._frame.event_clock.times(pl.lit(self._tick_at(last, KEY)))
+            marks.append(pl.select(time).to_series().alias(task.feature_time))
+        if task.duplicate:
+            marks.append(pl.repeat(value=False, n=len(held), eager=True, dtype=pl.Boolean).alias(task.duplicate))
+        return marks
+
+    # -- hash collisions --------------------------------------------------------------------------------------------
+
+    def _collided(self, spans: Spans, longest: str) -> pl.Series | None:
+        """Labels whose longest window holds events of another entity with the same first hash; None without any."""
+        if self._frame.spec.kind != "hash" or not self._keys.height:
+            return None
+        second = self._keys[SECOND_HASH]
+        changes = (second != second.shift(1)).fill_null(value=False).cum_sum()
+        first = spans.first(longest)
+        held = first < spans.stop
+        mixed = changes.gather(spans.end) != changes.gather(pl.select(pl.when(held).then(first)).to_series())
+        other = second.gather(spans.end) != self._labels[SECOND_HASH]
+        collided = (held & (mixed | other)).fill_null(value=False)
+        return collided if collided.any() else None
+
+    def _by_second_hash(self, collided: pl.Series, task: Task) -> pl.DataFrame:
+        """The outputs for such labels, in their order: their events are looked up under the second hash instead."""
+        labels = self._labels.filter(collided).with_columns(pl.col(SECOND_HASH).alias(ENTITY)).with_row_index(_ROW)
+        labels = labels.sort(ENTITY, LABEL_TICK)
+        tick = unpack(self._frame.spec, pl.col(KEY))[1]
+        mine = self._keys[SECOND_HASH].is_in(labels[SECOND_HASH].unique().implode())
+        kept = [KNOWN] if self._frame.known is not None else []
+        # A stable sort: events of one entity and time stay in match order.
+        events = (
+            self._keys.select(pack_wide(pl.col(SECOND_HASH), tick).alias(KEY), SECOND_HASH, *kept)
+            .hstack(self._values)
+            .filter(mine)
+            .sort(KEY, maintain_order=True)
+        )
+        if kept:
+            known = events.select(pack_wide(pl.col(SECOND_HASH), pl.col(KNOWN))).to_series()
+            order = known.arg_sort()
+            events = events.with_columns(known.gather(order).alias(KNOWN_KEY), order.alias(KNOWN_ORDER))
+        again = Kernel(labels, events, replace(self._frame, spec=WIDE), self._clock).outputs([task])
+        return again.select(pl.all().gather(labels[_ROW].arg_sort()))
+
+
+def reason(held: pl.Expr, empty: pl.Expr, usable: pl.Expr) -> pl.Expr:
+    """The reason of the longest window.
+
+    Args:
+        held: Whether it holds events.
+        empty: Whether all columns are null.
+        usable: Whether the entity has usable events at all.
+    """
+    return (
+        pl.when(held & ~empty)
+        .then(Reason.MATCHED_VALUE.value)
+        .when(held)
+        .then(Reason.NULL_VALUE.value)
+        .when(usable)
+        .then(Reason.TOO_OLD.value)
+        .otherwise(Reason.NO_HISTORY.value)
+        .cast(pl.UInt8)
+    )

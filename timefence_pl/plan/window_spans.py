@@ -1,0 +1,158 @@
+"""Which events each label's windows hold, as positions, and what any running total gives for them.
+
+Takes row numbers found by look-ups, gives counts, positions and differences of totals. Knows nothing of what is
+added up.
+
+A window's events lie between two rows in match order: the last row before it, and its own last row. On a bitemporal
+source that span also holds events that were not known yet. Then the events known in time are counted in the order in
+which they became known, and those too old in the order of their time: of the events that became known within the
+window's length, each that is too old was known in time, so that the difference of the two is the window's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import polars as pl
+
+__all__ = ["KnownEvents", "Spans", "at"]
+
+
+@dataclass(frozen=True)
+class KnownEvents:
+    """The order in which events became known, on a bitemporal source.
+
+    Attributes:
+        order: For each event in that order its row in match order.
+        end: For each label the last event in that order that it may use; null where there is none.
+        within: For a window's name, whether each event (in match order) became known within the window's length;
+            None where all did.
+        since: For each event the time from which it is known.
+        limit: For each label the last such time that counts; null where none does.
+    """
+
+    order: pl.Series
+    end: pl.Series
+    within: Callable[[str], pl.Series | None]
+    since: pl.Series
+    limit: pl.Series
+
+
+class Spans:
+    """The windows of all labels over one frame of events.
+
+    Args:
+        events: Number of events.
+        end: For each label the last row before the upper bound; null where there is none.
+        starts: For each window the last row before its lower bound; null where there is none.
+        known: Set where events become known later than their time.
+    """
+
+    def __init__(self, events: int, end: pl.Series, starts: Mapping[str, pl.Series], known: KnownEvents | None) -> None:
+        #: Number of events.
+        self.events = events
+        #: Where events become known later than their time, the order in which they do.
+        self.known = known
+        #: The windows' names.
+        self.windows = list(starts)
+        self._end = end
+        self._starts = dict(starts)
+        rows = pl.DataFrame([end.alias("stop"), *(s.alias(f"first/{w}") for w, s in starts.items())])
+        rows = rows.select((pl.all().cast(pl.Int64) + 1).fill_null(0))
+        self._rows = rows
+        self._lengths = rows.select((pl.col("stop") - pl.col(f"first/{w}")).alias(w) for w in self.windows)
+
+    @property
+    def end(self) -> pl.Series:
+        """For each label the last row before the upper bound; null where there is none."""
+        return self._end
+
+    @property
+    def stop(self) -> pl.Series:
+        """The row after the windows' last, as Int64."""
+        return self._rows["stop"]
+
+    def first(self, window: str) -> pl.Series:
+        """The first row of a window's span, as Int64; :attr:`stop` where it is empty."""
+        return self._rows[f"first/{window}"]
+
+    @property
+    def lengths(self) -> pl.DataFrame:
+        """How many rows the windows' spans have, one column a window, as Int64."""
+        return self._lengths
+
+    @cached_property
+    def longest(self) -> int:
+        """The number of rows in the longest span."""
+        return max((int(n or 0) for n in self._lengths.max().row(0)), default=0)
+
+    def differences(self, values: pl.DataFrame) -> pl.DataFrame:
+        """What columns add up to in each window.
+
+        Args:
+            values: For each event integers or booleans, no nulls. Totals wrap, which is harmless where the window's
+                own sum fits.
+
+        Returns:
+            One row a label, for each window and column a column (see :func:`at`); booleans are counted.
+        """
+        if self.known is None:
+            totals = values.select(pl.all().cum_sum())
+            return self._between(totals, totals, self._end, self.windows)
+        found = []
+        for window in self.windows:
+            mask = self.known.within(window)
+            counted = values if mask is None else values.select(_masked(values, mask))
+            as_known = counted.select(pl.all().gather(self.known.order).cum_sum())
+            in_time = counted.select(pl.all().cum_sum())
+            found.append(self._between(as_known, in_time, self.known.end, [window]))
+        return pl.concat(found, how="horizontal")
+
+    def _between(
+        self, ends: pl.DataFrame, starts: pl.DataFrame, end: pl.Series, windows: Sequence[str]
+    ) -> pl.DataFrame:
+        upper = ends.select(pl.all().gather(end).fill_null(0))
+        return starts.select(
+            (upper[c] - pl.col(c).gather(self._starts[w]).fill_null(0)).alias(at(w, c))
+            for w in windows
+            for c in starts.columns
+        )
+
+    def last(self, window: str, mask: pl.Series | None) -> pl.Series:
+        """The row of a window's last event, of those in the mask; null where there is none."""
+        if self.known is None:
+            row = self._end if mask is None else _rows(mask).forward_fill().gather(self._end)
+        else:
+            order = self.known.order.cast(pl.Int64)
+            if mask is not None:
+                order = pl.select(pl.when(mask.gather(self.known.order)).then(order)).to_series()
+            row = order.cum_max().forward_fill().gather(self.known.end)
+        return _kept(row, row >= self.first(window))
+
+    def first_of(self, window: str, mask: pl.Series | None) -> pl.Series:
+        """The row of the first event in a window's span, of those in the mask; null where there is none."""
+        row = self.first(window)
+        if mask is not None:
+            row = _rows(mask).backward_fill().gather(_kept(row, row < self.events))
+        return _kept(row, row < self.stop)
+
+
+def at(window: str, column: str) -> str:
+    """The name under which :meth:`Spans.differences` puts out a column for a window."""
+    return f"{window}/{column}"
+
+
+def _masked(values: pl.DataFrame, mask: pl.Series) -> list[pl.Expr]:
+    nothing = {c: pl.lit(value=False) if d == pl.Boolean else pl.lit(0, dtype=d) for c, d in values.schema.items()}
+    return [pl.when(mask).then(pl.col(c)).otherwise(zero).alias(c) for c, zero in nothing.items()]
+
+
+def _rows(mask: pl.Series) -> pl.Series:
+    """The row number where the mask holds, null elsewhere."""
+    return pl.select(pl.when(mask).then(pl.int_range(len(mask)))).to_series()
+
+
+def _kept(rows: pl.Series, keep: pl.Series) -> pl.Series:
+    return pl.select(pl.when(keep).then(rows)).to_series()

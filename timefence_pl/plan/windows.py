@@ -1,0 +1,192 @@
+"""Window features: aggregates of the events before each label, as of the label. The one implementation of it.
+
+Takes a probe (label rows in time-key order) and :class:`SortedEvents`, gives the features' columns in the probe's
+order. Knows nothing of files, caches or the shape of the final output.
+
+The last event at or before a bound is found by an as-of join on the packed key, once for each distinct bound; all
+windows and aggregates share these look-ups. What running totals and look-ups cannot answer is computed from the
+windows' own events, in chunks. Both sides enter one step of the plan whole: running totals need all events anyway.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Final
+
+import polars as pl
+
+from timefence_pl.definitions.window import Window
+from timefence_pl.errors import TimefenceConfigError, message
+from timefence_pl.plan.latest import LABEL_TICK, VALID, Probe
+from timefence_pl.plan.ticks import Clock
+from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH
+from timefence_pl.plan.window_events import SortedEvents
+from timefence_pl.plan.window_kernel import Kernel, Task
+from timefence_pl.plan.window_lazily import aggregate_lazily
+from timefence_pl.plan.window_look_ups import WindowBounds
+from timefence_pl.plan.window_recipes import recipe_of
+
+__all__ = ["WindowBounds", "WindowMatch", "WindowMerge", "aggregate", "window_bounds", "window_columns"]
+
+_PROBES: Final = "__tf_probes"
+_EVENTS: Final = "__tf_events"
+_WINDOWS: Final = "__tf_windows"
+
+
+@dataclass(frozen=True)
+class WindowMatch:
+    """One window feature to be computed, and what is wanted of it.
+
+    Attributes:
+        window: The feature.
+        bounds: Its bounds.
+        reason: Put out under this name the :class:`~timefence_pl.plan.latest.Reason`, of the longest window: matched
+            with a value or with nulls only, too old where all usable events are older, else no history.
+        known: Put out under this name the ticks (in the clock of what is known) from which the youngest usable event
+            was known, where the longest window holds any.
+        feature_time: Put out under this name the time of the longest window's last event.
+        duplicate: Put out false under this name: every event counts, so that none is chosen among duplicates.
+    """
+
+    window: Window
+    bounds: WindowBounds
+    reason: str | None = None
+    known: str | None = None
+    feature_time: str | None = None
+    duplicate: str | None = None
+
+    @property
+    def feature(self) -> str:
+        """The feature's name."""
+        return self.window.name
+
+
+@dataclass(frozen=True)
+class WindowMerge:
+    """Window features over one frame of events: one step of the plan.
+
+    Attributes:
+        frame: The events.
+        wanted: What is wanted of them.
+        checks: As for :func:`aggregate`.
+    """
+
+    frame: SortedEvents
+    wanted: tuple[WindowMatch, ...]
+    checks: bool
+
+    def over(self, probe: Probe) -> pl.LazyFrame:
+        """The features' columns and marks for each probe row, in its order."""
+        return aggregate(probe, self.frame, self.wanted, checks=self.checks)
+
+    def on(self, frame: pl.LazyFrame) -> WindowMerge:
+        """The same step with its events taken from elsewhere."""
+        return replace(self, frame=replace(self.frame, frame=frame.set_sorted(KEY)))
+
+
+def window_bounds(window: Window, *, strict: bool, integer_times: bool) -> WindowBounds:
+    """A window feature's exact bounds.
+
+    Raises:
+        TimefenceConfigError: If a duration is of the wrong kind for the times.
+    """
+    durations = [("embargo", window.embargo), *(("windows", d) for d in window.windows.values())]
+    for name, value in durations:
+        if value is not None and value.amount and value.integer != integer_times:
+            raise TimefenceConfigError(
+                message(
+                    f"{name}={value} of window {window.name!r} does not fit its times, "
+                    f"which are {'integers' if integer_times else 'dates or datetimes'}.",
+                    fix=(
+                        f"Give {name} as integers in the unit of the time columns."
+                        if integer_times
+                        else f'Give {name} with a unit, as in "1d" or "6h".'
+                    ),
+                )
+            )
+    lengths = {label: None if d is None else d.amount for label, d in window.windows.items()}
+    return WindowBounds(window.embargo.amount if window.embargo else 0, lengths, strict)
+
+
+def window_columns(
+    window: Window, schema: Mapping[str, pl.DataType], events: Clock, labels: Clock
+) -> dict[str, pl.DataType]:
+    """The columns of a window feature, ``{aggregate}_{window}``, with their types.
+
+    Args:
+        window: The feature.
+        schema: Of its source's columns.
+        events: The clock of the event time.
+        labels: The clock of the label time.
+    """
+    types = recipe_of(window, schema, events, labels).types
+    return {f"{name}_{w}": dtype for w in window.windows for name, dtype in types.items()}
+
+
+def aggregate(probe: Probe, frame: SortedEvents, wanted: Sequence[WindowMatch], *, checks: bool = True) -> pl.LazyFrame:
+    """Compute window features over one frame of events.
+
+    Args:
+        probe: The label rows.
+        frame: The events.
+        wanted: Features over these events, with any embargo and strictness.
+        checks: Without it no Python runs, and every aggregate is computed from the windows' own events at once: the
+            same result, at a cost in time and memory.
+
+    Returns:
+        One row per probe row, in its order: ``{feature}__{aggregate}_{window}`` for each feature, and what else of it
+        is wanted.
+    """
+    tasks = tuple(
+        Task(
+            name=w.window.name,
+            recipe=recipe_of(w.window, frame.schema, frame.event_clock, probe.clock),
+            bounds=w.bounds,
+            reason=w.reason,
+            known=w.known,
+            feature_time=w.feature_time,
+            duplicate=w.duplicate,
+        )
+        for w in wanted
+    )
+    if not checks:
+        return aggregate_lazily(probe, frame, tasks)
+    types = {n: d for task in tasks for n, d in _output_types(task, frame).items()}
+    hashed = [SECOND_HASH] if frame.spec.kind == "hash" else []
+    labels = probe.frame.select(pl.struct(ENTITY, LABEL_TICK, VALID, *hashed).implode().alias(_PROBES))
+    events = frame.frame.select(pl.struct(pl.all()).implode().alias(_EVENTS))
+    run = partial(_run, frame=frame, clock=probe.clock, tasks=tasks, types=types)
+    return (
+        pl.concat([labels, events], how="horizontal")
+        .select(pl.map_batches([_PROBES, _EVENTS], run, return_dtype=pl.Struct(types)).alias(_WINDOWS))
+        .unnest(_WINDOWS)
+    )
+
+
+def _output_types(task: Task, frame: SortedEvents) -> dict[str, pl.DataType]:
+    columns = {f"{n}_{w}": dtype for w in task.bounds.lengths for n, dtype in task.recipe.types.items()}
+    types = {f"{task.name}__{name}": dtype for name, dtype in columns.items()}
+    if task.reason:
+        types[task.reason] = pl.UInt8()
+    if task.known:
+        types[task.known] = pl.Int64()
+    if task.feature_time:
+        types[task.feature_time] = frame.event_clock.dtype
+    if task.duplicate:
+        types[task.duplicate] = pl.Boolean()
+    return types
+
+
+def _run(
+    columns: Sequence[pl.Series],
+    *,
+    frame: SortedEvents,
+    clock: Clock,
+    tasks: Sequence[Task],
+    types: dict[str, pl.DataType],
+) -> pl.Series:
+    labels, events = (column[0].struct.unnest() for column in columns)
+    outputs = Kernel(labels, events, frame, clock).outputs(tasks)
+    return outputs.select(pl.col(n).cast(d) for n, d in types.items()).to_struct(_WINDOWS)
