@@ -19,7 +19,7 @@ from timefence_pl.definitions.feature_set import AnyFeature, Features, flat_feat
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.definitions.table import Table
 from timefence_pl.durations import DurationLike
-from timefence_pl.errors import TimefenceConfigError, TimefenceError, message
+from timefence_pl.errors import TimefenceConfigError, TimefenceError, TimefenceStoreError, message
 from timefence_pl.execution.dropped import dropped_rows
 from timefence_pl.execution.local import Engine, LocalRun, choose_engine, run_local
 from timefence_pl.execution.output import OutputFile, check_output, refuse_inputs
@@ -153,11 +153,14 @@ def build(
         reused=found is not None,
         engine=engine,
     )
+    messages = list(made.messages)
     if store is not None:
-        manifest["manifest_path"] = str(store.save_build(manifest))
-    if made.messages:
-        for line in made.messages:
-            warnings.warn(line, UserWarning, stacklevel=2)
+        try:
+            manifest["manifest_path"] = str(store.save_build(manifest))
+        except TimefenceStoreError as error:
+            messages.append(f"The build is done, but its manifest is not kept: {str(error).splitlines()[0]}")
+    for line in messages:
+        warnings.warn(line, UserWarning, stacklevel=2)
     stats = BuildStats(
         row_count=made.rows,
         column_count=len(plan.columns),

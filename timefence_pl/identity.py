@@ -38,7 +38,7 @@ def source_fingerprint(source: Source, hasher: FileHasher) -> Fingerprint:
     if isinstance(source, SQLSource):
         return _sql_source(source, hasher)
     return combined(
-        f"source {source.name}",
+        "source",
         {"rows": table_fingerprint(source.table, hasher), "timestamp_format": source.timestamp_format},
     )
 
@@ -170,7 +170,7 @@ def _sql_source(source: SQLSource, hasher: FileHasher) -> Fingerprint:
         raise Uncacheable(f"the files that the query of source {source.name} reads are not known")
     for name, table in source.tables.items():
         parts[f"table {name}"] = table_fingerprint(table, hasher)
-    return combined(f"source {source.name}", parts)
+    return combined("source", parts)
 
 
 def _partition(file: str) -> str:

@@ -115,6 +115,9 @@ AGGREGATES: dict[str, tuple[str, str, str] | str | None] = {
     'pl.col("i").sum().over("kind").max()': None,
     'pl.col("kind").value_counts(sort=True).struct.field("count").max()': None,
     "pl.lit(7)": None,
+    'pl.when(pl.col("i").max() > 12).then(tf.since_last())': None,
+    'pl.col("i").var() * pl.col("i").max()': "ratio",
+    'pl.col("i").filter(pl.col("b")).std(ddof=0) + pl.col("i").min()': "ratio",
     'pl.col("n8").dot("n8")': None,
     'pl.col("i").get(0, null_on_oob=True)': None,
     'pl.col("ts").max()': None,
@@ -324,16 +327,29 @@ def far_apart(whole: Windowed) -> bool:
 # -- the package's definitions --------------------------------------------------------------------------------------
 
 
-def program(whole: Windowed) -> list[str]:
-    """Writes the statements that define ``labels``, ``features``, ``options`` and the events' frames."""
-    lines = definitions(whole.case)
-    at = next(i for i, line in enumerate(lines) if line.startswith("labels ="))
-    before, after = lines[:at], lines[at:]
+def in_files(whole: Windowed) -> Windowed:
+    """The case without what Parquet does not hold."""
+    extra = tuple({n: v for n, v in e.items() if n != "h"} for e in whole.extra)
+    windows = [
+        replace(w, aggregates={n: t for n, t in w.aggregates.items() if '"h"' not in t} or {"a0": "pl.len()"})
+        for w in whole.windows
+    ]
+    return replace(whole, extra=extra, windows=tuple(windows))
+
+
+def program(whole: Windowed, folder: str | None = None) -> list[str]:
+    """Writes the statements that define ``labels``, ``features``, ``options`` and the events' frames.
+
+    Args:
+        whole: The case; with a folder, one of :func:`in_files`.
+        folder: Where the frames are written as Parquet first, to be read from there.
+    """
+    lines = definitions(whole.case, folder)
     for position, extra in enumerate(whole.extra):
-        place = next(i for i, line in enumerate(before) if line.startswith(f"source_{position} ="))
+        start = lines.index(f"events_{position} = pl.DataFrame([")
+        end = next(i for i in range(start, len(lines)) if lines[i].startswith("])"))
         series = [_series(name, values) for name, values in extra.items()]
-        before[place:place] = [f"events_{position} = events_{position}.with_columns([{', '.join(series)}])"]
-    lines = [*before, *after]
+        lines.insert(end + 1, f"events_{position} = events_{position}.with_columns([{', '.join(series)}])")
     made = [f"    {_window(whole, w)}," for w in whole.windows]
     place = lines.index("features = [")
     return [*lines[: place + 1], *made, *lines[place + 1 :]]

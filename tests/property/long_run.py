@@ -79,7 +79,7 @@ def main() -> int:
                 with options.failures.open("a", encoding="utf-8") as file:
                     file.write(f"seed {seed}\n{text}\n\n")
                 sys.stdout.write(f"seed {seed}: {text.splitlines()[0]}\n")
-            if low // 10_000 != high // 10_000:
+            if low // 2_000 != high // 2_000:
                 rate = outcomes.total() / (time.monotonic() - began)
                 sys.stdout.write(f"to seed {high}: {dict(outcomes)}, {rate:.0f} cases/s\n")
                 sys.stdout.flush()

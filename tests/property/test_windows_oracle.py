@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import copy
 import math
+import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ from tests.oracle.windows import (
     WindowCase,
     Windowed,
     far_apart,
+    in_files,
     label_of_length,
     may_be_refused,
     members,
@@ -42,10 +44,24 @@ QUIET = settings(
 
 def agree(seed: int, *paths: str) -> None:
     """Fails with a script that shows the first difference."""
-    whole = windowed(seed)
-    text = program_of(whole)
-    names: dict[str, Any] = {"pl": pl, "tf": tf, "nan": math.nan, "inf": math.inf}
-    exec(compile("\n".join(text), "<case>", "exec"), names)
+    with tempfile.TemporaryDirectory(prefix="timefence-windows-") as folder:
+        whole = windowed(seed)
+        text = program_of(whole)
+        if "files" in paths:
+            whole = in_files(whole)
+            text = program_of(whole, folder)
+        names: dict[str, Any] = {
+            "pl": pl,
+            "tf": tf,
+            "nan": math.nan,
+            "inf": math.inf,
+            "output": f"{folder}/out.parquet",
+        }
+        exec(compile("\n".join(text), "<case>", "exec"), names)
+        _compare(seed, whole, names, paths, text)
+
+
+def _compare(seed: int, whole: Windowed, names: dict[str, Any], paths: tuple[str, ...], text: list[str]) -> None:
     wanted = None
     for path in paths:
         if path == "no-python" and may_be_refused(whole):
@@ -75,6 +91,8 @@ def run(names: dict[str, Any], path: str) -> pl.DataFrame:
         warnings.simplefilter("error")
         if path == "build":
             return tf.build(labels, features, **options).frame()
+        if path == "files":
+            return tf.build(labels, features, names["output"], **options).frame()
         if path == "no-python":
             return tf.point_in_time(labels, features, checks=False, **options).collect(engine="streaming")
         changes = {
@@ -112,7 +130,8 @@ def _answers(whole: Windowed, names: dict[str, Any]) -> dict[str, list[tuple[Any
     """For each output column and label: Polars' value, what it is measured by, and the window's events."""
     answers: dict[str, list[tuple[Any, Any, pl.DataFrame]]] = {}
     for window, feature in zip(whole.windows, names["features"], strict=True):
-        events = pl.DataFrame(names[f"events_{window.source}"].lazy().collect())
+        given = names[f"events_{window.source}"]
+        events = pl.read_parquet(given) if isinstance(given, str) else given.lazy().collect()
         mask = [True] * events.height
         if feature.where is not None:
             mask = [bool(v) for v in events.select(feature.where.alias("where")).to_series()]
@@ -200,7 +219,13 @@ def test_every_way_of_computing_gives_the_same(seed: int) -> None:
     agree(seed, "collisions", "chunks", "events", "attempts", "no-python")
 
 
-@settings(QUIET, max_examples=100)
+@settings(QUIET, max_examples=70)
 @given(seed=st.integers(0, 2**48))
 def test_builds_give_the_same(seed: int) -> None:
     agree(seed, "build")
+
+
+@settings(QUIET, max_examples=70)
+@given(seed=st.integers(0, 2**48))
+def test_builds_through_files_give_the_same(seed: int) -> None:
+    agree(seed, "files")

@@ -16,6 +16,7 @@ import timefence_pl as tf
 from timefence_pl.plan import window_rows
 from timefence_pl.plan.hints import hints_of
 from timefence_pl.plan.window_events import event_sets, prepare_events, restored_events, stored_events
+from timefence_pl.plan.windows import window_bounds, window_strategy
 
 AGGREGATES = {
     "n": pl.len(),
@@ -335,6 +336,23 @@ def test_narrow_keys_from_footers_change_nothing(tmp_path: Path) -> None:
     wide = tf.point_in_time(labels(rows), window).collect()
     narrow = tf.build(labels(rows), window).frame()
     assert narrow.equals(wide)
+
+
+def test_the_strategy_tells_what_each_aggregate_costs() -> None:
+    events = source(pl.DataFrame({"k": [1], "t": [1], "x": [1.0]}))
+    aggregates = {"sum": pl.col("x").sum(), "top": pl.col("x").max(), "last": pl.col("x").tail(2).implode()}
+    window = tf.Window(events, aggregates, windows=[1, 5, None], name="w")
+    (rows,) = event_sets([window])
+    frame = prepare_events(rows)
+    bounds = window_bounds(window, strict=True, integer_times=True)
+    strategy, cost = window_strategy(window, bounds, frame, frame.event_clock)
+    assert strategy == (
+        "sum: running totals and look-ups; top: each window's events, grouped; last: each window's last 2 events"
+    )
+    assert cost == (
+        "sort all events once, then 4 look-ups a label and 1 running total(s) or positions over all events; "
+        "every event of every window is read for top, last"
+    )
 
 
 def test_windows_stand_beside_features() -> None:

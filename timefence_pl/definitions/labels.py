@@ -80,6 +80,8 @@ class Labels(Frozen):
             "schema": schema,
             "hive_partitioning": hive_partitioning,
             "storage_options": storage_options,
+            # A format that is given is the user's reading of the text; the reader's own guess must not come first.
+            "parse_dates": None if timestamp_format is None else False,
         }
         known_keys = column_list("labels", "keys", keys, empty=True)
         time = one_column("labels", "label_time", label_time)

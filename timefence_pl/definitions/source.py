@@ -101,6 +101,8 @@ class Source(Frozen):
             "schema": schema,
             "hive_partitioning": hive_partitioning,
             "storage_options": storage_options,
+            # A format that is given is the user's reading of the text; the reader's own guess must not come first.
+            "parse_dates": None if timestamp_format is None else False,
         }
         table = Table.of(role, data, path, df, format, options)
         if date_known_at not in ("end", "start"):

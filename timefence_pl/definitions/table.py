@@ -253,7 +253,7 @@ class Table:
             separator=self.options.get("delimiter") or default,
             schema=schema,
             infer_schema_length=10_000,
-            try_parse_dates=True,
+            try_parse_dates=self.options.get("parse_dates", True),
             storage_options=storage,
         )
 

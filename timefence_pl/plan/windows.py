@@ -25,10 +25,18 @@ from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH
 from timefence_pl.plan.window_events import SortedEvents
 from timefence_pl.plan.window_kernel import Kernel, Task
 from timefence_pl.plan.window_lazily import aggregate_lazily
-from timefence_pl.plan.window_look_ups import WindowBounds
+from timefence_pl.plan.window_look_ups import LookUps, WindowBounds
 from timefence_pl.plan.window_recipes import recipe_of
 
-__all__ = ["WindowBounds", "WindowMatch", "WindowMerge", "aggregate", "window_bounds", "window_columns"]
+__all__ = [
+    "WindowBounds",
+    "WindowMatch",
+    "WindowMerge",
+    "aggregate",
+    "window_bounds",
+    "window_columns",
+    "window_strategy",
+]
 
 _PROBES: Final = "__tf_probes"
 _EVENTS: Final = "__tf_events"
@@ -123,6 +131,29 @@ def window_columns(
     """
     types = recipe_of(window, schema, events, labels).types
     return {f"{name}_{w}": dtype for w in window.windows for name, dtype in types.items()}
+
+
+def window_strategy(window: Window, bounds: WindowBounds, frame: SortedEvents, labels: Clock) -> tuple[str, str]:
+    """How a window feature is computed, and what has to be done for it, in words.
+
+    Args:
+        window: The feature.
+        bounds: Its bounds.
+        frame: Its sorted events.
+        labels: The clock of the label time.
+    """
+    recipe = recipe_of(window, frame.schema, frame.event_clock, labels)
+    groups: dict[str, list[str]] = {}
+    for name in window.aggregates:
+        groups.setdefault(recipe.strategy(name), []).append(name)
+    strategy = "; ".join(f"{', '.join(names)}: {how}" for how, names in groups.items())
+    cost = f"sort all events once, then {len(set(LookUps(frame, labels).all(bounds)))} look-ups a label"
+    if recipe.splits:
+        cost += f" and {len(recipe.parts)} running total(s) or positions over all events"
+    slow = [n for n in window.aggregates if n not in recipe.splits]
+    if slow:
+        cost += f"; every event of every window is read for {', '.join(slow)}"
+    return strategy, cost
 
 
 def aggregate(probe: Probe, frame: SortedEvents, wanted: Sequence[WindowMatch], *, checks: bool = True) -> pl.LazyFrame:

@@ -1,0 +1,1 @@
+"""Killed builds, many processes, flipped bytes."""
