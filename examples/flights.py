@@ -18,6 +18,7 @@ import importlib.metadata
 import textwrap
 import time
 import zipfile
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -349,10 +350,16 @@ def matrix(frame: pl.DataFrame) -> Any:
 
 
 def train(frame: pl.DataFrame) -> Any:
-    """Fit gradient-boosted trees to a training split."""
-    from sklearn.ensemble import HistGradientBoostingClassifier
+    """Fit gradient-boosted trees to a training split.
 
-    return HistGradientBoostingClassifier(random_state=0).fit(matrix(frame), frame["late"].to_numpy())
+    On one thread, which takes 3 s wherever it runs. On two it takes 2 s where both cores are idle, and 10 to 30 s where
+    they are not, its threads waiting for each other.
+    """
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):
+        return HistGradientBoostingClassifier(random_state=0).fit(matrix(frame), frame["late"].to_numpy())
 
 
 def score(model: Any, frame: pl.DataFrame) -> Score:
@@ -439,24 +446,51 @@ def print_leak(leak: Leak, total: int) -> None:
     print()
 
 
+def wrapped(line: str) -> str:
+    """Indent a line, and break it where it is too long for a terminal."""
+    own = " " * (len(line) - len(line.lstrip()))
+    return textwrap.fill(line.strip(), 100, initial_indent=f"    {own}", subsequent_indent=f"      {own}")
+
+
 def print_row(row: dict[str, Any], tables: Tables) -> None:
-    """Print one differing row with the explanation of either choice."""
-    print(
-        f"One of them, row {row['row']:,}: {row['carrier']} {row['flight']} {row['origin']}-{row['dest']}, aircraft "
-        f"{row['tailnum']}, due out {row['scheduled']:%-d %b %H:%M} UTC"
-    )
+    """Print one differing row, with the package's explanation of either choice.
+
+    Of the explanation, the join condition and the verdicts on the two flights in question are shown;
+    ``print(tf.explain(labels, features).row(n))`` prints all of it.
+    """
+    print(f"One of them: {row['carrier']} {row['flight']} {row['origin']}-{row['dest']}, aircraft {row['tailnum']}")
+    print(f"  to leave {instant(row['scheduled'])} UTC, label time {instant(row['label_time'])}; row {row['row']:,}")
     labels = make_labels(tables.flights)
+    in_question = {row["honest_feature_time"], row["naive_feature_time"]}
     for name in ("honest", "naive"):
-        explained = tf.explain(labels, make_features(tables, honest=name == "honest")[:1]).row(row["row"])
+        features = make_features(tables, honest=name == "honest")
+        explained = tf.explain(labels, features).row(row["row"], ["previous"])["previous"]
         print(f"  {name}: {row[f'{name}_arr_delay']:+} minutes")
-        print(textwrap.indent(str(explained).rstrip(), "    "))
+        print(textwrap.indent(explained.condition.replace(" AND ", "\nAND "), "    "))
+        for candidate in (explained.chosen, *explained.passed_over):
+            if candidate is not None and candidate.time in in_question:
+                print(f"    {describe(candidate)}")
     print()
+
+
+def describe(candidate: tf.Candidate) -> str:
+    """Tell in one line what became of a flight: its times, its delay, the verdict and why."""
+    flight = f"{instant(candidate.time)}  {candidate.values['arr_delay']:+4} min"
+    known = "" if candidate.usable_from is None else f", usable from {instant(candidate.usable_from)}"
+    mark = "->" if candidate.verdict.startswith("chosen") else "  "
+    return f"{mark} {flight}  {candidate.verdict}: {candidate.why}{known}"
+
+
+def instant(moment: datetime) -> str:
+    """Write an instant in few letters."""
+    return f"{moment:%d %b %H:%M}"
 
 
 def print_scores(scores: Scores, honest: tf.BuildResult) -> None:
     """Print the scores on the test split."""
-    rows = [frame.height for frame in split_frames(honest)]
-    print(f"Gradient-boosted trees, trained before 1 October ({rows[0]:,} rows), tested after ({rows[1]:,} rows)")
+    rows, purged = honest.stats.split_rows, honest.stats.purged_rows
+    print(f"Gradient-boosted trees, on label times before 1 October ({rows['train']:,} rows, {purged:,} purged)")
+    print(f"and tested on those after ({rows['test']:,} rows)")
     print(f"  {'model':<45}{'ROC AUC':>10}{'average precision':>20}")
     titles = {
         "honest": "honest",

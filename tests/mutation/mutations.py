@@ -206,7 +206,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "features of different embargo share a merge",
         TRAINING_SET,
-        "(id(j.frame), j.label_keys, j.bounds.embargo)",
+        "(id(j.frame), j.label_keys, embargo)",
         "(id(j.frame), j.label_keys)",
     ),
     Mutation(

@@ -48,11 +48,14 @@ def mutated(mutation: Mutation, text: str) -> str:
 def check_list() -> None:
     """Checks that every mutation still applies and still compiles, before any test is run."""
     names = [mutation.name for mutation in MUTATIONS]
-    if len(set(names)) != len(names):
-        raise StaleMutationError("two mutations have one name")
+    stale = [] if len(set(names)) == len(names) else ["two mutations have one name"]
     for mutation in MUTATIONS:
-        text = mutated(mutation, (ROOT / mutation.file).read_text(encoding="utf-8"))
-        compile(text, mutation.file, "exec")
+        try:
+            compile(mutated(mutation, (ROOT / mutation.file).read_text(encoding="utf-8")), mutation.file, "exec")
+        except (StaleMutationError, SyntaxError, OSError) as error:
+            stale.append(str(error))
+    if stale:
+        raise StaleMutationError("\n\n".join(stale))
 
 
 def run_copy(mutation: Mutation | None) -> tuple[int, str]:
