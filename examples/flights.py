@@ -29,6 +29,8 @@ import timefence_pl as tf
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from timefence_pl.explain import Candidate
+
 LATE_MINUTES = 30
 LEAD = pl.duration(hours=2)
 NEW_YORK = "America/New_York"
@@ -473,7 +475,7 @@ def print_row(row: dict[str, Any], tables: Tables) -> None:
     print()
 
 
-def describe(candidate: tf.Candidate) -> str:
+def describe(candidate: Candidate) -> str:
     """Tell in one line what became of a flight: its times, its delay, the verdict and why."""
     flight = f"{instant(candidate.time)}  {candidate.values['arr_delay']:+4} min"
     known = "" if candidate.usable_from is None else f", usable from {instant(candidate.usable_from)}"

