@@ -34,7 +34,7 @@ from tests.oracle.windows import (
 )
 from tests.oracle.windows import program as program_of
 from timefence_pl.definitions.aggregates import SINCE_LAST
-from timefence_pl.plan import running_totals, time_key, window_rows
+from timefence_pl.plan import running_totals, time_key, window_kernel, window_rows
 from timefence_pl.plan.window_expressions import Splitter
 
 QUIET = settings(
@@ -97,7 +97,7 @@ def run(names: dict[str, Any], path: str) -> pl.DataFrame:
             return tf.point_in_time(labels, features, checks=False, **options).collect(engine="streaming")
         changes = {
             "collisions": [(time_key, "HASH_BITS", 1)],
-            "chunks": [(window_rows, "CHUNK", 3)],
+            "chunks": [(window_rows, "CHUNK", 3), (window_kernel, "AT_ONCE", 1)],
             "events": [(Splitter, "split", lambda _self, _expr: None)],
             "attempts": [(running_totals, "WORTH", 0), (running_totals, "FREE", 0)],
         }

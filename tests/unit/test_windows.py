@@ -355,6 +355,23 @@ def test_the_strategy_tells_what_each_aggregate_costs() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("expr", "alike"),
+    [
+        (pl.col("x").max(), True),
+        (pl.col("s").str.to_date("%Y-%m-%d").max(), True),
+        (pl.col("s").cast(pl.Int64).sum(), True),
+        (pl.col("x").tail(2).implode(), True),
+        (pl.col("x").sum().over("s").max(), True),
+        (pl.col("x").tail(2), False),
+        (pl.len(), True),
+    ],
+    ids=str,
+)
+def test_what_group_by_computes_alike(expr: pl.Expr, alike: bool) -> None:
+    assert window_rows.alike_in_groups(expr, {"x": pl.Float64(), "s": pl.String()}) is alike
+
+
 def test_windows_stand_beside_features() -> None:
     events = source(pl.DataFrame({"k": [1, 1, 2], "t": [1, 2, 3], "x": [1.0, 2.0, 3.0]}))
     rows = labels(pl.DataFrame({"k": [1, 2, 3], "at": [5, 5, 5]}))

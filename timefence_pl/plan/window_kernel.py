@@ -27,6 +27,9 @@ from timefence_pl.plan.window_spans import KnownEvents, Spans
 
 __all__ = ["Kernel", "Task"]
 
+#: Windows computed at once: each takes a few times its output in memory while it is.
+AT_ONCE = 8
+
 _ROW: Final = "__tf_row"
 _PROBE: Final = "__tf_probe"
 
@@ -87,11 +90,11 @@ class Kernel:
 
     # -- spans ------------------------------------------------------------------------------------------------------
 
-    def _spans(self, bounds: WindowBounds) -> Spans:
+    def _spans(self, bounds: WindowBounds, windows: Sequence[str]) -> Spans:
         return Spans(
             events=self._keys.height,
             end=self._found[self._look_ups.end(bounds)],
-            starts={w: self._found[self._look_ups.start(bounds, w)] for w in bounds.lengths},
+            starts={w: self._found[self._look_ups.start(bounds, w)] for w in windows},
             known=self._known_events(bounds),
         )
 
@@ -128,11 +131,16 @@ class Kernel:
     # -- features ---------------------------------------------------------------------------------------------------
 
     def _feature(self, task: Task) -> pl.DataFrame:
-        spans = self._spans(task.bounds)
-        results = FeatureResults(task.recipe, self._values, spans, self._entities, self._since_last)
-        outputs = pl.DataFrame([s.alias(f"{task.name}__{n}") for n, s in results.columns().items()])
-        outputs = outputs.with_columns(self._marks(task, spans, outputs))
-        collided = self._collided(spans, task.bounds.longest)
+        columns: dict[str, pl.Series] = {}
+        windows = list(task.bounds.lengths)
+        for start in range(0, len(windows), AT_ONCE):
+            spans = self._spans(task.bounds, windows[start : start + AT_ONCE])
+            results = FeatureResults(task.recipe, self._values, spans, self._entities, self._since_last)
+            columns.update(results.columns())
+        outputs = pl.DataFrame([s.alias(f"{task.name}__{n}") for n, s in columns.items()])
+        longest = self._spans(task.bounds, [task.bounds.longest])
+        outputs = outputs.with_columns(self._marks(task, longest, outputs))
+        collided = self._collided(longest, task.bounds.longest)
         if collided is None:
             return outputs
         again = self._by_second_hash(collided, task)

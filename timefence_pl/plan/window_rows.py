@@ -22,6 +22,8 @@ CHUNK = 2_000_000
 
 _LABEL: Final = "__tf_label"
 _EVENT: Final = "__tf_event"
+#: Made-up rows to try expressions on.
+_ROWS: Final = 10
 
 
 @dataclass(frozen=True)
@@ -108,39 +110,53 @@ def patched(values: pl.Series, marked: pl.Series, found: pl.Series) -> pl.Series
 
 def alike_in_groups(expr: pl.Expr, schema: Mapping[str, pl.DataType]) -> bool:
     """Whether an expression gives in ``group_by`` what it gives on each group by itself, tried on a few made-up rows."""
-    rows = 10
     needed = columns_read(expr, schema)
-    columns = {name: _made_up(dtype, rows) for name, dtype in schema.items() if name in needed}
-    groups = pl.Series([0, 1, 1, 2, 2, 2, 3, 3, 3, 3], dtype=pl.UInt32)
-    frame = pl.DataFrame({**columns, _LABEL: groups})
+    made_up = pl.DataFrame({n: _made_up(d) for n, d in schema.items() if n in needed} or {"row": range(_ROWS)})
+    alike = _alike(expr, made_up)
+    if alike is None:  # it may not take these values, as a date's parser does not take "3"
+        alike = _alike(expr, made_up.select(pl.lit(None, dtype=d).alias(n) for n, d in made_up.schema.items()))
+    return bool(alike)
+
+
+def _alike(expr: pl.Expr, rows: pl.DataFrame) -> bool | None:
+    """The same for given rows; None where the expression fails on them whichever way."""
+    sizes = [1, 2, 3, _ROWS - 6]
+    groups = pl.Series([g for g, size in enumerate(sizes) for _ in range(size)], dtype=pl.UInt32)
+    if rows.height != _ROWS:
+        rows = pl.concat([rows] * _ROWS)
+    frame = rows.with_columns(groups.alias(_LABEL))
+    try:
+        parts = [rows.filter(groups == g).select(expr.alias("value")) for g in range(len(sizes))]
+        singly = pl.concat(parts)["value"]
+    except Exception:  # noqa: BLE001 - whatever a user's expression raises
+        return None
     try:
         grouped = frame.group_by(_LABEL, maintain_order=True).agg(expr.alias("value"))["value"]
-        parts = [frame.filter(groups == g).drop(_LABEL).select(expr.alias("value")) for g in range(4)]
-        singly = pl.concat(parts)["value"]
-    except Exception:  # noqa: BLE001 - whatever a user's expression raises, the other way raises it when it runs
+    except Exception:  # noqa: BLE001 - some expressions do not work in groups
         return False
     if grouped.dtype != singly.dtype:
         return False
     if grouped.dtype.is_float():
         both = pl.DataFrame({"a": grouped, "b": singly}).select(
-            pl.col("a").eq_missing(pl.col("b")) | ((pl.col("a") - pl.col("b")).abs() <= 1e-6 * pl.col("b").abs())
+            pl.col("a").eq_missing(pl.col("b"))
+            | (pl.col("b").is_finite() & ((pl.col("a") - pl.col("b")).abs() <= 1e-6 * pl.col("b").abs()))
         )
         return bool(both.to_series().fill_null(value=False).all())
     return grouped.equals(singly, null_equal=True)
 
 
-def _made_up(dtype: pl.DataType, rows: int) -> pl.Series:
-    numbers: list[float | None] = [3.0, 1.0, 4.0, None, 5.0, 9.0, 2.0, 6.0, 5.0, 3.0][:rows]
+def _made_up(dtype: pl.DataType) -> pl.Series:
+    numbers: list[float | None] = [3.0, 1.0, 4.0, None, 5.0, 9.0, 2.0, 6.0, 5.0, 3.0]
     if dtype.is_float():
         numbers[0] = inf  # alone in its group
     if dtype == pl.Boolean:
         return pl.Series([None if n is None else n > 3 for n in numbers], dtype=dtype)
     if dtype == pl.String:
-        return pl.Series([None if n is None else str(n) for n in numbers], dtype=dtype)
+        return pl.Series([None if n is None else f"{n:.0f}" for n in numbers], dtype=dtype)
     try:
         return pl.Series(numbers).cast(dtype, strict=False)
     except pl.exceptions.PolarsError:
-        return pl.Series([None] * rows, dtype=dtype)
+        return pl.Series([None] * _ROWS, dtype=dtype)
 
 
 def _chunks(spans: pl.DataFrame) -> Iterator[pl.DataFrame]:
