@@ -5,58 +5,41 @@ Declare a :class:`Source` of events, :class:`Feature` expressions over it and :c
 :func:`build` writes, checks and counts it.
 """
 
-from timefence_pl._version import __version__
-from timefence_pl.build import build
-from timefence_pl.definitions.aggregates import since_last
-from timefence_pl.definitions.feature import INHERIT, Feature
-from timefence_pl.definitions.feature_set import FeatureSet
-from timefence_pl.definitions.labels import Labels
-from timefence_pl.definitions.source import CSVSource, ParquetSource, Source
-from timefence_pl.definitions.sql_source import SQLSource
-from timefence_pl.definitions.window import Window
-from timefence_pl.errors import (
-    TimefenceConfigError,
-    TimefenceDuplicateError,
-    TimefenceError,
-    TimefenceLeakageError,
-    TimefenceSchemaError,
-    TimefenceStoreError,
-    TimefenceTimezoneError,
-    TimefenceValidationError,
-)
-from timefence_pl.explain import ExplainResult
-from timefence_pl.joins import explain, point_in_time
-from timefence_pl.namespace import TimefenceNamespace as _TimefenceNamespace
-from timefence_pl.result import BuildResult, BuildStats
-from timefence_pl.tracking.store import Store
+# The names are those of ``_public``, loaded when the first one is asked for: the command line answers ``--help`` and
+# completes words without importing Polars, which takes half a second.
 
-__all__ = [
-    "INHERIT",
-    "BuildResult",
-    "BuildStats",
-    "CSVSource",
-    "ExplainResult",
-    "Feature",
-    "FeatureSet",
-    "Labels",
-    "ParquetSource",
-    "SQLSource",
-    "Source",
-    "Store",
-    "TimefenceConfigError",
-    "TimefenceDuplicateError",
-    "TimefenceError",
-    "TimefenceLeakageError",
-    "TimefenceSchemaError",
-    "TimefenceStoreError",
-    "TimefenceTimezoneError",
-    "TimefenceValidationError",
-    "Window",
-    "__version__",
-    "build",
-    "explain",
-    "point_in_time",
-    "since_last",
-]
+import sys as _sys
+from importlib import import_module as _import
+from types import ModuleType as _ModuleType
+from typing import TYPE_CHECKING as _TYPE_CHECKING
 
-del _TimefenceNamespace
+from timefence_pl._version import __version__ as __version__
+
+if _TYPE_CHECKING:
+    from timefence_pl._public import *  # noqa: F403
+
+
+class _Package(_ModuleType):
+    """This module, whose functions stay what they are when modules of the same names are imported."""
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if isinstance(value, _ModuleType) and name in ("build", "explain"):
+            return  # the import system's own assignment, as for any module of a package
+        super().__setattr__(name, value)
+
+
+_sys.modules[__name__].__class__ = _Package
+
+
+def __getattr__(name: str) -> object:
+    if name.startswith("__") and name != "__all__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    public = _import("timefence_pl._public")
+    globals().update({n: getattr(public, n) for n in ("__all__", *public.__all__)})
+    if name not in globals():
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return [*__getattr__("__all__"), *(n for n, v in globals().items() if isinstance(v, _ModuleType))]  # type: ignore[misc]

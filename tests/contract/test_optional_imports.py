@@ -40,6 +40,8 @@ OPTIONAL = [
 #: What the commands need and a notebook does not.
 COMMAND_LINE = ["click", "rich", "pygments"]
 
+#: The public names are loaded when one is asked for.
+IMPORT = "import timefence_pl; timefence_pl.__all__"
 BUILD = """
 import polars as pl
 import timefence_pl as tf
@@ -66,14 +68,14 @@ def run(code: str, folder: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("code", ["import timefence_pl", BUILD], ids=["import", "build"])
+@pytest.mark.parametrize("code", [IMPORT, BUILD], ids=["import", "build"])
 def test_nothing_optional_is_imported(tmp_path: Path, code: str) -> None:
     loaded = run(f"{code}\nimport sys\nprint(' '.join(sys.modules))", tmp_path).split()
     assert [m for m in [*OPTIONAL, *COMMAND_LINE] if m in loaded] == []
     assert "timefence_pl" in loaded
 
 
-@pytest.mark.parametrize("code", ["import timefence_pl", BUILD], ids=["import", "build"])
+@pytest.mark.parametrize("code", [IMPORT, BUILD], ids=["import", "build"])
 def test_it_works_where_nothing_optional_is_installed(tmp_path: Path, code: str) -> None:
     blocked = f"""
 import sys, polars, pyarrow.parquet  # these look for what else is installed
@@ -90,7 +92,7 @@ def test_what_is_imported_is_declared(tmp_path: Path) -> None:
     """Each distribution whose modules our own modules import at once is a dependency, not an extra."""
     declared = {re.split(r"[^A-Za-z0-9_.-]", d)[0].lower().replace("-", "_") for d in PROJECT["dependencies"]}
     code = """
-import ast, pathlib, sys, timefence_pl
+import ast, pathlib, sys, timefence_pl, timefence_pl._public
 root = pathlib.Path(timefence_pl.__file__).parent
 found = set()
 for path in root.rglob("*.py"):
@@ -110,5 +112,24 @@ print(" ".join(sorted(found - set(sys.stdlib_module_names) - {"timefence_pl"})))
 
 
 def test_importing_reads_and_writes_no_file_of_the_working_directory(tmp_path: Path) -> None:
-    run("import timefence_pl", tmp_path)
+    run(IMPORT, tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_names_are_loaded_when_they_are_asked_for_and_stay_what_they_are(tmp_path: Path) -> None:
+    code = """
+import sys
+import timefence_pl as tf
+assert "polars" not in sys.modules and tf.__version__
+import timefence_pl.build, timefence_pl.explain  # modules of the names of functions
+import polars as pl
+assert type(tf.build).__name__ == type(tf.explain).__name__ == "function"
+assert hasattr(pl.LazyFrame(), "timefence")
+try:
+    tf.biuld
+except AttributeError as error:
+    assert "'biuld'" in str(error)
+else:
+    raise AssertionError
+"""
+    run(code, tmp_path)

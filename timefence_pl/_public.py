@@ -1,0 +1,60 @@
+"""All public names, imported: what :mod:`timefence_pl` gives once one of them is asked for.
+
+Takes names from the modules that define them, gives ``__all__``. A new public name is added here, in both places.
+"""
+
+from timefence_pl._version import __version__
+from timefence_pl.build import build
+from timefence_pl.definitions.aggregates import since_last
+from timefence_pl.definitions.feature import INHERIT, Feature
+from timefence_pl.definitions.feature_set import FeatureSet
+from timefence_pl.definitions.labels import Labels
+from timefence_pl.definitions.source import CSVSource, ParquetSource, Source
+from timefence_pl.definitions.sql_source import SQLSource
+from timefence_pl.definitions.window import Window
+from timefence_pl.errors import (
+    TimefenceConfigError,
+    TimefenceDuplicateError,
+    TimefenceError,
+    TimefenceLeakageError,
+    TimefenceSchemaError,
+    TimefenceStoreError,
+    TimefenceTimezoneError,
+    TimefenceValidationError,
+)
+from timefence_pl.explain import ExplainResult
+from timefence_pl.joins import explain, point_in_time
+from timefence_pl.namespace import TimefenceNamespace as _TimefenceNamespace
+from timefence_pl.result import BuildResult, BuildStats
+from timefence_pl.tracking.store import Store
+
+__all__ = [
+    "INHERIT",
+    "BuildResult",
+    "BuildStats",
+    "CSVSource",
+    "ExplainResult",
+    "Feature",
+    "FeatureSet",
+    "Labels",
+    "ParquetSource",
+    "SQLSource",
+    "Source",
+    "Store",
+    "TimefenceConfigError",
+    "TimefenceDuplicateError",
+    "TimefenceError",
+    "TimefenceLeakageError",
+    "TimefenceSchemaError",
+    "TimefenceStoreError",
+    "TimefenceTimezoneError",
+    "TimefenceValidationError",
+    "Window",
+    "__version__",
+    "build",
+    "explain",
+    "point_in_time",
+    "since_last",
+]
+
+del _TimefenceNamespace
