@@ -42,8 +42,8 @@ from timefence_pl.plan.training_set import (
 from timefence_pl.result import BuildResult, BuildStats
 from timefence_pl.reuse import find_again
 from timefence_pl.splits import Split, SplitBound, make_splits
+from timefence_pl.store.base import BuildStore
 from timefence_pl.store.files import whole_files
-from timefence_pl.tracking.store import Store
 
 __all__ = ["build"]
 
@@ -61,7 +61,7 @@ def build(
     feature_times: bool = False,
     splits: Mapping[str, Sequence[SplitBound]] | None = None,
     purge: DurationLike | None = None,
-    store: Store | None = None,
+    store: BuildStore | None = None,
     progress: Progress | None = None,
     compression: str = "zstd",
 ) -> BuildResult:
@@ -111,7 +111,7 @@ def build(
     say = Steps(progress, len(flat))
     say.loading_labels()
     check_definitions(labels, flat, options)
-    if store is not None and not isinstance(store, Store):
+    if store is not None and not isinstance(store, BuildStore):
         raise TimefenceConfigError(message(f"store={store!r} is not a store.", fix="Use tf.Store('.timefence')."))
     if store is not None:
         store.layout.create()

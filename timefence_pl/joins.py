@@ -19,7 +19,7 @@ from timefence_pl.feature_cache import CacheStatus, FeatureCache
 from timefence_pl.plan.options import DEFAULT_LOOKBACK, join_options
 from timefence_pl.plan.training_set import check_definitions, plan_training_set
 from timefence_pl.plan.transforms import runs_at_once
-from timefence_pl.tracking.store import Store
+from timefence_pl.store.base import BuildStore
 
 __all__ = ["explain", "point_in_time"]
 
@@ -102,7 +102,7 @@ def explain(
     on_missing: Literal["null", "skip"] = "null",
     flatten_columns: bool = False,
     feature_times: bool = False,
-    store: Store | None = None,
+    store: BuildStore | None = None,
 ) -> ExplainResult:
     """Explain how features would be joined; ``.row(n)`` explains what one label row gets.
 
