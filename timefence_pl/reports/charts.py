@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib import import_module
 from typing import Any, Final
 
 __all__ = ["LEFT_OUT", "Bars", "Histogram", "drawn", "histogram", "over_time"]
@@ -67,8 +68,8 @@ class Bars:
 def drawn() -> bool:
     """Whether charts can be drawn."""
     try:
-        import altair as alt  # noqa: F401, PLC0415 - an optional package
-        import vl_convert  # noqa: F401, PLC0415
+        import_module("altair")
+        import_module("vl_convert")
     except ImportError:
         return False
     return True
@@ -83,8 +84,7 @@ def histogram(given: Histogram, colours: dict[str, str]) -> str | None:
     """
     if not drawn() or not given.bars:
         return None
-    import altair as alt  # noqa: PLC0415 - an optional package
-
+    alt: Any = import_module("altair")
     series, data = _stacked([(b, b + 1, word, n) for b, word, n in given.bars], colours)
     step = max(1, -(-len(given.edges) // 9))
     ticks = list(range(0, len(given.edges), step))
@@ -138,8 +138,7 @@ def over_time(given: Bars, colours: dict[str, str]) -> str | None:
     """
     if not drawn() or not given.bars:
         return None
-    import altair as alt  # noqa: PLC0415 - an optional package
-
+    alt: Any = import_module("altair")
     series, data = _stacked([(*given.spans[b], word, n) for b, word, n in given.bars], colours)
     kind = "T" if given.times else "Q"
     domain = [given.spans[0][0], given.spans[-1][1]]
@@ -185,8 +184,7 @@ def _colour(alt: Any, series: list[str], colours: dict[str, str]) -> Any:
 
 
 def _svg(chart: Any, *, legend: bool) -> str:
-    import vl_convert  # noqa: PLC0415 - an optional package
-
+    converter: Any = import_module("vl_convert")
     chart = (
         chart.properties(width=WIDTH, height=HEIGHT - (18 if legend else 0), background="white", autosize="pad")
         .configure(font="system-ui, sans-serif")
@@ -205,7 +203,7 @@ def _svg(chart: Any, *, legend: bool) -> str:
     )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the libraries' own deprecations are none of the reader's
-        svg: str = vl_convert.vegalite_to_svg(chart.to_dict())
+        svg: str = converter.vegalite_to_svg(chart.to_dict())
     return svg
 
 
