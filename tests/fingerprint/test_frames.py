@@ -237,3 +237,10 @@ def test_equal_hashes_exactly_where_values_are_equal(dtype):
         assert (fingerprint_series(left) == fingerprint_series(right)) == (repr(one) == repr(other))
 
     check()
+
+
+@pytest.mark.parametrize("name", ["^k$", "*", "", "^.*$"])
+def test_a_name_that_is_a_pattern(name):
+    frame = pl.DataFrame({name: [1.0, None]})
+    assert fingerprint_series(frame[name]) == fingerprint_series(pl.Series(name, [1.0, None]))
+    assert fingerprint_frame(frame).key != fingerprint_frame(frame.rename({name: "k"})).key

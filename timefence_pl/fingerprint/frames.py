@@ -123,7 +123,7 @@ _PARAMETERLESS: Final = frozenset(
 
 def _column(series: pl.Series, algorithm: Algorithm) -> str:
     stream = _Stream(series.name, series.dtype, algorithm)
-    for block in _blocks(series):
+    for block in _blocks(series.alias("")):  # a name that begins with "^" would be read as a pattern
         stream.update(block)
     return hash_parts("column", stream.digest(), algorithm=algorithm)
 
