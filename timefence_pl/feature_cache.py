@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import polars as pl
 
@@ -21,13 +22,23 @@ from timefence_pl.fingerprint import FileHasher, Fingerprint, Uncacheable, chang
 from timefence_pl.identity import feature_fingerprint, source_fingerprint
 from timefence_pl.plan.hints import hints_of
 from timefence_pl.plan.prepare import SortedFrame, prepare
-from timefence_pl.plan.rows import RowSet, row_sets
+from timefence_pl.plan.rows import row_sets
 from timefence_pl.plan.stored import can_be_stored, facts_of, restored, stored_columns
-from timefence_pl.plan.training_set import AnyFrame, prepare_all
+from timefence_pl.plan.training_set import AnyFrame
+from timefence_pl.plan.window_events import (
+    SortedEvents,
+    event_facts,
+    event_sets,
+    prepare_events,
+    restored_events,
+    stored_events,
+)
 from timefence_pl.store.features import Entry, EntryProblem, find_entry, list_entries, put_entry, set_aside
 from timefence_pl.store.layout import Layout
 
 __all__ = ["CacheStatus", "FeatureCache"]
+
+F = TypeVar("F", bound=AnyFeature)
 
 
 @dataclass(frozen=True)
@@ -61,8 +72,8 @@ class FeatureCache:
         self._sources: dict[object, Fingerprint | Uncacheable] = {}
         self._missing: dict[int, dict[str, CacheStatus]] = {}
         # With the frames themselves, so that no later frame is given the same id.
-        self._row_sets: dict[int, tuple[SortedFrame, Source]] = {}
-        self._features: dict[str, Feature] = {}
+        self._row_sets: dict[int, tuple[AnyFrame, Source]] = {}
+        self._features: dict[str, AnyFeature] = {}
         self._uncacheable: dict[str, str] = {}
         #: By feature name.
         self.status: dict[str, CacheStatus] = {}
@@ -75,9 +86,6 @@ class FeatureCache:
         """Find the key of each feature, reading no entry; fills :attr:`fingerprints`."""
         for feature in features:
             if feature.name in self.fingerprints or feature.name in self._uncacheable:
-                continue
-            if isinstance(feature, Window):
-                self._uncacheable[feature.name] = "the events of windows are not kept yet"
                 continue
             try:
                 self._features[feature.name] = feature
@@ -93,29 +101,56 @@ class FeatureCache:
 
     def frames(self, features: Sequence[AnyFeature], *, use_hints: bool) -> dict[str, AnyFrame]:
         """A sorted frame for each feature; features that share rows, and are all hits or all misses, share one."""
-        windows = [f for f in features if isinstance(f, Window)]
-        frames: dict[str, AnyFrame] = prepare_all(windows, use_hints=use_hints)
-        for window in windows:
-            self._look_up(window)
-        for rows in row_sets([f for f in features if isinstance(f, Feature)]):
-            hints = hints_of(rows.source) if use_hints else None
-            entries = {f.name: self._look_up(f) for f in rows.features}
-            hits = [f for f in rows.features if entries[f.name] is not None]
-            for group in _of_one_order(hits, entries):
-                like = prepare(RowSet(rows.source, tuple(group), rows.keep_first))
-                found = {f.name: e for f in group if (e := entries[f.name]) is not None}
-                facts = next(iter(found.values())).record
-                frame = restored(like, {n: e.scan() for n, e in found.items()}, facts)
-                frames.update(dict.fromkeys(found, frame))
-            missing = tuple(f for f in rows.features if entries[f.name] is None)
+        windows = self._windows([f for f in features if isinstance(f, Window)], use_hints=use_hints)
+        return windows | self._latest([f for f in features if isinstance(f, Feature)], use_hints=use_hints)
+
+    def _windows(self, features: Sequence[Window], *, use_hints: bool) -> dict[str, AnyFrame]:
+        frames: dict[str, AnyFrame] = {}
+        for events in event_sets(features):
+            hints = hints_of(events.source) if use_hints else None
+            groups, missing = self._found(events.windows)
+            for found in groups:
+                like = prepare_events(replace(events, windows=tuple(w for w, _ in found)))
+                frame = restored_events(like, [e.scan() for _, e in found], found[0][1].record["narrow"])
+                frames.update({w.name: frame for w, _ in found})
             if missing:
-                frame = prepare(RowSet(rows.source, missing, rows.keep_first), hints=hints, eager=use_hints)
-                self._row_sets[id(frame)] = frame, rows.source
-                self._missing[id(frame)] = {f.name: self.status[f.name] for f in missing}
-                frames.update({f.name: frame for f in missing})
+                frame = prepare_events(replace(events, windows=tuple(missing)), hints=hints, eager=use_hints)
+                frames.update(self._to_compute(frame, events.source, missing))
         return frames
 
-    def keep(self, frame: SortedFrame, computed: pl.DataFrame, *, dropped: Mapping[tuple[object, ...], int]) -> None:
+    def _latest(self, features: Sequence[Feature], *, use_hints: bool) -> dict[str, AnyFrame]:
+        frames: dict[str, AnyFrame] = {}
+        for rows in row_sets(features):
+            hints = hints_of(rows.source) if use_hints else None
+            groups, missing = self._found(rows.features)
+            for found in groups:
+                like = prepare(replace(rows, features=tuple(f for f, _ in found)))
+                frame = restored(like, {f.name: e.scan() for f, e in found}, found[0][1].record)
+                frames.update({f.name: frame for f, _ in found})
+            if missing:
+                frame = prepare(replace(rows, features=tuple(missing)), hints=hints, eager=use_hints)
+                frames.update(self._to_compute(frame, rows.source, missing))
+        return frames
+
+    def _found(self, features: Sequence[F]) -> tuple[list[list[tuple[F, Entry]]], list[F]]:
+        """Hits, grouped by the content of their key columns (those that can stand side by side), and misses."""
+        groups: dict[object, list[tuple[F, Entry]]] = {}
+        missing = []
+        for feature in features:
+            entry = self._look_up(feature)
+            if entry is None:
+                missing.append(feature)
+            else:
+                order = entry.record["rows_hash"], str(entry.record["narrow"])
+                groups.setdefault(order, []).append((feature, entry))
+        return list(groups.values()), missing
+
+    def _to_compute(self, frame: AnyFrame, source: Source, missing: Sequence[AnyFeature]) -> dict[str, AnyFrame]:
+        self._row_sets[id(frame)] = frame, source
+        self._missing[id(frame)] = {f.name: self.status[f.name] for f in missing}
+        return {f.name: frame for f in missing}
+
+    def keep(self, frame: AnyFrame, computed: pl.DataFrame, *, dropped: Mapping[tuple[object, ...], int]) -> None:
         """Store a computed frame, one entry a feature; a store that refuses costs a warning, not the build.
 
         Args:
@@ -126,12 +161,17 @@ class FeatureCache:
         missing = self._missing.get(id(frame), {})
         _, source = self._row_sets.get(id(frame), (None, None))
         named = [name for name, status in missing.items() if status.key is not None]
-        if source is None or not named or not can_be_stored(frame, computed) or not self.unchanged(named):
+        if source is None or not named or not self.unchanged(named):
             return
-        facts = facts_of(frame, computed, lambda rows: fingerprint_frame(rows).key)
+        if isinstance(frame, SortedEvents):
+            facts = event_facts(frame, computed, _hash_of)
+        elif can_be_stored(frame, computed):
+            facts = facts_of(frame, computed, _hash_of)
+        else:
+            return
         for name in named:
             status = missing[name]
-            columns = computed.select(stored_columns(frame, name, computed.columns))
+            columns = computed.select(self._stored(name, frame, computed))
             try:
                 put_entry(
                     self._layout,
@@ -144,6 +184,13 @@ class FeatureCache:
                 warnings.warn(
                     f"Feature {name!r} is not cached: {str(error).splitlines()[0]}", UserWarning, stacklevel=2
                 )
+
+    def _stored(self, name: str, frame: AnyFrame, computed: pl.DataFrame) -> list[pl.Expr]:
+        feature = self._features[name]
+        if isinstance(frame, SortedFrame):
+            return stored_columns(frame, name, computed.columns)
+        assert isinstance(feature, Window)  # noqa: S101 - no other reads events
+        return stored_events(frame, feature)
 
     def unchanged(self, names: Iterable[str]) -> bool:
         """Whether what features are computed from still is what their keys say: it may change while it is read.
@@ -173,7 +220,6 @@ class FeatureCache:
         """The same frames, with those that were missing computed, stored, and read back: one at a time in memory."""
         first = dict(self.status)
         for frame in {id(f): f for f in frames.values() if id(f) in self._missing}.values():
-            assert isinstance(frame, SortedFrame)  # noqa: S101 - no other is missing
             self.keep(frame, frame.frame.collect(engine="streaming"), dropped=dropped)
         again = self.frames(features, use_hints=True)
         self.status = first
@@ -227,11 +273,5 @@ class FeatureCache:
         return "; ".join(min(differences, key=len)[:4]) or "computed by another version"
 
 
-def _of_one_order(features: Sequence[Feature], entries: Mapping[str, Entry | None]) -> list[list[Feature]]:
-    """Hits grouped by the content of their key columns: those that can stand side by side."""
-    groups: dict[object, list[Feature]] = {}
-    for feature in features:
-        entry = entries[feature.name]
-        if entry is not None:
-            groups.setdefault((entry.record["rows_hash"], str(entry.record["narrow"])), []).append(feature)
-    return list(groups.values())
+def _hash_of(rows: pl.DataFrame) -> str:
+    return fingerprint_frame(rows).key

@@ -12,18 +12,31 @@ from typing import Any
 import polars as pl
 
 from timefence_pl.definitions.feature import Feature
+from timefence_pl.definitions.feature_set import AnyFeature
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.definitions.source import Source
 from timefence_pl.definitions.sql_source import SQLSource
 from timefence_pl.definitions.table import Table
-from timefence_pl.fingerprint import FileHasher, Fingerprint, Uncacheable, combined, fingerprint_frame, fingerprint_plan
+from timefence_pl.definitions.window import Window
+from timefence_pl.fingerprint import (
+    FileHasher,
+    Fingerprint,
+    Uncacheable,
+    combined,
+    fingerprint_expr,
+    fingerprint_frame,
+    fingerprint_plan,
+)
 from timefence_pl.integrations.duckdb import duckdb_version
 from timefence_pl.integrations.sql import resolve_dialect
+from timefence_pl.plan.latest import Bounds
 from timefence_pl.plan.options import JoinOptions
 from timefence_pl.plan.prepare import prepare
 from timefence_pl.plan.rows import RowSet
 from timefence_pl.plan.training_set import JoinedFeature
 from timefence_pl.plan.transforms import runs_at_once
+from timefence_pl.plan.window_events import EventSet, prepare_events
+from timefence_pl.plan.windows import WindowBounds
 from timefence_pl.splits import Split
 
 __all__ = ["build_fingerprint", "feature_fingerprint", "labels_fingerprint", "source_fingerprint"]
@@ -80,14 +93,16 @@ def table_fingerprint(table: Table, hasher: FileHasher) -> Fingerprint:
     return combined("files", {"content": hasher.fingerprint(files, names=names), "format": kind, "options": options})
 
 
-def feature_fingerprint(feature: Feature, source: Fingerprint) -> Fingerprint:
+def feature_fingerprint(feature: AnyFeature, source: Fingerprint) -> Fingerprint:
     """What a feature's sorted frame depends on: its plan over a source of this schema, and the source's content.
 
-    Neither labels, embargo nor bounds are part of it.
+    Neither labels, embargo nor bounds are part of it; of a window neither its lengths nor what it does with the events.
 
     Raises:
         Uncacheable: If the plan cannot be named.
     """
+    if isinstance(feature, Window):
+        return combined("window", {"source": source, "plan": _events(feature)})
     return combined("feature", {"source": source, "plan": _plan(feature)})
 
 
@@ -99,11 +114,24 @@ def build_fingerprint(
     splits: Sequence[Split],
     output: Mapping[str, str] | None,
 ) -> Fingerprint:
-    """What a build's result depends on."""
+    """What a build's result depends on.
+
+    Raises:
+        Uncacheable: If an aggregate of a window cannot be named.
+    """
     parts: dict[str, Any] = {"labels": labels}
     for j in joined:
         b = j.bounds
         parts[f"feature {j.feature.name}"] = features[j.feature.name]
+        if isinstance(j.feature, Window) and isinstance(b, WindowBounds):
+            parts[f"aggregates of {j.feature.name}"] = combined(
+                "aggregates", {name: fingerprint_expr(expr) for name, expr in j.feature.aggregates.items()}
+            )
+            lengths = [[label, length] for label, length in b.lengths.items()]
+            shown = [list(j.label_keys), list(j.columns), j.feature.source.date_known_at]
+            parts[f"join of {j.feature.name}"] = [b.embargo, lengths, *shown]
+            continue
+        assert isinstance(b, Bounds)  # noqa: S101 - a feature's
         parts[f"join of {j.feature.name}"] = [
             b.embargo,
             b.lookback,
@@ -145,6 +173,12 @@ def _plan(feature: Feature) -> Fingerprint:
         raise Uncacheable(f"the transform of feature {feature.name} uses {name}, which leaves no trace in its plan")
     frame = prepare(RowSet(source, (feature,), keep_first), stub).frame
     return combined("plan", {"expression": fingerprint_plan(frame), "date_known_at": _dates(source)})
+
+
+def _events(window: Window) -> Fingerprint:
+    stub = pl.LazyFrame(schema=window.source.schema)
+    frame = prepare_events(EventSet(window.source, window.where, (window,)), stub).frame
+    return combined("plan", {"expression": fingerprint_plan(frame), "date_known_at": _dates(window.source)})
 
 
 def _dates(source: Source) -> str | None:

@@ -50,6 +50,11 @@ EXPRESSIONS = {
     "other constant": lambda: pl.col("a") + 2,
     "float constant": lambda: pl.col("a") + 1.0,
     "minus": lambda: pl.col("a") - 1,
+    "bytes": lambda: pl.col("b").cast(pl.Binary).bin.tail(8).bin.reinterpret(dtype=pl.Int64),
+    "bytes of another end": lambda: (
+        pl.col("b").cast(pl.Binary).bin.tail(8).bin.reinterpret(dtype=pl.Int64, endianness="big")
+    ),
+    "fewer bytes": lambda: pl.col("b").cast(pl.Binary).bin.tail(4).bin.reinterpret(dtype=pl.Int64),
     "swapped": lambda: 1 + pl.col("a"),
     "text": lambda: pl.lit("1"),
     "time": lambda: pl.lit(dt.datetime(2024, 1, 1)),

@@ -112,6 +112,43 @@ def test_one_of_many_is_computed(tmp_path: Path) -> None:
     assert not result.manifest["features"]["g"]["cached"]
 
 
+def window(*names: str, **options: Any) -> tf.Window:
+    aggregates = {n: pl.col(n).sum() for n in names}
+    return tf.Window(source(), aggregates, **{"windows": [3], "name": "w", **options})
+
+
+#: What is done with a window's events leaves the events.
+OF_WINDOWS: dict[str, tf.Window] = {
+    "length": window("x", "u", windows=[5, None]),
+    "embargo": window("x", "u", embargo=1),
+    "aggregates": tf.Window(source(), {"a": pl.col("x").max() - pl.col("u").min()}, windows=[3], name="w"),
+    "order": window("u", "x"),
+}
+
+
+@pytest.mark.parametrize("name", OF_WINDOWS)
+@pytest.mark.parametrize("by", ["in-memory", "streaming"])
+def test_what_a_window_does_leaves_its_events(tmp_path: Path, name: str, by: str) -> None:
+    store = tf.Store(tmp_path / "store")
+    with engine(by):
+        built(Inputs(labels(), window("x", "u")), tmp_path, store)
+        result = built(Inputs(labels(), OF_WINDOWS[name]), tmp_path, store)
+    assert hits(result) == ["w"]
+    assert not result.manifest["reused"]
+    assert store.cache_info()["entries"] == 1
+
+
+def test_windows_that_share_events_are_kept_apart(tmp_path: Path) -> None:
+    store = tf.Store(tmp_path / "store")
+    one, two, three = window("x"), window("x", "u", name="v"), window("z", name="u", where=pl.col("x") > 20)
+    built(Inputs(labels(), [one, two, three, last()]), tmp_path, store, "first.parquet")
+    assert hits(built(Inputs(labels(), [three, two]), tmp_path, store)) == ["u", "v"]
+    assert hits(built(Inputs(labels(), [two, one, last()]), tmp_path, store)) == ["v", "w", "f"]
+    assert hits(built(Inputs(labels(), [window("z", name="n"), one]), tmp_path, store)) == ["w"]
+    again = built(Inputs(labels(), [one, two, three, last()]), tmp_path, store)
+    assert again.manifest["reused"]
+
+
 # --- whole builds ---------------------------------------------------------------------------------------------------------
 
 

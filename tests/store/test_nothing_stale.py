@@ -581,6 +581,75 @@ def changed_expression(before: pl.Expr, after: pl.Expr, folder: Path) -> Iterato
 
 CHANGES.update({f"expression: {n}": partial(changed_expression, *pair) for n, pair in EXPRESSIONS.items()})
 
+
+def window(aggregates: Any = None, data: Any = EVENTS, **options: Any) -> tf.Window:
+    """The window feature ``w`` of the last 3 units."""
+    given = data if isinstance(data, tf.Source) else source(data)
+    made = {"a": X.sum(), "n": pl.len()} if aggregates is None else aggregates
+    return tf.Window(given, made, **{"windows": [3], "name": "w", **options})
+
+
+#: Two windows, and options of the build.
+WINDOWS: dict[str, tuple[tf.Window, tf.Window]] = {
+    "aggregate": (window(), window({"a": X.max(), "n": pl.len()})),
+    "column": (window(), window({"a": pl.col("u").sum(), "n": pl.len()})),
+    "names of aggregates swapped": (window({"a": X.sum(), "b": X.max()}), window({"b": X.sum(), "a": X.max()})),
+    "order of aggregates": (window({"a": X.sum(), "b": X.max()}), window({"b": X.max(), "a": X.sum()})),
+    "aggregate's filter": (window({"a": X.filter(X > 20).sum()}), window({"a": X.filter(X > 30).sum()})),
+    "aggregate's constant": (window({"a": X.sum() + 1}), window({"a": X.sum() + 2})),
+    "aggregate's function": (
+        window({"a": X.map_elements(lambda x: int(f"{x}1"), pl.Int64).sum()}),
+        window({"a": X.map_elements(lambda x: int(f"{x}2"), pl.Int64).sum()}),
+    ),
+    "length": (window(), window(windows=[4])),
+    "one length more": (window(), window(windows=[3, 5])),
+    "no length": (window(), window(windows=[None])),
+    "order of lengths": (window(windows=[3, 5]), window(windows=[5, 3])),
+    "embargo": (window(), window(embargo=1)),
+    "filter": (window(), window(where=X > 20)),
+    "filter's constant": (window(where=X > 20), window(where=X > 30)),
+    "no filter": (window(where=X > 20), window()),
+    "time since": (window(), window({"a": X.sum(), "n": tf.since_last()})),
+    "rows": (window(), window(data=more(EVENTS))),
+    "one row more": (window({"n": pl.len()}), window({"n": pl.len()}, pl.concat([EVENTS, EVENTS.tail(3)]))),
+    "order of rows": (window({"a": X.last()}, TWICE), window({"a": X.last()}, TWICE.reverse())),
+    "time": (window(), window(data=source(timestamp="u"))),
+    "availability": (window(), window(data=source(available_at="u"))),
+    "another availability": (
+        window(data=source(available_at="u")),
+        window(data=source(EVENTS.with_columns(u=pl.col("u") + 2), available_at="u")),
+    ),
+    "keys": (window(), window(key_mapping={"j": "k"})),
+    "tie breaker": (
+        window({"a": X.last()}, source(TWICE, tie_breaker="c")),
+        window({"a": X.last()}, source(TWICE, tie_breaker="x")),
+    ),
+    "feature instead": (window({"a": X.sum()}, name="f"), last()),
+}
+
+
+def changed_window(before: Any, after: Any, folder: Path) -> Iterator[Inputs]:
+    yield Inputs(labels(), before)
+    yield Inputs(labels(), after)
+
+
+def window_options(before: dict[str, Any], after: dict[str, Any], folder: Path) -> Iterator[Inputs]:
+    yield Inputs(labels(), [window(), last()], before)
+    yield Inputs(labels(), [window(), last()], after)
+
+
+CHANGES.update({f"window's {n}": partial(changed_window, *pair) for n, pair in WINDOWS.items()})
+CHANGES.update({f"window, option {n}": partial(window_options, *pair) for n, pair in OPTIONS.items()})
+
+
+@change
+def file_under_a_window(folder: Path) -> Iterator[Inputs]:
+    path = plain(EVENTS, folder / "events.parquet")
+    yield Inputs(labels(), window(data=path))
+    plain(more(EVENTS), path)
+    yield Inputs(labels(), window(data=path))
+
+
 # --- transforms ---------------------------------------------------------------------------------------------------------
 
 #: Two versions of a user's project; ``made`` is the transform.

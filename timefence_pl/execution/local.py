@@ -24,8 +24,7 @@ from timefence_pl.execution.steps import Steps
 from timefence_pl.plan.alignment import LABEL_ROW, Merge
 from timefence_pl.plan.guards import duplicate_problem
 from timefence_pl.plan.latest import LABEL_TICK, Probe
-from timefence_pl.plan.prepare import SortedFrame
-from timefence_pl.plan.training_set import DUPLICATE_MATCH, TrainingPlan, found_everywhere
+from timefence_pl.plan.training_set import DUPLICATE_MATCH, AnyFrame, TrainingPlan, found_everywhere
 from timefence_pl.plan.windows import WindowMerge
 from timefence_pl.splits import Split
 from timefence_pl.store.files import WholeFiles
@@ -33,7 +32,7 @@ from timefence_pl.store.files import WholeFiles
 __all__ = ["LocalRun", "choose_engine", "run_local"]
 
 Engine = Literal["in-memory", "streaming"]
-Keep = Callable[[SortedFrame, pl.DataFrame], None]
+Keep = Callable[[AnyFrame, pl.DataFrame], None]
 
 # A Parquet file grows to a few times its size in memory, and a sort holds it twice.
 _GROWTH = 8
@@ -182,9 +181,8 @@ def _piecewise(
             """All merges over one frame: their result columns and whether they found a row, in label order."""
             say.computing([w.feature for m in merges for w in m.wanted])
             frame = merges[0].frame.frame.collect(engine="in-memory")
-            sorted_frame = merges[0].frame
-            if keep is not None and isinstance(sorted_frame, SortedFrame):
-                keep(sorted_frame, frame)
+            if keep is not None:
+                keep(merges[0].frame, frame)
             say.joining([w.feature for m in merges for w in m.wanted])
             parts: list[pl.DataFrame] = []
             for merge in merges:

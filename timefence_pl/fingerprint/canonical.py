@@ -213,8 +213,8 @@ class PlanReader:
                 fields = {**fields, "function": [key, *(self._canonical(fact) for fact in facts)]}
             elif kind == "FfiPlugin" and isinstance(fields, dict) and isinstance(fields.get("lib"), str):
                 fields = {**fields, "lib": self._library(fields["lib"])}
-            elif kind == "BinaryExpr" and isinstance(fields, dict):
-                return self._chain(value)
+            elif kind == "BinaryExpr" and isinstance(fields, dict) and set(fields) == _BINARY:
+                return self._chain(value)  # functions of binary columns go by the same name
             return self._hash("variant", kind, self._canonical(fields, kind))
         found: list[Part] = []
         for name, member in value.items():

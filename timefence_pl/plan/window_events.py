@@ -6,10 +6,10 @@ order. Knows nothing of labels, embargoes or lengths.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
@@ -53,6 +53,7 @@ __all__ = [
     "WIDE",
     "EventSet",
     "SortedEvents",
+    "event_facts",
     "event_sets",
     "prepare_events",
     "restored_events",
@@ -155,9 +156,7 @@ def prepare_events(
     spec = key_spec(columns.keys)
     if hints is not None:
         spec = narrowed(spec, hints.entity, hints.tick)
-    exprs = [e for w in rows.windows for e in w.aggregates.values()]
-    # A frame without columns has no rows: where only pl.len() is asked for, the time stands in.
-    values = columns_of(exprs, columns.schema) or [source.timestamp]
+    values = _values_of(rows.windows, source, columns.schema)
     ties = [TIE_COLUMN.format(i) for i in range(len(source.tie_breaker))]
     frame = frame.select(
         *entity_columns(spec, source.keys, columns.keys),
@@ -186,35 +185,75 @@ def prepare_events(
     )
 
 
-def stored_events(frame: SortedEvents) -> list[pl.Expr]:
-    """The columns of a computed frame in a form that Parquet holds: 128-bit keys as entity and time."""
+def stored_events(frame: SortedEvents, window: Window) -> list[pl.Expr]:
+    """The columns kept for one window of a computed frame, in a form that Parquet holds: 128-bit keys as entity and time.
+
+    Args:
+        frame: The sorted events.
+        window: The window, one of those that they are prepared for.
+    """
     key = [pl.col(KEY)]
     if frame.spec.narrow is None:
         entity, tick = unpack(frame.spec, pl.col(KEY))
         key = [entity.alias(ENTITY), tick.alias(EVENT_TICK)]
-    marks = [SECOND_HASH] if frame.spec.kind == "hash" else []
-    marks += [] if frame.known is None else [KNOWN, KNOWN_ORDER]
-    return [*key, *(pl.col(c) for c in (*marks, *frame.schema))]
+    values = _values_of([window], window.source, pl.Schema(frame.schema))
+    return [*key, *(pl.col(c) for c in (*_marks(frame), *values))]
 
 
-def restored_events(like: SortedEvents, stored: pl.LazyFrame, narrow: Narrow | None) -> SortedEvents:
+def event_facts(
+    frame: SortedEvents, computed: pl.DataFrame, hash_rows: Callable[[pl.DataFrame], str]
+) -> dict[str, Any]:
+    """What is known of computed events, as plain values.
+
+    Args:
+        frame: The sorted events.
+        computed: Their rows.
+        hash_rows: Names the content of a frame; equal names mean that rows stand in one order.
+    """
+    narrow = frame.spec.narrow
+    return {
+        "rows": computed.height,
+        "rows_hash": hash_rows(computed.select(KEY, *_marks(frame))),
+        "duplicates": 0,
+        "narrow": None if narrow is None else [*narrow.entity, *narrow.tick, narrow.bits],
+    }
+
+
+def restored_events(
+    like: SortedEvents, parts: Sequence[pl.LazyFrame], narrow: tuple[int, int, int, int, int] | None
+) -> SortedEvents:
     """Sorted events of their stored columns.
 
     Args:
         like: The frame that computing them would give; nothing of it is run.
-        stored: The columns of :func:`stored_events`, in their order.
-        narrow: The ranges of their keys, where these are narrow.
+        parts: For each window that shares the rows its columns, those of :func:`stored_events`.
+        narrow: The ranges of their keys as in :func:`event_facts`.
     """
-    spec = replace(like.spec, narrow=narrow)
-    frame = stored
+    spec = like.spec
+    if narrow is not None:
+        spec = replace(spec, narrow=Narrow((narrow[0], narrow[1]), (narrow[2], narrow[3]), narrow[4]))
+    frame = parts[0]
+    for part in parts[1:]:
+        further = [c for c in part.collect_schema() if c not in frame.collect_schema()]
+        if further:
+            frame = pl.concat([frame, part.select(further)], how="horizontal")
     if narrow is None:
         frame = frame.with_columns(pack_wide(pl.col(ENTITY), pl.col(EVENT_TICK)).alias(KEY))
     if like.known is not None:
         key = pack_wide(pl.col(ENTITY), pl.col(KNOWN))
         frame = frame.with_columns(key.gather(pl.col(KNOWN_ORDER)).alias(KNOWN_KEY))
-    marks = [SECOND_HASH] if spec.kind == "hash" else []
-    marks += [] if like.known is None else [KNOWN, KNOWN_KEY, KNOWN_ORDER]
+    marks = [*_marks(like), *([KNOWN_KEY] if like.known is not None else [])]
     return replace(like, frame=frame.select(KEY, *marks, *like.schema).set_sorted(KEY), spec=spec)
+
+
+def _marks(frame: SortedEvents) -> list[str]:
+    """The columns beside key and values that are stored."""
+    return [*([SECOND_HASH] if frame.spec.kind == "hash" else []), *([KNOWN, KNOWN_ORDER] if frame.known else [])]
+
+
+def _values_of(windows: Sequence[Window], source: Source, schema: pl.Schema) -> list[str]:
+    """The source's columns that windows read; where only ``pl.len()`` is asked for, the time: no columns, no rows."""
+    return columns_of([e for w in windows for e in w.aggregates.values()], schema) or [source.timestamp]
 
 
 def _in_match_order(frame: pl.LazyFrame, spec: KeySpec, order: Sequence[str], *, eager: bool) -> pl.LazyFrame:
