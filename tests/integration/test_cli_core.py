@@ -1,0 +1,352 @@
+"""The command line as a whole: help, completion, errors and exit codes, JSON, colours, widths, progress."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import re
+import resource
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import date, timedelta
+from pathlib import Path
+from typing import Any
+
+import click
+import polars as pl
+import pytest
+
+import timefence_pl as tf
+from tests.integration.cli import run
+from timefence_pl.cli.app import COMMANDS, cli
+from timefence_pl.cli.failures import failure_of
+from timefence_pl.cli.session import Session, plain
+
+ROOT = Path(__file__).parents[2]
+
+
+def walk(command: click.Command, names: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    yield names, command
+    if isinstance(command, click.Group):
+        ctx = click.Context(command)
+        for name in command.list_commands(ctx):
+            found = command.get_command(ctx, name)
+            assert found is not None
+            yield from walk(found, (*names, name))
+
+
+TREE = dict(walk(cli))
+COMMAND_IDS = [" ".join(n) or "timefence-pl" for n in TREE]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """Two users, three events, three labels, two features."""
+    events = pl.DataFrame({"user": [1, 1, 2], "at": [1, 5, 3], "x": [10, 50, 30]})
+    events.with_columns(pl.from_epoch("at", "d")).write_parquet(tmp_path / "events.parquet")
+    labels = pl.DataFrame({"user": [1, 2, 3], "label_time": [6, 4, 9], "y": [0, 1, 1]})
+    labels.with_columns(pl.from_epoch("label_time", "d")).write_parquet(tmp_path / "labels.parquet")
+    (tmp_path / "features.py").write_text(
+        "import timefence_pl as tf\n"
+        "events = tf.Source('events.parquet', keys='user', timestamp='at')\n"
+        "last = tf.Feature(events, columns='x', name='last')\n"
+        "late = tf.Feature(events, columns='x', name='late', embargo='3d')\n"
+    )
+    (tmp_path / "timefence.toml").write_text('features = ["features.py"]\nlabels.path = "labels.parquet"\n')
+    return tmp_path
+
+
+# --- documentation ----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("names", TREE, ids=COMMAND_IDS)
+def test_every_command_and_option_is_documented(names: tuple[str, ...]) -> None:
+    command = TREE[names]
+    assert (command.help or "").strip()
+    assert command.get_short_help_str(limit=200).endswith(".")
+    for parameter in command.params:
+        if isinstance(parameter, click.Option):
+            text = parameter.help or ""
+            assert text.strip(), f"{parameter.name} of {names} has no help"
+            assert text[0].isupper() or text[0] == "`", f"{parameter.name} of {names}"
+            assert (
+                text.rstrip("]").endswith((".", "configuration's", "features'", "column", "features.py")) or "[" in text
+            )
+
+
+@pytest.mark.parametrize("names", TREE, ids=COMMAND_IDS)
+def test_every_command_has_help_that_says_so(tmp_path: Path, names: tuple[str, ...]) -> None:
+    out = run(tmp_path, *names, "--help").out
+    assert out.startswith("Usage: ")
+    for parameter in TREE[names].params:
+        for word in parameter.opts if isinstance(parameter, click.Option) else ():
+            assert word in out
+
+
+@pytest.mark.parametrize(("name", "line"), [(n, line) for n, (_, line) in COMMANDS.items()])
+def test_the_list_of_commands_says_what_their_help_says(name: str, line: str) -> None:
+    assert line.endswith(".")
+    assert TREE[(name,)].get_short_help_str(limit=200)[:12] == line[:12]
+
+
+@pytest.mark.parametrize("names", [n for n, c in TREE.items() if getattr(c, "examples", ())], ids=" ".join)
+def test_examples_of_the_help_parse(names: tuple[str, ...]) -> None:
+    for example in TREE[names].examples:  # type: ignore[attr-defined]
+        if not example.startswith("timefence-pl"):
+            continue  # a line of a shell's start-up file
+        words = shlex.split(example.split("|")[0])[1:]
+        assert tuple(words[: len(names)]) == names
+        TREE[names].make_context(names[-1], words[len(names) :], obj=Session()).close()
+
+
+def test_without_words_it_shows_what_there_is(tmp_path: Path) -> None:
+    ran = run(tmp_path, code=None)
+    assert all(f"  {name}" in ran.out + ran.err for name in COMMANDS)
+
+
+def test_the_version(tmp_path: Path) -> None:
+    assert run(tmp_path, "--version").out.strip() == f"timefence-pl, version {tf.__version__}"
+    assert run(tmp_path, "-v", "--debug", "-V").code == 0
+
+
+# --- speed and imports ------------------------------------------------------------------------------------------------
+
+
+def _fresh(code: str, folder: Path, **env: str) -> tuple[str, float]:
+    """What a fresh interpreter prints, and the CPU seconds it took."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **env},
+    )
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.returncode == 0, done.stderr
+    seconds = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return done.stdout, seconds
+
+
+MAIN = "import sys; sys.argv[1:] = {!r}\nfrom timefence_pl.cli.app import main\ntry: main('timefence-pl')\nexcept SystemExit: pass\n"
+HEAVY = "print([m for m in ('polars', 'pyarrow', 'rich', 'numpy', 'orjson') if m in sys.modules])"
+
+
+@pytest.mark.parametrize("words", [["--help"], ["build", "--help"], ["store", "ls", "--help"]], ids=" ".join)
+def test_help_answers_at_once_and_imports_no_polars(tmp_path: Path, words: list[str]) -> None:
+    out, _ = _fresh(MAIN.format(words) + HEAVY, tmp_path)
+    assert out.startswith("Usage: timefence-pl")
+    assert out.endswith("[]\n")
+    bare = min(_fresh("pass", tmp_path)[1] for _ in range(3))
+    ours = min(_fresh(MAIN.format(words), tmp_path)[1] for _ in range(3))
+    assert ours - bare < 0.15
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [("timefence-pl bu", "plain,build"), ("timefence-pl build --max-st", "plain,--max-staleness")],
+)
+def test_completion_answers_at_once_and_imports_no_polars(tmp_path: Path, words: str, found: str) -> None:
+    env = {
+        "_TIMEFENCE_PL_COMPLETE": "bash_complete",
+        "COMP_WORDS": words,
+        "COMP_CWORD": str(len(words.split()) - 1),
+    }
+    out, seconds = _fresh(MAIN.format([]) + HEAVY, tmp_path, **env)
+    assert out.splitlines() == [found, "[]"]
+    bare = min(_fresh("pass", tmp_path)[1] for _ in range(3))
+    assert min(seconds, *(_fresh(MAIN.format([]), tmp_path, **env)[1] for _ in range(2))) - bare < 0.15
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_completion_scripts(tmp_path: Path, shell: str) -> None:
+    script = run(tmp_path, "completion", shell).out
+    assert f"_TIMEFENCE_PL_COMPLETE={shell}_complete" in script
+    assert run(tmp_path, "completion", shell, "--json").json["script"].strip() == script.strip()
+
+
+def test_python_m(project: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "timefence_pl", "catalog", "--json"],
+        check=True,
+        capture_output=True,
+        text=True,
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert [f["name"] for f in json.loads(done.stdout)["features"]] == ["last", "late"]
+    assert done.stderr == ""
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["biuld"], 2, "There is no command 'biuld'. Did you mean 'build'?"),
+        (["build", "--jsno"], 2, "No such option"),
+        (["build", "--split", "train:2024"], 2, "NAME:START:END"),
+        (["build", "--keys", "a,,b", "-o", "x.parquet"], 2, "separated by commas"),
+        (["build"], 2, "There is no output path."),
+        (["build", "-o", "x.txt"], 2, "cannot be told from its suffix"),
+        (["build", "-o", "x.parquet", "--max-lookback", "1mo"], 2, "Calendar units"),
+        (["build", "-o", "x.parquet", "--labels", "labls.parquet"], 3, "Did you mean 'labels.parquet'?"),
+        (["build", "-o", "x.parquet", "--keys", "usr"], 3, "Did you mean 'user'?"),
+        (["build", "-o", "x.parquet", "--label-time", "lbl_time"], 3, "Did you mean 'label_time'?"),
+        (["build", "-o", "x.parquet", "--features", "featurs.py"], 2, "Did you mean 'features.py'?"),
+        (["build", "-o", "x.parquet", "--features", "features.py:lasst"], 2, "Did you mean 'last'?"),
+        (["build", "-o", "features.py/x.parquet"], 4, "cannot be written"),
+        (["explain", "--row", "99"], 3, "no row 99"),
+        (["--config", "nope.toml", "catalog"], 2, "There is no configuration file"),
+        (["-C", "nowhere", "catalog"], 2, "does not exist"),
+        (["store", "ls"], 3, "There is no store."),
+    ],
+    ids=lambda w: " ".join(w) if isinstance(w, list) else "",
+)
+def test_errors_say_why_and_exit_as_documented(project: Path, words: list[str], code: int, said: str) -> None:
+    ran = run(project, *words, code=code)
+    assert said in ran.err
+    assert "Traceback" not in ran.err
+    assert ran.out == ""
+    told = run(project, *words, "--json", code=code).json["error"]
+    assert told["exit_code"] == code
+    assert said in told["message"]
+
+
+def test_debug_shows_the_traceback(project: Path) -> None:
+    for words in (["--debug", "build"], ["build", "--debug"]):
+        ran = run(project, *words, code=2)
+        assert "Traceback" in ran.err
+        assert "There is no output path." in ran.err
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (tf.TimefenceLeakageError("x"), 1),
+        (tf.TimefenceConfigError("x"), 2),
+        (click.UsageError("x"), 2),
+        (click.FileError("x"), 2),
+        (tf.TimefenceSchemaError("x"), 3),
+        (tf.TimefenceDuplicateError("x"), 3),
+        (tf.TimefenceTimezoneError("x"), 3),
+        (tf.TimefenceValidationError("x"), 3),
+        (pl.exceptions.ComputeError("x"), 3),
+        (FileNotFoundError("x"), 3),
+        (tf.TimefenceStoreError("x"), 4),
+        (KeyError("x"), 70),
+        (KeyboardInterrupt(), 130),
+        (click.Abort(), 130),
+    ],
+    ids=lambda e: type(e).__name__ if isinstance(e, BaseException) else "",
+)
+def test_each_kind_of_error_has_its_code(error: BaseException, code: int) -> None:
+    failure = failure_of(error)
+    assert failure is not None
+    assert failure.code == code
+    assert failure.text
+
+
+def test_a_fault_of_the_engine_is_bad_data(project: Path) -> None:
+    (project / "events.parquet").write_bytes((project / "events.parquet").read_bytes()[:-30])
+    ran = run(project, "build", "-o", "x.parquet", code=3)
+    assert "events" in ran.err
+    assert "Traceback" not in ran.err
+    assert not (project / "x.parquet").exists()
+
+
+def test_a_reader_that_has_gone_is_no_error(project: Path) -> None:
+    code = f"{sys.executable} -m timefence_pl catalog | false; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(
+        ["bash", "-c", code],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert done.returncode in (0, 141)  # 0 where the shell's `false` is slow
+    assert done.stderr == ""
+
+
+# --- output -----------------------------------------------------------------------------------------------------------
+
+
+def test_no_colour_and_no_broken_lines_when_piped(project: Path) -> None:
+    for words in (["catalog"], ["explain"], ["build", "-o", "x.parquet"], ["store", "ls"], ["build"]):
+        ran = run(project, *words, code=None)
+        assert "\x1b" not in ran.out + ran.err
+        assert not any(line != line.rstrip() for line in ran.out.splitlines())
+    plan = run(project, "explain").out
+    assert any(len(line) > 100 for line in plan.splitlines())
+
+
+def test_a_terminal_gets_colours_within_its_width(project: Path) -> None:
+    env = {"FORCE_COLOR": "1", "COLUMNS": "60", "TERM": "xterm-256color"}
+    ran = run(project, "catalog", env=env)
+    assert "\x1b[" in ran.out
+    assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in ran.out.splitlines()) <= 60
+    assert "\x1b[3" not in run(project, "catalog", env={**env, "NO_COLOR": "1"}).out
+
+
+def test_progress_is_shown_on_a_terminal_only(project: Path) -> None:
+    env = {"FORCE_COLOR": "1", "COLUMNS": "100", "TERM": "xterm-256color"}
+    ran = run(project, "build", "-o", "x.parquet", "--no-store", env=env)
+    assert "Verifying" in ran.err
+    assert "left" in ran.err
+    assert run(project, "build", "-o", "x.parquet", "--no-store").err == ""
+    assert run(project, "build", "-o", "x.parquet", "--json", env=env).json["audit"]["passed"]
+
+
+def test_steps_are_told_with_v(project: Path) -> None:
+    for words in (["-v", "build"], ["build", "-v"]):
+        ran = run(project, *words, "-o", "x.parquet", "--no-store")
+        assert "Loading labels" in ran.err
+        assert "SCAN" in ran.out or "scan" in ran.out.lower()
+
+
+@pytest.mark.parametrize(
+    "text", ["\x1b[31mred", "bell\x07", "a\rb", "\u202eright to left", "[bold]markup[/bold]", ":smile:", "\ud800"]
+)
+def test_names_cannot_steer_the_terminal(project: Path, text: str) -> None:
+    assert plain("ordinary — ünïcode 中文") == "ordinary — ünïcode 中文"
+    if not text.isprintable() and text != "\ud800":
+        assert plain(text) != text
+    session = Session()
+    with pytest.MonkeyPatch.context() as patch:
+        stream = io.StringIO()
+        patch.setattr(sys, "stdout", stream)
+        session.line(text)
+        session.table(["a"], [[text]])
+    shown = stream.getvalue()
+    assert not set(shown) & {"\x1b", "\x07", "\r", "\u202e"}
+    assert "[bold]" in shown or "bold" not in text
+    assert ":smile:" in shown or "smile" not in text
+
+
+def test_warnings_go_to_standard_error_and_into_the_document(project: Path) -> None:
+    words = ("build", "-o", "x.parquet", "--split", "a:1970-01-01:1970-01-06", "--no-store")
+    ran = run(project, *words)
+    assert "warning: 2 of 3 rows are in no split" in ran.err
+    assert "warning" not in ran.out
+    assert any("in no split" in w for w in run(project, *words, "--json").json["warnings"])
+
+
+def test_json_has_what_json_has_not(capsys: Any) -> None:
+    Session(json=True).document(
+        {"a": timedelta(minutes=1), "b": float("nan"), "c": 2**70, "d": date(2024, 1, 1), "e": Path("x"), "f": (1,)}
+    )
+    told = json.loads(capsys.readouterr().out)
+    assert told == {"a": 60.0, "b": None, "c": str(2**70), "d": "2024-01-01", "e": "x", "f": [1]}
+
+
+def test_another_directory(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    run(elsewhere, "-C", project, "build", "-o", "x.parquet")
+    assert (project / "x.parquet").is_file()
+    assert list(elsewhere.iterdir()) == []

@@ -1,0 +1,92 @@
+"""Errors as exit codes.
+
+Takes an exception, gives what to say of it and the code to exit with. Imports neither Polars nor Arrow: what has not
+been imported has not raised anything.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Final
+
+import click
+
+from timefence_pl.errors import TimefenceError, message
+
+__all__ = ["DATA", "FAILED", "STORE", "USAGE", "Failure", "failure_of"]
+
+FAILED: Final = 1
+USAGE: Final = 2
+DATA: Final = 3
+STORE: Final = 4
+_FAULT: Final = 70
+_INTERRUPTED: Final = 130
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a command ended.
+
+    Attributes:
+        kind: The error's name.
+        text: What to say.
+        code: The exit code.
+        usage: The line that shows how the command is used, for errors in its words.
+    """
+
+    kind: str
+    text: str
+    code: int
+    usage: str = ""
+
+
+def failure_of(error: BaseException) -> Failure | None:
+    """What to say of an error, and the exit code; None for one that is to be raised on."""
+    kind = type(error).__name__
+    if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
+        return Failure("Interrupted", "Interrupted.", _INTERRUPTED)
+    if isinstance(error, click.UsageError):
+        usage = "" if error.ctx is None else error.ctx.get_usage()
+        return Failure("UsageError", error.format_message(), USAGE, usage)
+    if isinstance(error, click.ClickException):
+        return Failure(kind, error.format_message(), USAGE)
+    if isinstance(error, TimefenceError):
+        return Failure(kind, str(error), _code(error))
+    if isinstance(error, BrokenPipeError) or kind == "ReaderGoneError":
+        return None
+    if _from_data(error):
+        first = str(error).strip().splitlines() or [kind]
+        text = message(
+            f"The data cannot be read or computed: {first[0][:300]}",
+            fix="`timefence-pl doctor` says which source or feature it is; --debug shows the traceback.",
+        )
+        return Failure(kind, text, DATA)
+    if not isinstance(error, Exception):
+        return None
+    text = message(
+        f"Unexpected {kind}: {str(error)[:300]}",
+        fix="This is a fault of the program; report it with what --debug shows.",
+    )
+    return Failure(kind, text, _FAULT)
+
+
+def _code(error: TimefenceError) -> int:
+    kinds = {c.__name__ for c in type(error).__mro__}
+    if "TimefenceLeakageError" in kinds:
+        return FAILED
+    if kinds & {"TimefenceConfigError", "InvalidNameError"}:
+        return USAGE
+    if "NotFoundError" in kinds:
+        return DATA
+    return STORE if "TimefenceStoreError" in kinds else DATA
+
+
+def _from_data(error: BaseException) -> bool:
+    """Whether it is what the engine, Arrow or the file system says of the user's data."""
+    if isinstance(error, OSError | MemoryError | UnicodeError):
+        return True
+    packages = {c.__module__.split(".")[0] for c in type(error).__mro__}
+    return (
+        bool(packages & {"polars", "pyarrow", "duckdb"} & set(sys.modules)) or type(error).__name__ == "PanicException"
+    )

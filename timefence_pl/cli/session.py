@@ -1,0 +1,239 @@
+"""One run of the command line: what was asked for globally, and where its words go.
+
+Takes text, tables and JSON-ready values, gives them to standard output; progress, warnings and errors go to standard
+error. Knows no command. Rich is imported when something is printed with it.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+
+from timefence_pl.cli.failures import Failure
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.text import Text
+
+__all__ = ["ReaderGoneError", "Session", "plain"]
+
+#: A pipe has no width: tables are as wide as their cells, lines are not broken.
+_UNBROKEN = 100_000
+
+
+def plain(value: object) -> str:
+    """Text that is safe to print: control characters, which may steer a terminal, are spelt out."""
+    text = str(value)
+    return text if text.isprintable() else "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
+class ReaderGoneError(Exception):
+    """Whoever read standard output reads no more."""
+
+
+@dataclass
+class Session:
+    """What one run was asked for, and where it writes.
+
+    Attributes:
+        json: Whether standard output is one JSON document.
+        verbose: Whether plans and steps are shown.
+        debug: Whether errors show their tracebacks.
+        config_file: The configuration that was asked for; None to look for one.
+        warnings: What was warned of so far.
+    """
+
+    json: bool = False
+    verbose: bool = False
+    debug: bool = False
+    config_file: Path | None = None
+    warnings: list[str] = field(default_factory=list)
+
+    # --- standard output ----------------------------------------------------------------------------------------------
+
+    def line(self, *parts: str | tuple[str, str]) -> None:
+        """Print one line of parts: text, or text and its style."""
+        if not self.json:
+            self._out.print(_text(parts), soft_wrap=True)
+
+    def raw(self, text: str) -> None:
+        """Print text as it is, without a thought for terminals."""
+        if not self.json:
+            sys.stdout.write(text + "\n")
+
+    def text(self, text: str, style: str = "") -> None:
+        """Print text line by line."""
+        if not self.json:
+            for row in plain(text).split("\n"):
+                self._out.print(_text([(row, style)]), soft_wrap=True)
+
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> None:
+        """Print a table; long cells are folded where the terminal is narrow.
+
+        Args:
+            columns: Heads.
+            rows: Cells: text, or text and its style.
+            right: Columns aligned right.
+        """
+        if self.json:
+            return
+        from rich.table import Table  # noqa: PLC0415 - rich costs as much as all of click
+
+        table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+        for number, name in enumerate(columns):
+            table.add_column(plain(name), overflow="fold", justify="right" if number in right else "left")
+        for row in rows:
+            table.add_row(*(_text([c if isinstance(c, tuple) else str(c)]) for c in row))
+        if self._out.is_terminal:
+            self._out.print(table)
+            return
+        console = self._out
+        with console.capture() as captured:
+            console.print(table)
+        console.file.write("".join(row.rstrip() + "\n" for row in captured.get().splitlines()))
+
+    def document(self, value: Mapping[str, Any]) -> None:
+        """Print the one JSON document, if JSON was asked for."""
+        if not self.json:
+            return
+        import orjson  # noqa: PLC0415 - only where JSON is printed
+
+        told = {**value, "warnings": self.warnings} if self.warnings else value
+        options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
+        text = orjson.dumps(_json_ready(told), default=str, option=options).decode()
+        sys.stdout.write(text + "\n")
+
+    def flush(self) -> None:
+        """Write out what is buffered, so that a broken pipe is noticed now."""
+        sys.stdout.flush()
+
+    # --- standard error -----------------------------------------------------------------------------------------------
+
+    def note(self, *parts: str | tuple[str, str]) -> None:
+        """Print a line to standard error, unless JSON was asked for."""
+        if not self.json:
+            self._err.print(_text(parts), soft_wrap=True)
+
+    def warn(self, text: str) -> None:
+        """Warn once."""
+        if text not in self.warnings:
+            self.warnings.append(text)
+            self.note(("warning: ", "yellow"), text)
+
+    def showwarning(
+        self,
+        message: Warning | str,
+        category: type[Warning],
+        filename: str,
+        lineno: int,
+        file: TextIO | None = None,
+        line: str | None = None,
+    ) -> None:
+        """Take over from :func:`warnings.showwarning`."""
+        del category, filename, lineno, file, line
+        self.warn(str(message))
+
+    def tell_failure(self, failure: Failure) -> None:
+        """Say why the command ended: as the JSON document, or on standard error."""
+        if self.json:
+            told = {"type": failure.kind, "message": failure.text, "exit_code": failure.code}
+            self.document({"error": told})
+            return
+        if failure.usage:
+            self.note(failure.usage)
+        for number, row in enumerate(plain(failure.text).split("\n")):
+            self.note(*([("error: ", "bold red"), row] if number == 0 else [row]))
+
+    @contextmanager
+    def progress(self, total: int, what: str) -> Iterator[Callable[[str], None]]:
+        """Show steps with the time left: a bar on a terminal, lines where steps were asked for, else nothing.
+
+        Args:
+            total: How many steps are expected.
+            what: What is done, until the first step says more.
+        """
+        if self.json or not self._err.is_terminal:
+            yield self._told if self.verbose else _silent
+            return
+        from rich.progress import (  # noqa: PLC0415 - only on a terminal
+            BarColumn,
+            MofNCompleteColumn,
+            Progress,
+            SpinnerColumn,
+            TextColumn,
+            TimeElapsedColumn,
+            TimeRemainingColumn,
+        )
+
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}", markup=False),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+        )
+        with Progress(*columns, console=self._err, transient=True) as bar:
+            task = bar.add_task(what, total=total)
+
+            def step(text: str) -> None:
+                bar.update(task, advance=1, description=plain(text))
+
+            yield step
+
+    def _told(self, step: str) -> None:
+        self.note(step)
+
+    # --- consoles -----------------------------------------------------------------------------------------------------
+
+    @property
+    def _out(self) -> Console:
+        return _console(stderr=False)
+
+    @property
+    def _err(self) -> Console:
+        return _console(stderr=True)
+
+
+def _gone() -> NoReturn:
+    raise ReaderGoneError
+
+
+def _silent(_step: str) -> None:
+    """Steps that nobody asked for."""
+
+
+def _console(*, stderr: bool) -> Console:
+    from rich.console import Console  # noqa: PLC0415
+
+    console = Console(stderr=stderr, markup=False, emoji=False, highlight=False)
+    console.on_broken_pipe = _gone  # type: ignore[method-assign] # rich would exit with the code of leakage
+    if not console.is_terminal:
+        console.width = _UNBROKEN
+    return console
+
+
+def _text(parts: Sequence[str | tuple[str, str]]) -> Text:
+    from rich.text import Text  # noqa: PLC0415
+
+    return Text.assemble(*((plain(p[0]), p[1]) if isinstance(p, tuple) else plain(p) for p in parts), overflow="fold")
+
+
+def _json_ready(value: Any) -> Any:
+    """Durations in seconds, everything else as JSON has it."""
+    from datetime import timedelta  # noqa: PLC0415
+
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, Mapping):
+        return {str(k): _json_ready(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_json_ready(v) for v in value]
+    if isinstance(value, int) and not -(2**63) <= value < 2**64:
+        return str(value)
+    return value
