@@ -24,6 +24,8 @@ from timefence_pl.errors import (
 )
 from timefence_pl.explain import ExplainResult
 from timefence_pl.joins import explain, point_in_time
+from timefence_pl.leakage.lookahead import check_lookahead
+from timefence_pl.leakage.lookahead_report import FeatureLookahead, LookaheadReport
 from timefence_pl.namespace import TimefenceNamespace as _TimefenceNamespace
 from timefence_pl.result import BuildResult, BuildStats
 from timefence_pl.tracking.store import Store
@@ -35,8 +37,10 @@ __all__ = [
     "CSVSource",
     "ExplainResult",
     "Feature",
+    "FeatureLookahead",
     "FeatureSet",
     "Labels",
+    "LookaheadReport",
     "ParquetSource",
     "SQLSource",
     "Source",
@@ -52,6 +56,7 @@ __all__ = [
     "Window",
     "__version__",
     "build",
+    "check_lookahead",
     "explain",
     "point_in_time",
     "since_last",

@@ -20,8 +20,10 @@ NAMES = {
     "CSVSource",
     "ExplainResult",
     "Feature",
+    "FeatureLookahead",
     "FeatureSet",
     "Labels",
+    "LookaheadReport",
     "ParquetSource",
     "SQLSource",
     "Source",
@@ -37,6 +39,7 @@ NAMES = {
     "Window",
     "__version__",
     "build",
+    "check_lookahead",
     "explain",
     "point_in_time",
     "since_last",
@@ -57,6 +60,7 @@ PARAMETERS = {
     "point_in_time": f"labels features {JOIN} checks",
     "build": f"labels features output {JOIN} splits purge store progress compression",
     "explain": f"labels features {JOIN} store",
+    "check_lookahead": "features cutoffs sample",
     "Window": "source aggregates windows name embargo where key_mapping",
 }
 DEFAULTS = {
