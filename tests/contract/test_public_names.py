@@ -15,11 +15,13 @@ from timefence_pl import errors
 
 NAMES = {
     "INHERIT",
+    "AuditReport",
     "BuildResult",
     "BuildStats",
     "CSVSource",
     "ExplainResult",
     "Feature",
+    "FeatureAudit",
     "FeatureLookahead",
     "FeatureSet",
     "Labels",
@@ -38,6 +40,7 @@ NAMES = {
     "TimefenceValidationError",
     "Window",
     "__version__",
+    "audit",
     "build",
     "check_lookahead",
     "explain",
@@ -61,6 +64,10 @@ PARAMETERS = {
     "build": f"labels features output {JOIN} splits purge store progress compression check_lookahead",
     "explain": f"labels features {JOIN} store",
     "check_lookahead": "features cutoffs sample",
+    "audit": (
+        "data features keys label_time feature_time_columns columns target max_lookback max_staleness join embargo "
+        "date_known_at timestamp_format atol rtol check_lookahead"
+    ),
     "Window": "source aggregates windows name embargo where key_mapping",
 }
 DEFAULTS = {
