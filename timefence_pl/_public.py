@@ -24,19 +24,27 @@ from timefence_pl.errors import (
 )
 from timefence_pl.explain import ExplainResult
 from timefence_pl.joins import explain, point_in_time
+from timefence_pl.leakage.audit import audit
+from timefence_pl.leakage.audit_report import AuditReport, FeatureAudit
+from timefence_pl.leakage.lookahead import check_lookahead
+from timefence_pl.leakage.lookahead_report import FeatureLookahead, LookaheadReport
 from timefence_pl.namespace import TimefenceNamespace as _TimefenceNamespace
 from timefence_pl.result import BuildResult, BuildStats
 from timefence_pl.tracking.store import Store
 
 __all__ = [
     "INHERIT",
+    "AuditReport",
     "BuildResult",
     "BuildStats",
     "CSVSource",
     "ExplainResult",
     "Feature",
+    "FeatureAudit",
+    "FeatureLookahead",
     "FeatureSet",
     "Labels",
+    "LookaheadReport",
     "ParquetSource",
     "SQLSource",
     "Source",
@@ -51,7 +59,9 @@ __all__ = [
     "TimefenceValidationError",
     "Window",
     "__version__",
+    "audit",
     "build",
+    "check_lookahead",
     "explain",
     "point_in_time",
     "since_last",

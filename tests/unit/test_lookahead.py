@@ -1,0 +1,527 @@
+"""The look-ahead check: what it finds, what it leaves alone, and what it says it cannot tell."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import math
+import random
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+import timefence_pl as tf
+from timefence_pl.leakage import lookahead_events
+from timefence_pl.leakage.lookahead_report import FeatureLookahead
+
+START = dt.datetime(2024, 1, 1)
+X = pl.col("x")
+
+
+def events(rows: int = 400, users: int = 8, seed: int = 1) -> pl.DataFrame:
+    rng = random.Random(seed)
+    minutes = sorted(rng.sample(range(60 * 24 * 40), rows))
+    return pl.DataFrame(
+        {
+            "user": [rng.randrange(users) for _ in minutes],
+            "at": [START + dt.timedelta(minutes=m) for m in minutes],
+            "x": [rng.gauss(10, 3) for _ in minutes],
+            "kind": [rng.choice("abc") for _ in minutes],
+        },
+        schema_overrides={"at": pl.Datetime("us")},
+    )
+
+
+def source(frame: pl.DataFrame | None = None, **options: Any) -> tf.Source:
+    data = events() if frame is None else frame
+    return tf.Source(data, **{"keys": "user", "timestamp": "at", "name": "events", **options})
+
+
+def checked(feature: tf.Feature | tf.Window, **options: Any) -> FeatureLookahead:
+    return tf.check_lookahead(feature, **options)[feature.name]
+
+
+def of(*exprs: pl.Expr, frame: pl.DataFrame | None = None, embargo: str | None = None, **options: Any) -> str:
+    return checked(tf.Feature(source(frame, **options), *exprs, name="f", embargo=embargo)).status
+
+
+CLEAN = {
+    "the row's own value": X * 2,
+    "a running sum": X.cum_sum().over("user"),
+    "the row before": X.shift(1).over("user"),
+    "a trailing window of rows": X.rolling_mean(5, min_samples=1).over("user"),
+    "a trailing window of time": X.rolling_sum_by("at", "3d").over("user"),
+    "the first value": X.first().over("user"),
+    "time since the first event": pl.col("at") - pl.col("at").min().over("user"),
+    "a rank among rows of the same time": X.rank().over("at"),
+    "a literal": pl.lit(1).alias("one"),
+    "a Python function of one value": X.map_elements(lambda v: math.lgamma(abs(v) + 1), return_dtype=pl.Float64),
+}
+LEAKY = {
+    "the row after": X.shift(-1).over("user"),
+    "less the mean of all": X - X.mean(),
+    "the entity's mean": X.mean().over("user"),
+    "a target encoding": X.mean().over("kind"),
+    "a centred window": X.rolling_mean(5, center=True).over("user"),
+    "a reversed running sum": X.cum_sum(reverse=True).over("user"),
+    "a window turned around": X.reverse().rolling_sum(3).reverse().over("user"),
+    "a rank": X.rank(),
+    "a quantile cut": X.bin_quantiles([0.5], labels=["low", "high"]),
+    "a backward fill": pl.when(X > 9).then(X).backward_fill().over("user"),
+    "an interpolation": pl.when(X > 9).then(X).interpolate().over("user"),
+    "the number of events": pl.len().over("user"),
+    "the last value": X.last().over("user"),
+    "a share of all": X / X.sum(),
+    "a Python function of the column": X.map_batches(lambda s: s - s.mean(), return_dtype=pl.Float64),
+}
+
+
+@pytest.mark.parametrize("expr", CLEAN.values(), ids=CLEAN)
+def test_what_reads_the_past_alone_is_clean(expr: pl.Expr) -> None:
+    report = checked(tf.Feature(source(), expr, name="f"))
+    assert (report.status, report.reason, report.rows_differing) == ("clean", "", 0)
+    assert report.rows_compared > 500
+
+
+@pytest.mark.parametrize("expr", LEAKY.values(), ids=LEAKY)
+def test_what_reads_the_future_is_leaky(expr: pl.Expr) -> None:
+    report = checked(tf.Feature(source(), expr, name="f"))
+    assert report.status == "leaky"
+    assert 0 < report.rows_differing <= report.rows_compared
+    assert not report.examples.is_empty()
+
+
+def test_an_example_shows_both_values_and_the_cutoff() -> None:
+    frame = pl.DataFrame({"user": [1, 1, 1, 1], "at": [1, 2, 3, 4], "x": [10, 20, 30, 40]})
+    report = checked(tf.Feature(source(frame), X.shift(-1).alias("next"), name="f"), cutoffs=1)
+    assert report.examples.to_dicts() == [
+        {
+            "cutoff": 3,
+            "difference": "changed",
+            "user": 1,
+            "feature_time": 2,
+            "next__all_rows": 30,
+            "next__before_cutoff": None,
+        }
+    ]
+    assert report.cutoffs.to_dicts() == [
+        {"cutoff": 3, "rows_compared": 2, "rows_differing": 1, "rows_within_embargo": 0}
+    ]
+    assert report.reach == 1
+
+
+def test_cutoffs_stand_one_unit_after_rows_and_always_leave_rows_out() -> None:
+    frame = pl.DataFrame({"user": [1] * 5, "at": [START + dt.timedelta(days=d) for d in range(5)], "x": range(5)})
+    found = checked(tf.Feature(source(frame), columns="x"), cutoffs=50).cutoffs["cutoff"].to_list()
+    assert found == [START + dt.timedelta(days=d, microseconds=1) for d in range(4)]
+
+
+def test_missing_and_extra_rows_are_differences() -> None:
+    def last_of_each(frame: pl.LazyFrame) -> pl.LazyFrame:
+        return frame.unique("user", keep="last")
+
+    report = checked(tf.Feature(source(), transform=last_of_each))
+    assert report.status == "leaky"
+    assert "appear or vanish" in report.reason
+    assert set(report.examples["difference"]) == {"extra"}
+
+
+def daily(label: str) -> Callable[[pl.LazyFrame], pl.LazyFrame]:
+    def transform(frame: pl.LazyFrame) -> pl.LazyFrame:
+        grouped = frame.group_by_dynamic("at", every="1d", group_by="user", label=label)  # type: ignore[arg-type]
+        return grouped.agg(X.sum())
+
+    return transform
+
+
+@pytest.mark.parametrize(
+    ("label", "embargo", "status"),
+    [
+        ("left", None, "leaky"),
+        ("left", "1h", "leaky"),
+        ("left", "1d", "needs_embargo"),
+        ("right", None, "clean"),
+        ("right", "1d", "clean"),
+    ],
+)
+def test_a_daily_total_is_known_at_the_end_of_its_day(label: str, embargo: str | None, status: str) -> None:
+    report = checked(tf.Feature(source(), transform=daily(label), name="f", embargo=embargo))
+    assert report.status == status
+    assert report.clean == (status != "leaky")
+    if status == "needs_embargo":
+        assert report.rows_within_embargo == report.rows_differing > 0
+        assert report.reach is not None
+        assert 0 < report.reach <= 86_400_000_000_000
+
+
+def test_an_embargo_covers_only_what_it_spans() -> None:
+    frame = pl.DataFrame({"user": [1] * 40, "at": range(0, 400, 10), "x": range(40)})
+    ahead = tf.Feature(source(frame), X.shift(-3), name="f", embargo=29)
+    enough = tf.Feature(source(frame), X.shift(-3), name="f", embargo=30)
+    assert [checked(ahead).status, checked(enough).status] == ["needs_embargo", "needs_embargo"]
+    # The third row before the last one known stands 20 units before it: 21 before the cutoff.
+    assert checked(ahead).reach == 21
+    assert checked(tf.Feature(source(frame), X.shift(-3), name="f", embargo=20)).status == "leaky"
+
+
+def test_a_date_is_known_at_its_end_unless_said_otherwise() -> None:
+    days = events().with_columns(pl.col("at").dt.date())
+
+    def of_the_day(frame: pl.LazyFrame) -> pl.LazyFrame:
+        return frame.group_by("user", "at").agg(X.sum())
+
+    by_day = tf.Feature(source(days), transform=of_the_day)
+    assert checked(by_day).status == "clean"
+
+    def stamped_at_midnight(frame: pl.LazyFrame) -> pl.LazyFrame:
+        return frame.group_by("user", "at").agg(X.sum()).with_columns(pl.col("at").cast(pl.Datetime("us")))
+
+    assert checked(tf.Feature(source(days), transform=stamped_at_midnight)).status == "leaky"
+    known_early = source(days, date_known_at="start")
+    assert checked(tf.Feature(known_early, transform=stamped_at_midnight)).status == "clean"
+
+
+def late(frame: pl.DataFrame) -> pl.DataFrame:
+    return frame.with_columns((pl.col("at") + pl.duration(hours=pl.int_range(pl.len()) % 50)).alias("known"))
+
+
+def test_on_a_bitemporal_source_rows_are_cut_by_when_they_were_known() -> None:
+    two_times = source(late(events()), available_at="known")
+    assert checked(tf.Feature(two_times, columns="x")).status == "clean"
+
+    def running(frame: pl.LazyFrame) -> pl.LazyFrame:
+        return frame.with_columns(X.cum_sum().over("user"))
+
+    def running_as_known(frame: pl.LazyFrame) -> pl.LazyFrame:
+        return frame.sort("known").with_columns(X.cum_sum().over("user"))
+
+    assert checked(tf.Feature(two_times, transform=running)).status == "leaky"
+    assert checked(tf.Feature(two_times, transform=running_as_known)).status == "clean"
+    assert "known_at" in checked(tf.Feature(two_times, transform=running)).examples.columns
+
+
+def test_sql_is_checked_like_everything_else() -> None:
+    mean = 'SELECT "user", "at", AVG(x) OVER (PARTITION BY "user") AS m FROM {source}'
+    sofar = 'SELECT "user", "at", AVG(x) OVER (PARTITION BY "user" ORDER BY "at") AS m FROM {source}'
+    assert checked(tf.Feature(source(), sql=mean, name="f")).status == "leaky"
+    assert checked(tf.Feature(source(), sql=sofar, name="f")).status == "clean"
+    assert checked(tf.Feature(source(), sql=mean, name="f", dialect="duckdb")).status == "leaky"
+    assert checked(tf.Feature(source(), sql=sofar, name="f", dialect="duckdb")).status == "clean"
+
+
+def test_windows_are_computed_at_the_cutoffs() -> None:
+    window = tf.Window(
+        source(late(events()), available_at="known"),
+        {"sum": X.sum(), "median": X.median(), "n": pl.len(), "last": X.last()},
+        windows=["2d", None],
+        name="w",
+        where=pl.col("kind") != "a",
+        embargo="1h",
+    )
+    report = checked(window)
+    assert (report.status, report.rows_compared, report.reach) == ("clean", 5 * 8, None)
+    assert report.covered == "labels of 8 of 8 entities at 5 cutoffs"
+
+
+def test_a_window_whose_function_keeps_count_does_not_repeat_itself() -> None:
+    state = itertools.count()
+
+    class Counter:
+        def __call__(self, values: pl.Series) -> float:
+            return next(state)
+
+    window = tf.Window(
+        source(),
+        {"x": X.map_batches(Counter(), returns_scalar=True, return_dtype=pl.Float64)},
+        windows=[None],
+        name="w",
+    )
+    assert checked(window).status in ("nondeterministic", "unchecked")
+
+
+def test_keys_of_windows_may_have_other_names_in_the_labels() -> None:
+    window = tf.Window(source(), {"n": pl.len()}, windows=["1d"], name="w", key_mapping={"customer": "user"})
+    assert checked(window).status == "clean"
+
+
+@pytest.mark.parametrize(
+    "expr",
+    [
+        X.map_batches(lambda s: s + random.random(), return_dtype=pl.Float64),
+        X.shuffle(),
+        X.sort_by(X.shuffle()).over("user"),
+    ],
+    ids=["Python chance", "shuffle", "shuffled order"],
+)
+def test_what_does_not_repeat_itself_is_never_clean(expr: pl.Expr) -> None:
+    report = tf.check_lookahead(tf.Feature(source(), expr, name="f"))
+    assert report["f"].status == "nondeterministic"
+    assert not report.clean_features
+    assert not report.has_lookahead
+    with pytest.raises(tf.TimefenceLeakageError, match="f: nondeterministic, two equal runs"):
+        report.assert_clean()
+
+
+def test_chance_that_shows_on_fewer_rows_alone_is_not_called_a_leak() -> None:
+    def sometimes(values: pl.Series) -> pl.Series:
+        return values if len(values) == 400 else values + random.random()
+
+    report = checked(tf.Feature(source(), X.map_batches(sometimes, return_dtype=pl.Float64), name="f"))
+    assert report.status == "nondeterministic"
+
+
+def test_a_source_that_does_not_repeat_itself() -> None:
+    changing = events().lazy().with_columns(X.map_batches(lambda s: s + random.random(), return_dtype=pl.Float64))
+    report = checked(tf.Feature(source(changing), columns="x"))  # type: ignore[arg-type]
+    assert (report.status, report.reason) == ("nondeterministic", "its source gives other rows when it is read again")
+
+
+LOOKUP = pl.DataFrame({"kind": ["a", "b", "c"], "price": [1, 2, 3]})
+
+
+def joins_a_frame(frame: pl.LazyFrame) -> pl.LazyFrame:
+    return frame.join(LOOKUP.lazy(), on="kind").select("user", "at", "price")
+
+
+def looks_a_value_up(frame: pl.LazyFrame) -> pl.LazyFrame:
+    known = dict(LOOKUP.iter_rows())
+    return frame.select("user", "at", pl.col("kind").replace_strict(known))
+
+
+def test_a_second_input_cannot_be_truncated(tmp_path: Path) -> None:
+    LOOKUP.write_parquet(tmp_path / "lookup.parquet")
+
+    def scans_a_file(frame: pl.LazyFrame) -> pl.LazyFrame:
+        return frame.join(pl.scan_parquet(tmp_path / "lookup.parquet"), on="kind").select("user", "at", "price")
+
+    def reads_a_file(frame: pl.LazyFrame) -> pl.LazyFrame:
+        return frame.join(pl.read_parquet(tmp_path / "lookup.parquet").lazy(), on="kind").select("user", "at", "price")
+
+    for transform in (joins_a_frame, looks_a_value_up, scans_a_file, reads_a_file):
+        report = checked(tf.Feature(source(), transform=transform))
+        assert (report.status, "no cutoff truncates" in report.reason) == ("unchecked", True), transform
+    text = f"SELECT s.* EXCLUDE (x), l.price FROM {{source}} s JOIN '{tmp_path}/lookup.parquet' l ON s.kind = l.kind"
+    assert checked(tf.Feature(source(), sql=text, name="f", dialect="duckdb")).status == "unchecked"
+    expr = X.map_elements(lambda v: math.lgamma(LOOKUP.height), return_dtype=pl.Float64)
+    assert of(expr) == "unchecked"
+    window = tf.Window(
+        source(),
+        {"x": X.map_batches(lambda s: s.sum() + LOOKUP.height, returns_scalar=True, return_dtype=pl.Float64)},
+        windows=[None],
+        name="w",
+    )
+    assert checked(window).status == "unchecked"
+
+
+def test_a_leak_is_told_even_beside_a_second_input() -> None:
+    def both(frame: pl.LazyFrame) -> pl.LazyFrame:
+        joined = frame.join(LOOKUP.lazy(), on="kind")
+        return joined.select("user", "at", pl.col("price") * X.mean())
+
+    assert checked(tf.Feature(source(), transform=both)).status == "leaky"
+
+
+@pytest.mark.parametrize(
+    ("frame", "reason"),
+    [
+        (events().clear(), "its source has no usable rows"),
+        (events().head(1), "its source has rows of one time only, so there is nothing to cut off"),
+        (events().with_columns(user=pl.lit(None, pl.Int64)), "its source has no usable rows"),
+    ],
+    ids=["empty", "one row", "null keys"],
+)
+def test_nothing_compared_is_not_clean(frame: pl.DataFrame, reason: str) -> None:
+    for feature in (
+        tf.Feature(source(frame), columns="x"),
+        tf.Window(source(frame), {"n": pl.len()}, windows=[None], name="x"),
+    ):
+        report = tf.check_lookahead(feature)
+        assert (report["x"].status, report["x"].reason) == ("unchecked", reason)
+        with pytest.raises(tf.TimefenceLeakageError, match="Not all features are clean"):
+            report.assert_clean()
+
+
+def test_a_transform_that_gives_no_rows_is_not_clean() -> None:
+    report = checked(tf.Feature(source(), transform=lambda frame: frame.filter(X > 1_000), name="f"))
+    assert (report.status, "no rows before any cutoff" in report.reason) == ("unchecked", True)
+
+
+def test_one_failing_feature_does_not_hide_the_others() -> None:
+    def fails_on_few(values: pl.Series) -> pl.Series:
+        if len(values) < 400:
+            raise ValueError("too few")
+        return values
+
+    def fails(_values: pl.Series) -> pl.Series:
+        raise ValueError("never")
+
+    data = source()
+    report = tf.check_lookahead(
+        [
+            tf.Feature(data, X.map_batches(fails_on_few, return_dtype=pl.Float64), name="few"),
+            tf.Feature(data, X.map_batches(fails, return_dtype=pl.Float64), name="never"),
+            tf.Feature(data, X.shift(-1), name="lead"),
+            tf.Feature(data, X.shift(1), name="lag"),
+        ]
+    )
+    assert {n: f.status for n, f in report.features.items()} == {
+        "few": "unchecked",
+        "never": "unchecked",
+        "lead": "leaky",
+        "lag": "clean",
+    }
+    assert "it fails on the rows known before 2024" in report["few"].reason
+    assert "it fails on its source" in report["never"].reason
+
+
+def test_large_sources_are_sampled_by_entity_and_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lookahead_events, "ROWS", 150)
+    report = checked(tf.Feature(source(), X.shift(-1).over("user"), name="f"))
+    again = checked(tf.Feature(source(), X.shift(-1).over("user"), name="f"))
+    assert report.status == "leaky"
+    numbers = [int(n) for n in re.findall(r"\d+", report.covered)]
+    rows, of_rows, entities, of_entities = numbers[:4]
+    assert (of_rows, of_entities) == (400, 8)
+    assert 150 <= rows < 400
+    assert 1 < entities < 8
+    assert again.covered == report.covered
+    assert again.examples.equals(report.examples)
+
+
+def test_a_sample_may_be_asked_for() -> None:
+    report = checked(tf.Feature(source(), columns="x"), sample=3)
+    assert report.covered.startswith(f"{report.covered.split()[0]} of 400 rows (3 of 8 entities)")
+    assert checked(tf.Feature(source(), columns="x"), sample=800).covered == "all 400 rows of 8 entities, 5 cutoffs"
+
+
+def test_a_global_series_is_taken_whole() -> None:
+    series = tf.Source(events(), keys=[], timestamp="at", name="series")
+    assert checked(tf.Feature(series, X.shift(-1), name="f"), sample=1).status == "leaky"
+    assert checked(tf.Feature(series, X.shift(1), name="f")).covered == "all 400 rows, 5 cutoffs"
+    assert (
+        checked(tf.Window(series, {"n": pl.len()}, windows=["1d"], name="w")).covered
+        == "labels of all events at 5 cutoffs"
+    )
+
+
+@pytest.mark.parametrize("zone", [None, "Europe/Berlin"])
+@pytest.mark.parametrize("unit", ["ms", "us", "ns"])
+def test_units_and_zones(unit: Any, zone: str | None) -> None:
+    frame = events(120).with_columns(
+        pl.col("at").cast(pl.Datetime(unit)).dt.replace_time_zone(zone, ambiguous="earliest")
+    )
+    data = source(frame)
+    report = tf.check_lookahead(
+        [
+            tf.Feature(data, X.shift(-1).over("user"), name="lead"),
+            tf.Feature(data, X.shift(1).over("user"), name="lag"),
+            tf.Window(data, {"n": pl.len()}, windows=["1d"], name="w"),
+        ]
+    )
+    assert [f.status for f in report.features.values()] == ["leaky", "clean", "clean"]
+    assert report["lag"].cutoffs["cutoff"].dtype == pl.Datetime(unit, zone)
+
+
+def test_values_of_any_type_are_compared() -> None:
+    frame = events(150).with_columns(
+        cat=pl.col("kind").cast(pl.Categorical),
+        lists=pl.concat_list("x", "x"),
+        arrays=pl.concat_list("x", "x").list.to_array(2),
+        structs=pl.struct("x", "kind"),
+        nothing=pl.lit(None),
+        single=X.cast(pl.Float32),
+        decimal=X.cast(pl.Decimal(12, 3)),
+        text=pl.col("kind"),
+    )
+    names = ["cat", "lists", "arrays", "structs", "single", "decimal", "text", "at"]
+    data = source(frame)
+    clean = [tf.Feature(data, pl.col(n).shift(1).over("user"), name=f"lag_{n}") for n in names]
+    leaky = [tf.Feature(data, pl.col(n).shift(-1).over("user"), name=f"lead_{n}") for n in names]
+    report = tf.check_lookahead([*clean, *leaky, tf.Feature(data, pl.col("nothing"))])
+    assert report.leaky_features == [f.name for f in leaky]
+    assert report.clean_features == [*(f.name for f in clean), "nothing"]
+
+
+def test_rounding_is_no_difference_and_small_leaks_are() -> None:
+    noise = X.map_batches(lambda s: s * (1 + len(s) * 1e-14), return_dtype=pl.Float64)
+    assert of(noise) == "clean"
+    small = X.map_batches(lambda s: s * (1 + len(s) * 1e-10), return_dtype=pl.Float64)
+    assert of(small) == "leaky"
+    tiny = (X - X.mean()) * 1e-15
+    assert of(tiny) == "leaky"
+    huge = pl.when(X.shift(1).is_null()).then(1e15).otherwise(X - X.mean())
+    assert of(huge) == "leaky"
+
+
+def test_nan_equals_nan_and_null_equals_null() -> None:
+    assert of(pl.when(X > 10).then(float("nan")).when(X > 8).then(None).otherwise(X)) == "clean"
+    assert of(pl.when(X.mean() < X).then(float("nan")).otherwise(X)) == "leaky"
+
+
+def test_duplicates_are_compared_as_a_multiset() -> None:
+    frame = pl.concat([events(100)] * 3)
+
+    def in_any_order(lazy: pl.LazyFrame) -> pl.LazyFrame:
+        return lazy.with_columns(n=pl.int_range(pl.len()).over("user", "at")).sort(
+            "n", descending=True, maintain_order=True
+        )
+
+    assert checked(tf.Feature(source(frame), transform=in_any_order)).status == "clean"
+
+    def fewer(lazy: pl.LazyFrame) -> pl.LazyFrame:
+        return lazy.filter(pl.int_range(pl.len()).over("user", "at") < pl.len().over("user") % 2 + 1)
+
+    assert checked(tf.Feature(source(frame), transform=fewer)).status == "leaky"
+
+
+def test_features_of_several_sources_and_sets() -> None:
+    one, other = source(), source(events(seed=2), name="others")
+    group = tf.FeatureSet("g", [tf.Feature(one, columns="x", name="a"), tf.Feature(other, X.shift(-1), name="b")])
+    report = tf.check_lookahead([group, tf.Window(other, {"n": pl.len()}, windows=["1d"], name="c")])
+    assert list(report) == ["a", "b", "c"]
+    assert [report[n].source for n in report] == ["events", "others", "others"]
+    assert (report.leaky_features, report.clean_features, len(report)) == (["b"], ["a", "c"], 3)
+
+
+@pytest.mark.parametrize(
+    "options", [{"cutoffs": 0}, {"cutoffs": True}, {"cutoffs": 1.5}, {"sample": 0}, {"sample": "x"}]
+)
+def test_arguments_that_cannot_be_meant(options: dict[str, Any]) -> None:
+    with pytest.raises(tf.TimefenceConfigError, match=next(iter(options))):
+        tf.check_lookahead(tf.Feature(source(), columns="x"), **options)
+
+
+def test_definitions_that_do_not_fit_are_errors_of_ours() -> None:
+    with pytest.raises(tf.TimefenceSchemaError, match="'amuont'"):
+        tf.check_lookahead(tf.Feature(source(), columns="amuont"))
+    with pytest.raises(tf.TimefenceValidationError, match="no features"):
+        tf.check_lookahead([])
+    with pytest.raises(tf.TimefenceValidationError, match="Did you mean 'x'"):
+        tf.check_lookahead(tf.Feature(source(), columns="x"))["xx"]
+
+
+def test_floats_far_apart_in_size() -> None:
+    frame = events(100).with_columns(x=pl.when(pl.int_range(pl.len()) == 3).then(1e300).otherwise(X))
+    assert of(X.cum_sum().over("user"), frame=frame) == "clean"
+    assert of(X.shift(-1).over("user"), frame=frame) == "leaky"
+    infinite = events(100).with_columns(x=pl.when(pl.int_range(pl.len()) == 3).then(math.inf).otherwise(X))
+    assert of(X.cum_sum().over("user"), frame=infinite) == "clean"
+
+
+def test_a_build_can_be_made_to_check_first(tmp_path: Path) -> None:
+    labels = tf.Labels(pl.DataFrame({"user": [1, 2], "T": [dt.datetime(2024, 1, 20)] * 2}), keys="user", label_time="T")
+    lag = tf.Feature(source(), X.shift(1).over("user"), name="lag")
+    lead = tf.Feature(source(), X.shift(-1).over("user"), name="lead")
+    output = tmp_path / "train.parquet"
+    store = tf.Store(tmp_path / "store")
+    said: list[str] = []
+    with pytest.raises(tf.TimefenceLeakageError, match="Look-ahead in 1 feature"):
+        tf.build(labels, [lag, lead], output, store=store, check_lookahead=True, progress=said.append)
+    assert not output.exists()
+    assert said == ["Loading labels", "Checking look-ahead"]
+    assert tf.build(labels, [lag, lead], output, store=store).stats.row_count == 2
+    assert tf.build(labels, lag, output, store=store, check_lookahead=True).stats.row_count == 2

@@ -1,0 +1,1 @@
+"""Does a data set, or a feature, carry the future?"""
