@@ -124,6 +124,8 @@ def _origins(failing: pl.DataFrame, rebuilt: Rebuilt, clock: Clock, tolerance: T
     present = [
         (pl.col(WRONG.format(i)) & pl.col(FOUND.format(i)).is_not_null()).cast(pl.String) for i in range(len(columns))
     ]
+    if not failing.height:
+        return _Windows.nothing(0) if isinstance(rebuilt.joined.feature, Window) else _Rows.nothing(0)
     at = "__tf_at"
     numbered = failing.with_row_index(at).with_columns(
         pl.concat_str(present or [pl.lit("")], separator=",").alias("__tf_pattern")
@@ -312,8 +314,10 @@ def leak_column(leaks: pl.Series, clock: Clock) -> pl.Series:
 
 def _ages(failing: pl.DataFrame, rebuilt: Rebuilt, label: pl.Expr) -> pl.DataFrame:
     """Ages at label time of the values found, by verdict: those due in rows that are ``ok``, else where they are from."""
+    good = rebuilt.ages.select(AGE_BIN, pl.lit("ok").alias("verdict"), "rows")
+    if not failing.height:
+        return good
     bins = Ages.of(rebuilt.joined.frame.clock.kind)
     ages = failing.select(label - pl.col(_FOUND_INSTANT)).to_series()
     bad = counted({AGE_BIN: bins.bins(ages), "verdict": failing[_VERDICT].cast(pl.String)}).drop_nulls()
-    good = rebuilt.ages.select(AGE_BIN, pl.lit("ok").alias("verdict"), "rows")
     return pl.concat([good, bad])

@@ -17,8 +17,7 @@ from timefence_pl.definitions.labels import Labels
 from timefence_pl.errors import TimefenceError, TimefenceSchemaError, message
 from timefence_pl.leakage.columns import Pairing
 from timefence_pl.leakage.equality import Tolerance, equal
-from timefence_pl.leakage.history import instant
-from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, counted
+from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, age_bins, counted
 from timefence_pl.plan.alignment import LABEL_ROW, Merge
 from timefence_pl.plan.guards import duplicate_problem
 from timefence_pl.plan.latest import LABEL_TICK, Probe
@@ -162,30 +161,56 @@ def _compared(
     due = [merged[p.output].alias(DUE.format(i)) for i, p in enumerate(present)]
     types = tuple((f.dtype, d.dtype) for f, d in zip(found, due, strict=True))
     known = merged[KNOWN_TICK.format(name)].alias(DUE_KNOWN)
-    event = joined.frame.event_clock
-    if DUE_TIME + name in merged.columns:
-        time = merged[DUE_TIME + name].alias(DUE_TIME)
+    wrong = _wrong(found, due, tolerance)
+    fails = None if wrong is None else wrong.select(pl.any_horizontal(pl.all())).to_series()
+    if wrong is None or fails is None or not fails.any():
+        failing = _at(slice(0, 0), joined, merged, [rows, pl.DataFrame([*found, *due]), _nothing_wrong(len(present))])
+        fails = None
     else:
-        time = pl.select(event.times(pl.lit(known)).alias(DUE_TIME)).to_series()
-    wrong = pl.DataFrame([*found, *due]).select(
-        (~equal(pl.col(FOUND.format(i)), pl.col(DUE.format(i)), t, tolerance)).alias(WRONG.format(i))
-        for i, t in enumerate(types)
+        failing = _at(fails, joined, merged, [rows, pl.DataFrame([*found, *due]), wrong])
+    own = merged.select(p.output for p in pairings)
+    nulls = (
+        own.to_series().null_count()
+        if own.width == 1
+        else own.select(pl.all_horizontal(pl.all().is_null()).sum()).item()
     )
-    none = pl.repeat(value=False, n=rows.height, eager=True, dtype=pl.Boolean)
-    fails = wrong.select(pl.any_horizontal(pl.all())).to_series() if present else none
-    failing = rows.hstack([*found, *due, *wrong, known, time]).filter(fails) if fails.any() else None
-    if failing is None:
-        failing = rows.clear().hstack([s.clear() for s in (*found, *due, *wrong, known, time)])
-    own = [merged[p.output] for p in pairings]
-    nulls = pl.DataFrame(own).select(pl.all_horizontal(pl.all().is_null()).sum()).item() if own else 0
-    age = instant(pl.lit(rows[LABEL_TICK]), plan.clock) - instant(pl.lit(known), joined.frame.clock)
-    ages = pl.select(pl.when(~pl.lit(fails)).then(age)).to_series()
+    ages = age_bins(Ages.of(joined.frame.clock.kind), rows[LABEL_TICK], plan.clock, known, joined.frame.clock)
+    if fails is not None:
+        ages = pl.select(pl.when(~pl.lit(fails)).then(pl.lit(ages))).to_series()
+    tally = counted({BUCKET: bucket, "reason": merged[REASON.format(name)], AGE_BIN: ages})
     return Rebuilt(
         joined=joined,
         pairings=present,
         types=types,
         failing=failing,
         null_rows=int(nulls),
-        ages=counted({AGE_BIN: Ages.of(joined.frame.clock.kind).bins(ages)}).drop_nulls(),
-        reasons=counted({BUCKET: bucket, "reason": merged[REASON.format(name)]}),
+        ages=tally.drop_nulls(AGE_BIN).group_by(AGE_BIN).agg(pl.col("rows").sum()).sort(AGE_BIN),
+        reasons=tally.group_by(BUCKET, "reason").agg(pl.col("rows").sum()).sort(BUCKET, "reason"),
     )
+
+
+def _wrong(found: Sequence[pl.Series], due: Sequence[pl.Series], tolerance: Tolerance) -> pl.DataFrame | None:
+    """For each column whether its values differ; None where none does."""
+    if all(f.dtype == d.dtype and f.equals(d, null_equal=True) for f, d in zip(found, due, strict=True)):
+        return None
+    return pl.DataFrame([*found, *due]).select(
+        (~equal(pl.col(f.name), pl.col(d.name), (f.dtype, d.dtype), tolerance)).alias(WRONG.format(i))
+        for i, (f, d) in enumerate(zip(found, due, strict=True))
+    )
+
+
+def _nothing_wrong(columns: int) -> pl.DataFrame:
+    return pl.DataFrame(schema={WRONG.format(i): pl.Boolean for i in range(columns)})
+
+
+def _at(
+    which: pl.Series | slice, joined: JoinedFeature, merged: pl.DataFrame, frames: Sequence[pl.DataFrame]
+) -> pl.DataFrame:
+    """Some rows of several frames side by side, with the times of the rows due."""
+    name, event = joined.feature.name, joined.frame.event_clock
+    times = [KNOWN_TICK.format(name), *([DUE_TIME + name] if DUE_TIME + name in merged.columns else [])]
+    parts = [f.filter(which) if isinstance(which, pl.Series) else f[which] for f in (*frames, merged.select(times))]
+    made = pl.concat(parts, how="horizontal").rename({KNOWN_TICK.format(name): DUE_KNOWN})
+    if len(times) > 1:
+        return made.rename({times[1]: DUE_TIME})
+    return made.with_columns(event.times(pl.col(DUE_KNOWN)).alias(DUE_TIME))

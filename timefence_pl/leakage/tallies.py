@@ -13,9 +13,9 @@ from typing import Final
 
 import polars as pl
 
-from timefence_pl.plan.ticks import Clock
+from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
 
-__all__ = ["AGE_BIN", "BUCKET", "Ages", "TimeAxis", "counted"]
+__all__ = ["AGE_BIN", "BUCKET", "Ages", "TimeAxis", "age_bins", "counted"]
 
 #: The bin of a value's age, and the bucket of a row's label time.
 AGE_BIN: Final = "bin"
@@ -94,10 +94,13 @@ class Ages:
         both = [*negative, (0, "0"), *steps]
         return cls(tuple(n for n, _ in both), tuple(word for _, word in both))
 
-    def bins(self, ages: pl.Series) -> pl.Series:
-        """The bin of each age (Int128): the number of the edge that ends it; null where there is none."""
-        edges = pl.Series([float(e) for e in self.edges])
-        found = edges.search_sorted(ages.cast(pl.Float64), side="right").clip(1, len(edges) - 1).cast(pl.UInt8)
+    def bins(self, ages: pl.Series, size: int = 1) -> pl.Series:
+        """The bin of each age, an integer number of ``size``: the number of the edge that ends it; null for null."""
+        if ages.dtype == pl.Int64:  # compared as they are: half the time of floats
+            edges = pl.Series([max(min(-(-e // size), INT64_MAX), INT64_MIN) for e in self.edges], dtype=pl.Int64)
+        else:
+            edges, ages = pl.Series([e / size for e in self.edges]), ages.cast(pl.Float64)
+        found = edges.search_sorted(ages, side="right").clip(1, len(edges) - 1).cast(pl.UInt8)
         return pl.select(pl.when(ages.is_not_null()).then(found)).to_series().alias(AGE_BIN)
 
     def shown(self, used: Sequence[int], marks: Iterable[int]) -> tuple[int, list[str]]:
@@ -119,7 +122,42 @@ class Ages:
         return below + (age - low) / (high - low)
 
 
+def age_bins(ages: Ages, labels: pl.Series, of: Clock, known: pl.Series, own: Clock) -> pl.Series:
+    """The bins of values' ages at label time.
+
+    Args:
+        ages: The bins.
+        labels: Ticks of the label time.
+        of: Its clock.
+        known: Ticks from which the values were known; null where there is none.
+        own: Their clock.
+    """
+    if of.ticks_like(own) and _small(labels) and _small(known):
+        return ages.bins(labels - known, size=of.size)
+    exact = (
+        pl.lit(labels).cast(pl.Int128) * of.size + of.offset - (pl.lit(known).cast(pl.Int128) * own.size + own.offset)
+    )
+    return ages.bins(pl.select(exact).to_series())
+
+
+def _small(ticks: pl.Series) -> bool:
+    """Whether the difference of two such ticks fits 64 bits."""
+    least, greatest = ticks.min(), ticks.max()
+    return least is None or (int(least) > -(1 << 62) and int(greatest) < 1 << 62)  # type: ignore[arg-type]
+
+
 def counted(columns: dict[str, pl.Series]) -> pl.DataFrame:
     """How many rows have each combination of a few small columns, in their order: the columns, then ``rows``."""
     frame = pl.DataFrame(columns)
-    return frame.group_by(pl.all()).len("rows").with_columns(pl.col("rows").cast(pl.Int64)).sort(pl.all())
+    if all(d == pl.UInt8 for d in frame.dtypes) and frame.width <= 7:  # one number is counted faster than several
+        code, names = pl.lit(0, dtype=pl.UInt64), frame.columns
+        for name in names:
+            code = code * 257 + pl.col(name).cast(pl.UInt64).fill_null(256)
+        tally = frame.select(code.alias("code")).to_series().value_counts(name="rows")
+        parts = []
+        for i, name in enumerate(names):
+            part = pl.col("code") // 257 ** (len(names) - 1 - i) % 257
+            parts.append(pl.when(part < 256).then(part).cast(pl.UInt8).alias(name))
+        frame, rows = tally.select(*parts, pl.col("rows").cast(pl.Int64)), "rows"
+        return frame.sort(pl.exclude(rows))
+    return frame.group_by(pl.all()).len("rows").with_columns(pl.col("rows").cast(pl.Int64)).sort(pl.exclude("rows"))
