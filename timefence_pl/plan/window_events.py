@@ -243,8 +243,8 @@ def restored_events(
     if like.known is not None:
         key = pack_wide(pl.col(ENTITY), pl.col(KNOWN))
         frame = frame.with_columns(key.gather(pl.col(KNOWN_ORDER)).alias(KNOWN_KEY))
-    marks = [*_marks(like), *([KNOWN_KEY] if like.known is not None else [])]
-    return replace(like, frame=frame.select(KEY, *marks, *like.schema).set_sorted(KEY), spec=spec)
+    frame = frame.select(like.frame.collect_schema().names())
+    return replace(like, frame=frame.set_sorted(KEY), spec=spec)
 
 
 def _marks(frame: SortedEvents) -> list[str]:
