@@ -63,6 +63,8 @@ class TimeAxis:
 
     def spans(self) -> list[tuple[float, float]]:
         """The buckets' starts and ends: milliseconds since 1970, or integer times."""
+        if not self.buckets:
+            return []
         edges = [self.first + i * self.span / self.buckets for i in range(self.buckets + 1)]
         if self.clock.kind == "integer":
             shown = [e + self.clock.offset for e in edges]
