@@ -14,6 +14,17 @@ import timefence_pl as tf
 from timefence_pl import errors
 
 NAMES = {
+    "RunRecord",
+    "Run",
+    "FeatureSetVersion",
+    "TagExistsError",
+    "NotFoundError",
+    "InvalidNameError",
+    "IntegrityError",
+    "InUseError",
+    "DvcUnsupportedHashError",
+    "DvcMismatchError",
+    "AliasConflictError",
     "INHERIT",
     "AuditReport",
     "BuildResult",
