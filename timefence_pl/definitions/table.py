@@ -9,8 +9,8 @@ from __future__ import annotations
 import glob as globbing
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -52,6 +52,7 @@ class Table:
         in_memory: Whether ``frame`` wraps a DataFrame held in memory.
         format: The file format; None where the suffix tells.
         options: Reading options (``delimiter``, ``schema``, ``hive_partitioning``, ``storage_options``).
+        columns: The columns and types to read as, where they are not the files' own.
     """
 
     role: str
@@ -60,6 +61,7 @@ class Table:
     in_memory: bool = False
     format: TableFormat | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    columns: pl.Schema | None = None
 
     @classmethod
     def of(
@@ -130,6 +132,10 @@ class Table:
         """
         return [name for pattern in self.patterns for name in _expand(self.role, pattern, self.file_format())]
 
+    def of_files(self, files: Sequence[str]) -> Table:
+        """The same table over some of its files, with the columns and types that all of them have together."""
+        return replace(self, patterns=tuple(files), format=self.file_format(), columns=self.schema())
+
     def local_files(self, kind: TableFormat | None = None) -> list[str]:
         """The files on this machine, of one format if asked; empty for frames, lakes and remote data."""
         if self.frame is not None or self.file_format() in ("delta", "iceberg"):
@@ -196,6 +202,12 @@ class Table:
         Raises:
             TimefenceValidationError: If a file is missing or a format's package is not installed.
         """
+        frame = self._scan()
+        if self.columns is None or frame.collect_schema() == self.columns:
+            return frame
+        return frame.select(pl.col(name).cast(dtype) for name, dtype in self.columns.items())
+
+    def _scan(self) -> pl.LazyFrame:
         if self.frame is not None:
             return self.frame
         kind = self.file_format()
