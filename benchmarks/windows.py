@@ -295,6 +295,7 @@ def polars_rolling(task: Task) -> tuple[Callable[[], Any], Callable[[Any], None]
 CONTESTANTS: dict[str, dict[str, Contestant]] = {
     "files": {
         "ours": ours_files,
+        "ours_cached": ours_cached,
         "duckdb_join": _duckdb(duckdb_join, memory=False),
         "duckdb_joins": _duckdb(duckdb_joins, memory=False),
         "duckdb_windows": _duckdb(duckdb_windows, memory=False),
@@ -309,7 +310,6 @@ CONTESTANTS: dict[str, dict[str, Contestant]] = {
         "duckdb_windows": _duckdb(duckdb_windows, memory=True),
         "duckdb_totals": _duckdb(duckdb_totals, memory=True),
     },
-    "cached": {"ours": ours_cached},
 }
 #: Timed even where they differ: the ancestor is wrong at label time, and Polars' rolling sums lose digits.
 BESIDE = ("ancestor", "polars_rolling")
@@ -437,12 +437,13 @@ def _table(mode: str, results: dict[str, Any]) -> list[str]:
             f"{name:16}{r['wall']:9.3f}{r['cpu']:9.3f}{r['peak'] / 1e6:9.0f}"
             f"{r['wall'] / ours['wall']:9.1f}{r['cpu'] / ours['cpu']:8.1f}  {status}"
         )
-    counted = [results[n]["wall"] for n in COUNTED if "wall" in results.get(n, {})]
-    if counted:
-        ratio = min(counted) / ours["wall"]
-        lines.append(
-            f"  DuckDB's best / ours: {ratio:.1f}, bar {BARS[mode]}: {'ok' if ratio >= BARS[mode] else 'NOT MET'}"
-        )
+    counted = [n for n in COUNTED if "wall" in results.get(n, {})]
+    for name, bar in (("ours", BARS[mode]), ("ours_cached", BARS["cached"])):
+        if counted and "wall" in results.get(name, {}):
+            best = min(counted, key=lambda n: results[n]["wall"])
+            wall, cpu = (results[best][k] / results[name][k] for k in ("wall", "cpu"))
+            verdict = "ok" if wall >= bar else "NOT MET"
+            lines.append(f"  {best} / {name}: {wall:.1f} by wall, {cpu:.1f} by CPU, bar {bar:.0f}: {verdict}")
     return lines
 
 

@@ -13,6 +13,14 @@ from timefence_pl.definitions.source import CSVSource, ParquetSource, Source
 from timefence_pl.definitions.sql_source import SQLSource
 from timefence_pl.definitions.window import Window
 from timefence_pl.errors import (
+    AliasConflictError,
+    DvcMismatchError,
+    DvcUnsupportedHashError,
+    IntegrityError,
+    InUseError,
+    InvalidNameError,
+    NotFoundError,
+    TagExistsError,
     TimefenceConfigError,
     TimefenceDuplicateError,
     TimefenceError,
@@ -24,27 +32,45 @@ from timefence_pl.errors import (
 )
 from timefence_pl.explain import ExplainResult
 from timefence_pl.joins import explain, point_in_time
+from timefence_pl.leakage.audit import audit
+from timefence_pl.leakage.audit_report import AuditReport, FeatureAudit
 from timefence_pl.leakage.lookahead import check_lookahead
 from timefence_pl.leakage.lookahead_report import FeatureLookahead, LookaheadReport
 from timefence_pl.namespace import TimefenceNamespace as _TimefenceNamespace
 from timefence_pl.result import BuildResult, BuildStats
+from timefence_pl.tracking.run import Run
+from timefence_pl.tracking.run_records import RunRecord
 from timefence_pl.tracking.store import Store
+from timefence_pl.tracking.versions import FeatureSetVersion
 
 __all__ = [
     "INHERIT",
+    "AliasConflictError",
+    "AuditReport",
     "BuildResult",
     "BuildStats",
     "CSVSource",
+    "DvcMismatchError",
+    "DvcUnsupportedHashError",
     "ExplainResult",
     "Feature",
+    "FeatureAudit",
     "FeatureLookahead",
     "FeatureSet",
+    "FeatureSetVersion",
+    "InUseError",
+    "IntegrityError",
+    "InvalidNameError",
     "Labels",
     "LookaheadReport",
+    "NotFoundError",
     "ParquetSource",
+    "Run",
+    "RunRecord",
     "SQLSource",
     "Source",
     "Store",
+    "TagExistsError",
     "TimefenceConfigError",
     "TimefenceDuplicateError",
     "TimefenceError",
@@ -55,6 +81,7 @@ __all__ = [
     "TimefenceValidationError",
     "Window",
     "__version__",
+    "audit",
     "build",
     "check_lookahead",
     "explain",

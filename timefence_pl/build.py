@@ -28,6 +28,7 @@ from timefence_pl.explain import explain_plan
 from timefence_pl.feature_cache import FeatureCache
 from timefence_pl.fingerprint import FileHasher, Fingerprint, Uncacheable
 from timefence_pl.identity import build_fingerprint, labels_fingerprint
+from timefence_pl.leakage.lookahead import check_lookahead as look_ahead
 from timefence_pl.manifest import Made, build_manifest, feature_statistics, file_record, manifest_status, now
 from timefence_pl.plan.guards import chosen_among_duplicates
 from timefence_pl.plan.options import DEFAULT_LOOKBACK, JoinOptions, join_options
@@ -64,6 +65,7 @@ def build(
     store: BuildStore | None = None,
     progress: Progress | None = None,
     compression: str = "zstd",
+    check_lookahead: bool = False,
 ) -> BuildResult:
     """Build a training set: join, check, count, write.
 
@@ -85,8 +87,11 @@ def build(
             has already is not run again but verified and copied.
         progress: Called with a line of text at each step.
         compression: Of Parquet and Arrow output.
+        check_lookahead: Check first, as :func:`check_lookahead` does, that no feature looks ahead; nothing is built
+            where one does, does not repeat itself, or cannot be checked.
 
     Raises:
+        TimefenceLeakageError: If ``check_lookahead`` is set and not every feature passes.
         TimefenceError: If definitions, options or data do not fit; nothing is left half-written.
 
     Examples:
@@ -113,6 +118,9 @@ def build(
     check_definitions(labels, flat, options)
     if store is not None and not isinstance(store, BuildStore):
         raise TimefenceConfigError(message(f"store={store!r} is not a store.", fix="Use tf.Store('.timefence')."))
+    if check_lookahead:
+        say.checking_lookahead()
+        look_ahead(flat).assert_clean()
     if store is not None:
         store.layout.create()
     with nullcontext() if store is None else store.hasher() as hasher:

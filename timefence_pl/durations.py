@@ -13,7 +13,7 @@ from typing import Final
 
 from timefence_pl.errors import TimefenceConfigError, message
 
-__all__ = ["NANOSECONDS", "Duration", "DurationLike", "format_nanoseconds", "parse_duration"]
+__all__ = ["NANOSECONDS", "Duration", "DurationLike", "format_nanoseconds", "parse_duration", "short_span"]
 
 #: Nanoseconds in one of each accepted unit.
 NANOSECONDS: Final = {
@@ -114,6 +114,22 @@ def format_nanoseconds(amount: int) -> str:
         if count:
             parts.append(f"{count}{unit}")
     return "".join(parts)
+
+
+def short_span(amount: int) -> str:
+    """Write nanoseconds to the two largest units that count, rounded down: ``"1d12h"`` for a day and 12 h 59 min.
+
+    Examples:
+        >>> short_span(131_999_000_000_000)
+        '1d12h'
+    """
+    sign, amount = ("-" if amount < 0 else ""), abs(amount)
+    sizes = [size for unit, size in NANOSECONDS.items() if unit != "w"]
+    place = next((i for i, size in enumerate(sizes) if amount >= size), None)
+    if place is None:
+        return "0s"
+    finest = sizes[min(place + 1, len(sizes) - 1)]
+    return sign + format_nanoseconds(amount // finest * finest)
 
 
 def _reason(text: str) -> str:

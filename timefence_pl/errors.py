@@ -12,6 +12,14 @@ Every message says what happened, where, why it matters and how to mend it. The 
     +-- TimefenceTimezoneError      naive and time-zone-aware times would be compared
     +-- TimefenceLeakageError       a data set carries the future
     +-- TimefenceStoreError         the store or an output cannot be read or written
+        +-- IntegrityError              bytes or rows are not those that were recorded
+        |   +-- DvcMismatchError            data is not what its .dvc file says
+        +-- NotFoundError               there is no such version, alias, run or artifact
+        +-- AliasConflictError          an alias was not where it was expected
+        +-- TagExistsError              a tag, which never moves, names another version
+        +-- InUseError                  what is to be deleted is used
+        +-- InvalidNameError            a name that could not stand in the store; also a ValueError
+        +-- DvcUnsupportedHashError     a .dvc file whose hash cannot be checked here
 """
 
 from __future__ import annotations
@@ -20,6 +28,14 @@ import difflib
 from collections.abc import Iterable, Sequence
 
 __all__ = [
+    "AliasConflictError",
+    "DvcMismatchError",
+    "DvcUnsupportedHashError",
+    "InUseError",
+    "IntegrityError",
+    "InvalidNameError",
+    "NotFoundError",
+    "TagExistsError",
     "TimefenceConfigError",
     "TimefenceDuplicateError",
     "TimefenceError",
@@ -64,6 +80,66 @@ class TimefenceLeakageError(TimefenceError):
 
 class TimefenceStoreError(TimefenceError):
     """The store, or an output, cannot be read or written."""
+
+
+class IntegrityError(TimefenceStoreError):
+    """Bytes or rows are not those that were recorded.
+
+    Attributes:
+        expected: What was recorded: a hash, a size, columns.
+        actual: What is there.
+    """
+
+    def __init__(self, text: str, *, expected: object = None, actual: object = None) -> None:
+        super().__init__(text)
+        self.expected = expected
+        self.actual = actual
+
+
+class NotFoundError(TimefenceStoreError):
+    """There is no such feature set, version, alias, run or artifact."""
+
+
+class AliasConflictError(TimefenceStoreError):
+    """An alias was not where it was expected to be; another writer moved it.
+
+    Attributes:
+        expected: The version it was expected at; None for no alias.
+        actual: The version it is at; None where there is none.
+    """
+
+    def __init__(self, text: str, *, expected: int | None = None, actual: int | None = None) -> None:
+        super().__init__(text)
+        self.expected = expected
+        self.actual = actual
+
+
+class TagExistsError(TimefenceStoreError):
+    """A tag, which never moves, names another version already."""
+
+
+class InUseError(TimefenceStoreError):
+    """What is to be deleted is used.
+
+    Attributes:
+        users: The runs, aliases and tags that use it.
+    """
+
+    def __init__(self, text: str, *, users: Sequence[str] = ()) -> None:
+        super().__init__(text)
+        self.users = tuple(users)
+
+
+class InvalidNameError(TimefenceStoreError, ValueError):
+    """A name that could not stand in the store, or would lead out of it."""
+
+
+class DvcMismatchError(IntegrityError):
+    """Data is not what its ``.dvc`` file says."""
+
+
+class DvcUnsupportedHashError(TimefenceStoreError):
+    """A ``.dvc`` file names no hash that can be checked here."""
 
 
 def message(what: str, *, where: str = "", why: str = "", fix: str | Sequence[str] = "") -> str:

@@ -14,12 +14,25 @@ import timefence_pl as tf
 from timefence_pl import errors
 
 NAMES = {
+    "RunRecord",
+    "Run",
+    "FeatureSetVersion",
+    "TagExistsError",
+    "NotFoundError",
+    "InvalidNameError",
+    "IntegrityError",
+    "InUseError",
+    "DvcUnsupportedHashError",
+    "DvcMismatchError",
+    "AliasConflictError",
     "INHERIT",
+    "AuditReport",
     "BuildResult",
     "BuildStats",
     "CSVSource",
     "ExplainResult",
     "Feature",
+    "FeatureAudit",
     "FeatureLookahead",
     "FeatureSet",
     "Labels",
@@ -38,6 +51,7 @@ NAMES = {
     "TimefenceValidationError",
     "Window",
     "__version__",
+    "audit",
     "build",
     "check_lookahead",
     "explain",
@@ -58,9 +72,13 @@ PARAMETERS = {
     ),
     "FeatureSet": "name features",
     "point_in_time": f"labels features {JOIN} checks",
-    "build": f"labels features output {JOIN} splits purge store progress compression",
+    "build": f"labels features output {JOIN} splits purge store progress compression check_lookahead",
     "explain": f"labels features {JOIN} store",
     "check_lookahead": "features cutoffs sample",
+    "audit": (
+        "data features keys label_time feature_time_columns columns target max_lookback max_staleness join embargo "
+        "date_known_at timestamp_format atol rtol check_lookahead"
+    ),
     "Window": "source aggregates windows name embargo where key_mapping",
 }
 DEFAULTS = {
@@ -73,6 +91,7 @@ DEFAULTS = {
     ("build", "max_lookback"): "365d",
     ("build", "join"): "strict",
     ("build", "compression"): "zstd",
+    ("build", "check_lookahead"): False,
     ("Feature", "on_duplicate"): "error",
     ("Feature", "embargo"): None,
     ("Feature", "max_lookback"): tf.INHERIT,

@@ -190,7 +190,36 @@ def test_differing_rows(
 
 def test_the_other_features_do_not_differ(frames: dict[str, pl.DataFrame]) -> None:
     same = pl.exclude("^previous__.*$")
-    assert frames["honest"].select(same).equals(frames["naive"].select(same))
+    windows = pl.exclude("^(previous|aircraft|airport)__.*$")
+    assert frames["honest"].select(windows).equals(frames["naive"].select(same))
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "stamp", "delay"),
+    [("aircraft", "tailnum", "arrived", "arr_delay"), ("airport", "origin", "departed", "dep_delay")],
+)
+def test_windows_are_the_delays_seen_before_the_label(
+    frames: dict[str, pl.DataFrame], tables: Any, name: str, key: str, stamp: str, delay: str
+) -> None:
+    labels = frames["honest"].with_row_index("row").sample(400, seed=1)
+    labels = pl.concat([labels, frames["honest"].with_row_index("row").head(100)])
+    events = tables.flights.filter(pl.col(stamp).is_not_null())
+    by_key = {k: part for (k,), part in events.group_by(key)}
+    seen = 0
+    for label in labels.iter_rows(named=True):
+        for hours in (1, 6, 24):
+            moments = by_key[label[key]][stamp] if label[key] in by_key else pl.Series([], dtype=events[stamp].dtype)
+            inside = (moments >= label["label_time"] - timedelta(hours=hours)) & (moments < label["label_time"])
+            values = by_key[label[key]][delay].filter(inside) if inside.len() else pl.Series([], dtype=pl.Int64)
+            mean = values.mean()
+            found = label[f"{name}__mean_delay_{hours}h"]
+            assert (found is None) == (mean is None)
+            assert found is None or found == pytest.approx(mean, rel=1e-9, abs=1e-9)
+            assert label[f"{name}__{'arrivals' if name == 'aircraft' else 'departures'}_{hours}h"] == values.len()
+            if name == "aircraft":
+                assert label[f"aircraft__max_delay_{hours}h"] == values.max()
+            seen += values.len()
+    assert seen > 400
 
 
 def test_weather_is_the_last_complete_hour(frames: dict[str, pl.DataFrame]) -> None:
@@ -210,6 +239,9 @@ def test_scores(report: Report) -> None:
     assert scores.naive.average_precision > scores.honest.average_precision + 0.02
     assert scores.naive_in_use.average_precision < scores.naive.average_precision - 0.02
     assert scores.honest.roc_auc == pytest.approx(0.685, abs=0.01)
+    # What is going on at the airport, and with the aircraft, tells far more than its last flight.
+    assert scores.windows.roc_auc > scores.honest.roc_auc + 0.04
+    assert scores.windows.average_precision > scores.honest.average_precision + 0.05
 
 
 def test_report(report: Report) -> None:

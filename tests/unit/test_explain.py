@@ -354,3 +354,48 @@ def test_nothing_to_explain_is_explained() -> None:
     assert "sort 0 rows" in result["f"].cost
     with pytest.raises(TimefenceValidationError, match="no row 0"):
         result.row(0)
+
+
+@pytest.mark.parametrize("available", [None, "a"])
+@pytest.mark.parametrize("join", ["strict", "inclusive"])
+@pytest.mark.parametrize("text", [False, True])
+def test_a_row_of_a_window_is_explained_as_the_plan_computes_it(available: str | None, join: Any, text: bool) -> None:
+    times = [1, 2, 2, 4, 5, 7, 8, 9, 12, 15]
+    key = (lambda k: f"entity-{k}") if text else int
+    events = pl.DataFrame(
+        {
+            "k": [key(k) for k in (1, 1, 2, 1, 2, 1, 1, 2, 1, 1)],
+            "t": times,
+            "a": [3, 2, 9, 8, None, 7, 20, 9, 12, 15],
+            "x": [1.0, None, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0, 9.0, 10.0],
+        }
+    )
+    labels = tf.Labels(
+        pl.DataFrame({"k": [key(k) for k in (1, 1, 2, 3, 1)], "at": [10, 4, 11, 11, None]}), keys="k", label_time="at"
+    )
+    window = tf.Window(
+        tf.Source(events, keys="k", timestamp="t", available_at=available, name="events"),
+        {"n": pl.len(), "s": pl.col("x").sum(), "m": pl.col("x").median()},
+        windows=[3, 6, None],
+        embargo=1,
+        where=pl.col("x").is_null() | (pl.col("x") != 6),
+        name="w",
+    )
+    explained = tf.explain(labels, window, join=join)
+    assert "each window's events" in explained["w"].strategy
+    found = tf.point_in_time(labels, window, join=join).collect()
+    stats = tf.build(labels, window, join=join).stats.feature_stats["w"]
+    reasons = []
+    for row in range(found.height - 1):
+        one = explained.row(row)["w"]
+        assert one.values == found.select("^w__.*$").row(row, named=True)
+        assert one.windows == {w: found[f"w__n_{w}"][row] for w in ("3", "6", "all")}
+        counted = [c for c in one.passed_over if c.verdict == "counted"]
+        assert bool(counted) == (one.windows["all"] > 0)
+        reasons.append(one.reason)
+    null = explained.row(found.height - 1)["w"]
+    assert null.reason == "no_history"
+    assert "null" in null.note
+    for reason in ("matched_value", "null_value", "too_old", "no_history"):
+        assert [*reasons, null.reason].count(reason) == stats[reason]
+    assert "events: " in str(explained.row(0))

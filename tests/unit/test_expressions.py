@@ -30,6 +30,7 @@ ROW_WISE = {
     "a null": pl.lit(None),
     "an alias": X.alias("z"),
     "a prefix": X.name.prefix("z_"),
+    "a name that is kept": X.abs().name.keep(),
     "a cast": X.cast(pl.Float64),
     "a sum of columns": X + Y,
     "a ratio": X / (Y + 1),
@@ -81,6 +82,7 @@ ROW_WISE = {
     "strftime": T.dt.strftime("%Y"),
 }
 MANY_ROWS = {
+    "a kept name over many rows": X.cum_sum().name.keep(),
     "sum": X.sum(),
     "mean": X.mean(),
     "first": X.first(),

@@ -510,3 +510,18 @@ def test_floats_far_apart_in_size() -> None:
     assert of(X.shift(-1).over("user"), frame=frame) == "leaky"
     infinite = events(100).with_columns(x=pl.when(pl.int_range(pl.len()) == 3).then(math.inf).otherwise(X))
     assert of(X.cum_sum().over("user"), frame=infinite) == "clean"
+
+
+def test_a_build_can_be_made_to_check_first(tmp_path: Path) -> None:
+    labels = tf.Labels(pl.DataFrame({"user": [1, 2], "T": [dt.datetime(2024, 1, 20)] * 2}), keys="user", label_time="T")
+    lag = tf.Feature(source(), X.shift(1).over("user"), name="lag")
+    lead = tf.Feature(source(), X.shift(-1).over("user"), name="lead")
+    output = tmp_path / "train.parquet"
+    store = tf.Store(tmp_path / "store")
+    said: list[str] = []
+    with pytest.raises(tf.TimefenceLeakageError, match="Look-ahead in 1 feature"):
+        tf.build(labels, [lag, lead], output, store=store, check_lookahead=True, progress=said.append)
+    assert not output.exists()
+    assert said == ["Loading labels", "Checking look-ahead"]
+    assert tf.build(labels, [lag, lead], output, store=store).stats.row_count == 2
+    assert tf.build(labels, lag, output, store=store, check_lookahead=True).stats.row_count == 2

@@ -315,8 +315,8 @@ def test_stored_events_are_the_same_events(tmp_path: Path, keys: list[str], know
     (rows,) = event_sets([window])
     planned = prepare_events(rows)
     file = tmp_path / "events.parquet"
-    planned.frame.select(stored_events(planned)).collect().write_parquet(file)
-    again = restored_events(planned, pl.scan_parquet(file), None)
+    planned.frame.select(stored_events(planned, window)).collect().write_parquet(file)
+    again = restored_events(planned, [pl.scan_parquet(file)], None)
     assert again.frame.collect().equals(planned.frame.collect())
 
 

@@ -30,9 +30,13 @@ _HERE: Final = "timefence_pl.cli.commands"
 #: Each command's module and one line about it, in the order of the help.
 COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "quickstart": ("quickstart", "Write an example project: users, transactions, labels and a leaking training set."),
+    "init": ("init", "Look at your data files and propose sources, keys and times for a new project."),
+    "inspect": ("inspect", "Show a data file's columns, and which may be keys and times."),
     "build": ("build", "Build a training set."),
+    "audit": ("audit", "Check a data set for values from the future."),
     "explain": ("explain", "Tell how features would be joined, or why a label row gets what it gets."),
     "catalog": ("catalog", "List the features of a project."),
+    "doctor": ("doctor", "Check everything that would fail later."),
     "store": ("store", "Look into the store, check it, and free its space."),
     "completion": ("completion", "Print the script that completes commands in your shell."),
 }
@@ -151,7 +155,7 @@ def _told(failure: Failure, session: Session, error: BaseException) -> int:
 def cli(ctx: click.Context, verbose: bool, debug: bool, config: Path | None, directory: Path | None) -> None:
     """Point-in-time correct training sets: find out whether yours leaks, and build a clean one.
 
-    Start with `timefence-pl quickstart churn`.
+    Start with `timefence-pl quickstart churn`, or with `timefence-pl init` in a folder of data files.
     """
     session = ctx.obj if isinstance(ctx.obj, Session) else Session()
     ctx.obj = session

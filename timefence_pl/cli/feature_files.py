@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import glob
 import importlib.util
+import re
 import sys
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -23,14 +24,10 @@ __all__ = ["FeatureFiles", "importing", "split_name"]
 
 
 class FeatureFiles:
-    """The feature files of one command.
-
-    Attributes:
-        counts: How many features each file gave.
-    """
+    """The feature files of one command."""
 
     def __init__(self) -> None:
-        self.counts: dict[str, int] = {}
+        self._files: dict[str, Path] = {}
         self._modules: dict[Path, ModuleType] = {}
 
     def load(self, files: Sequence[str]) -> list[tf.Feature | tf.Window]:
@@ -47,9 +44,18 @@ class FeatureFiles:
             path, name = split_name(given)
             for file in _expanded(path):
                 features = self._of(file, name)
-                self.counts[str(file)] = len(features)
+                self._files |= {f.name: file for f in features}
                 found += [f for f in features if not any(f is g for g in found)]
         return list(tf.FeatureSet("all", found)) if found else []
+
+    def place(self, feature: str) -> tuple[str, int] | None:
+        """The file and line in which a feature is declared: where its name stands, or else the first line."""
+        file = self._files.get(feature)
+        if file is None:
+            return None
+        quoted = re.compile(rf"""["']{re.escape(feature)}["']|^\s*(def )?{re.escape(feature)}\b""")
+        lines = file.read_text(encoding="utf-8", errors="replace").splitlines()
+        return str(file), next((n for n, line in enumerate(lines, 1) if quoted.search(line)), 1)
 
     def _of(self, file: Path, name: str | None) -> list[tf.Feature | tf.Window]:
         module = self._modules.get(file.resolve())

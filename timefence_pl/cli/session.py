@@ -149,11 +149,11 @@ class Session:
             self.note(*([("error: ", "bold red"), row] if number == 0 else [row]))
 
     @contextmanager
-    def progress(self, total: int, what: str) -> Iterator[Callable[[str], None]]:
+    def progress(self, total: int | None, what: str) -> Iterator[Callable[[str], None]]:
         """Show steps with the time left: a bar on a terminal, lines where steps were asked for, else nothing.
 
         Args:
-            total: How many steps are expected.
+            total: How many steps are expected; None where that cannot be told.
             what: What is done, until the first step says more.
         """
         if self.json or not self._err.is_terminal:
@@ -163,21 +163,19 @@ class Session:
             BarColumn,
             MofNCompleteColumn,
             Progress,
+            ProgressColumn,
             SpinnerColumn,
             TextColumn,
             TimeElapsedColumn,
             TimeRemainingColumn,
         )
 
-        columns = (
-            SpinnerColumn(),
-            TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-        )
+        columns: list[ProgressColumn] = [SpinnerColumn(), TextColumn("{task.description}", markup=False)]
+        if total is not None:
+            columns += [BarColumn(bar_width=24), MofNCompleteColumn()]
+        columns.append(TimeElapsedColumn())
+        if total is not None:
+            columns += [TextColumn("left"), TimeRemainingColumn()]
         with Progress(*columns, console=self._err, transient=True) as bar:
             task = bar.add_task(what, total=total)
 

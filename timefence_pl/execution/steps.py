@@ -27,6 +27,10 @@ class Steps:
         """Schemas are read and checked."""
         self._say("Loading labels")
 
+    def checking_lookahead(self) -> None:
+        """Features are recomputed without their sources' later rows."""
+        self._say("Checking look-ahead")
+
     def computing(self, features: Sequence[str]) -> None:
         """The features' frames are computed and sorted."""
         with self._lock:

@@ -32,7 +32,6 @@ _ROW_WISE_NODES: Final = {
     "Cast": ("expr",),
     "Column": (),
     "Eval": ("expr",),
-    "KeepName": ("0",),
     "Literal": (),
     "RenameAlias": ("expr",),
     "Selector": (),
@@ -62,6 +61,8 @@ def _row_wise(node: Any) -> bool:
         return all(_row_wise(i) for i in inputs) and _function_row_wise(orjson.dumps(body["function"]), len(inputs))
     if kind == "Literal" and isinstance(body, dict) and "Series" in body:
         return False
+    if kind == "KeepName":
+        return _row_wise(body)
     children = _ROW_WISE_NODES.get(kind)
     if children is None:
         return False

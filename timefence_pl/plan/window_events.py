@@ -58,6 +58,7 @@ __all__ = [
     "prepare_events",
     "restored_events",
     "stored_events",
+    "with_known_order",
 ]
 
 #: The packed (entity, time from which known), itself in order: not row by row beside the others.
@@ -174,7 +175,7 @@ def prepare_events(
         known = known_clock(columns.clock, columns.available)
         event = _in_clock(pl.col(EVENT_TICK), columns.clock, known)
         available = _in_clock(pl.col(AVAILABLE_TICK), columns.available, known)
-        frame = _with_known_order(frame.with_columns(pl.max_horizontal(event, available).alias(KNOWN)))
+        frame = with_known_order(frame.with_columns(pl.max_horizontal(event, available).alias(KNOWN)))
         internal += [KNOWN, KNOWN_KEY, KNOWN_ORDER]
     return SortedEvents(
         frame=frame.select(*internal, *values).set_sorted(KEY),
@@ -243,8 +244,8 @@ def restored_events(
     if like.known is not None:
         key = pack_wide(pl.col(ENTITY), pl.col(KNOWN))
         frame = frame.with_columns(key.gather(pl.col(KNOWN_ORDER)).alias(KNOWN_KEY))
-    marks = [*_marks(like), *([KNOWN_KEY] if like.known is not None else [])]
-    return replace(like, frame=frame.select(KEY, *marks, *like.schema).set_sorted(KEY), spec=spec)
+    frame = frame.select(like.frame.collect_schema().names())
+    return replace(like, frame=frame.set_sorted(KEY), spec=spec)
 
 
 def _marks(frame: SortedEvents) -> list[str]:
@@ -272,7 +273,7 @@ def _in_match_order(frame: pl.LazyFrame, spec: KeySpec, order: Sequence[str], *,
     return frame.with_columns(key.alias(KEY)).sort([KEY, *order] if order else KEY, maintain_order=True)
 
 
-def _with_known_order(frame: pl.LazyFrame) -> pl.LazyFrame:
+def with_known_order(frame: pl.LazyFrame) -> pl.LazyFrame:
     """Events with the order in which they became known, and that order's keys."""
     return (
         frame.with_columns(pack_wide(pl.col(ENTITY), pl.col(KNOWN)).alias(KNOWN_KEY))

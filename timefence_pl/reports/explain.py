@@ -46,13 +46,16 @@ def row_text(explanation: Any) -> str:
         lines += ["", f"{f.feature}: {f.reason.replace('_', ' ')}", f"  {f.condition}"]
         chosen = f.chosen
         shown = [*([chosen] if chosen else []), *f.passed_over]
+        if f.windows:
+            lines.append("  events: " + ", ".join(f"{n:,} in {w}" for w, n in f.windows.items()))
+            lines.append("  values: " + ", ".join(f"{k}={v}" for k, v in f.values.items()))
         if f.note:
             lines.append(f"  {f.note}")
         elif not shown:
             lines.append("  the entity has no row in the source")
         width = max((len(c.verdict) for c in shown), default=0)
         for c in shown:
-            mark = "->" if c is chosen else "  "
+            mark = "->" if c is chosen or c.verdict == "counted" else "  "
             known = f", usable from {c.usable_from}" if c.usable_from is not None else ""
             values = ", ".join(f"{k}={v}" for k, v in c.values.items())
             lines.append(f"  {mark} {c.verdict:<{width}}  {c.time}{known}  [{values}]  {c.why}")

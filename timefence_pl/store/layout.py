@@ -58,6 +58,16 @@ class Layout:
         return self.root / "cache" / "set_aside"
 
     @property
+    def feature_sets(self) -> Path:
+        """One folder a published feature set."""
+        return self.root / "feature_sets"
+
+    @property
+    def runs(self) -> Path:
+        """One folder an experiment, with one a run."""
+        return self.root / "runs"
+
+    @property
     def lock(self) -> Path:
         """Held while shared files change."""
         return self.root / "lock"

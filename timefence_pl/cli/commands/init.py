@@ -1,0 +1,151 @@
+"""``timefence-pl init``: a project for existing data."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import click
+
+import timefence_pl as tf
+from timefence_pl.cli import options
+from timefence_pl.cli.config import config_at, config_file
+from timefence_pl.cli.feature_files import FeatureFiles, importing
+from timefence_pl.cli.proposal import Proposal, find_data, propose
+from timefence_pl.cli.session import Session
+
+__all__ = ["command"]
+
+
+@options.command(
+    "init",
+    "Look at your data files and propose sources, keys and times for a new project.",
+    "timefence-pl init",
+    "timefence-pl init my-project --labels data/churn.csv --dry-run",
+)
+@click.argument("path", default=".", type=click.Path(file_okay=False, path_type=Path))
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="PATH",
+    type=click.Path(),
+    help="A data file, glob or folder, as seen from PATH. Repeatable. [default: the folder data, or PATH itself]",
+)
+@click.option(
+    "--labels", metavar="FILE", type=click.Path(), help="Which data file holds the labels, as seen from PATH."
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
+def command(session: Session, path: Path, data: tuple[str, ...], labels: str | None, dry_run: bool) -> int:
+    """Look at the data files below PATH, and write a configuration and a feature file that fit them.
+
+    Each source is proposed with keys, a time, its latest values and a few windows; what could not be told is said.
+    An existing configuration or feature file is left as it is.
+    """
+    there = config_file(path) if path.is_dir() else None
+    if there is not None:
+        session.document({"path": str(path), "written": [], "exists": str(there)})
+        session.line(f"{there} already exists; nothing was written.")
+        return 0
+    before = Path.cwd()
+    if not dry_run:
+        path.mkdir(parents=True, exist_ok=True)
+    elif not path.is_dir():
+        session.warn(f"There is no folder {path} yet, so there are no data to look at.")
+        path = Path()
+    os.chdir(path)
+    try:
+        found = [f for given in data for f in _files(given)] if data else _default_files()
+        proposal = propose(found, labels=labels, name=Path.cwd().name)
+        written = [] if dry_run else _write(session, proposal)
+        problem = None if dry_run or proposal.labels is None else _problem()
+    finally:
+        os.chdir(before)
+    session.document(
+        {
+            "path": str(path),
+            "written": [str(path / w) for w in written],
+            "data": [
+                {
+                    "path": d.path,
+                    "kind": d.kind,
+                    "note": d.note,
+                    "keys": list(d.profile.keys) if d.profile else [],
+                    "timestamp": d.profile.timestamp if d.profile else None,
+                    "rows": d.profile.rows if d.profile else None,
+                }
+                for d in proposal.data
+            ],
+            "config": proposal.config,
+            "features": proposal.features,
+            "problem": problem,
+        }
+    )
+    _print(session, proposal, [path / w for w in written], problem, dry_run=dry_run)
+    return 0
+
+
+def _files(given: str) -> list[str]:
+    return find_data(Path(given)) if Path(given).is_dir() else [given]
+
+
+def _default_files() -> list[str]:
+    return find_data(Path("data")) if Path("data").is_dir() else find_data(Path())
+
+
+def _write(session: Session, proposal: Proposal) -> list[str]:
+    written = []
+    for name, text in (("timefence.toml", proposal.config), ("features.py", proposal.features)):
+        if Path(name).exists():
+            session.warn(f"{name} exists and is left as it is.")
+            continue
+        Path(name).write_text(text, encoding="utf-8")
+        written.append(name)
+    return written
+
+
+def _problem() -> str | None:
+    """What does not fit in what was written, if anything: the sources are joined to the labels, without running it."""
+    config = config_at(Path("timefence.toml"))
+    try:
+        with importing():
+            features = FeatureFiles().load(["features.py"])
+            told = config.labels
+            made = tf.Labels(
+                list(told.path), keys=list(told.keys or ()), label_time=told.label_time or "", **told.options
+            )
+            tf.explain(made, features)
+    except tf.TimefenceError as error:
+        return str(error)
+    return None
+
+
+def _print(session: Session, proposal: Proposal, written: list[Path], problem: str | None, *, dry_run: bool) -> None:
+    rows = []
+    for d in proposal.data:
+        keys = ", ".join(d.profile.keys) or "-" if d.profile else "-"
+        time = (d.profile.timestamp or "-") if d.profile else "-"
+        count = f"{d.profile.rows:,}" if d.profile else "-"
+        style = {"source": "green", "labels": "cyan"}.get(d.kind, "yellow")
+        rows.append((d.path, (d.kind, style), count, keys, time, d.note))
+    if rows:
+        session.table(("data", "taken as", "rows", "keys", "time", "note"), rows, right=(2,))
+    else:
+        session.line("No data files were found; the files written are a template.")
+    session.line()
+    if dry_run:
+        for name, text in (("timefence.toml", proposal.config), ("features.py", proposal.features)):
+            session.line((f"# --- {name}", "bold"))
+            session.text(text)
+        return
+    for file in written:
+        session.line(("Created ", "green"), str(file))
+    if rows and proposal.labels is None:
+        session.line(("No file looked like labels: ", "yellow"), "say which with --labels, or fill in [labels].")
+    if problem is not None:
+        session.line()
+        session.line(("The proposal does not fit yet:", "yellow"))
+        session.text(problem)
+    session.line()
+    session.line("Look through the files, then:")
+    for line in ("timefence-pl doctor", "timefence-pl build -o train.parquet"):
+        session.line(("  " + line, "bold"))

@@ -1,0 +1,175 @@
+"""When a value found equals the value due.
+
+Takes two columns as expressions with their types, gives a Boolean expression without nulls. Null equals null and NaN
+equals NaN, nothing else; integers, strings and times are equal exactly, whatever their widths and units; floats
+within a tolerance, ``|found - due| <= atol + rtol * |due|``. Knows nothing of labels or features.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import polars as pl
+
+from timefence_pl.errors import TimefenceConfigError, message
+
+__all__ = ["Tolerance", "comparable", "equal", "exact_form", "is_float_like", "tolerance_of"]
+
+_NANOSECONDS: Final = {"ms": 1_000_000, "us": 1_000, "ns": 1}
+_DAY: Final = 86_400_000_000_000
+
+
+@dataclass(frozen=True)
+class Tolerance:
+    """How far floats may lie apart: ``atol + rtol * |due|``."""
+
+    atol: float
+    rtol: float
+
+
+def tolerance_of(atol: object, rtol: object) -> Tolerance:
+    """Check tolerances.
+
+    Raises:
+        TimefenceConfigError: If one is no finite number of at least 0.
+    """
+    for name, value in (("atol", atol), ("rtol", rtol)):
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not number or not 0 <= value < float("inf"):  # type: ignore[operator]
+            raise TimefenceConfigError(
+                message(f"{name}={value!r} is not a tolerance.", fix=f"Give a number of at least 0, as in {name}=1e-9.")
+            )
+    return Tolerance(float(atol), float(rtol))  # type: ignore[arg-type]
+
+
+def comparable(found: pl.DataType, due: pl.DataType) -> bool:
+    """Whether values of two types can be equal by value."""
+    if pl.Null in (found, due):
+        return True
+    kinds = _kind(found), _kind(due)
+    if kinds[0] == kinds[1] == "nested":
+        return _nested_comparable(found, due)
+    numbers = {"integer", "float", "decimal"}
+    if set(kinds) <= numbers or kinds[0] == kinds[1] != "other":
+        return True
+    return set(kinds) == {"date", "naive"}
+
+
+def is_float_like(found: pl.DataType, due: pl.DataType) -> bool:
+    """Whether two types are compared within the tolerance."""
+    return _kind(due) == "float" or (_kind(due) == "decimal" and _kind(found) == "float")
+
+
+def equal(found: pl.Expr, due: pl.Expr, types: tuple[pl.DataType, pl.DataType], tolerance: Tolerance) -> pl.Expr:
+    """Whether values are equal; false everywhere for types that do not compare, unless both are null.
+
+    Args:
+        found: The values found.
+        due: The values due.
+        types: Their types.
+        tolerance: For floats.
+    """
+    both_null = found.is_null() & due.is_null()
+    if pl.Null in types or not comparable(*types):
+        return both_null
+    if _kind(types[0]) == "nested":
+
+        def compare(columns: Sequence[pl.Series]) -> pl.Series:
+            return _nested_equal(columns[0], columns[1], tolerance)
+
+        return pl.map_batches([found, due], compare, return_dtype=pl.Boolean, is_elementwise=True)
+    if is_float_like(*types):
+        one, two = found.cast(pl.Float64), due.cast(pl.Float64)
+        near = (one - two).abs() <= tolerance.atol + tolerance.rtol * two.abs()
+        # The difference to an infinity is within any relative tolerance of it.
+        same = (one == two) | (one.is_finite() & two.is_finite() & near)
+        return same.fill_null(value=False) | both_null
+    forms = exact_form(found, *types), exact_form(due, types[1], types[0])
+    return forms[0].eq_missing(forms[1])
+
+
+def exact_form(column: pl.Expr, dtype: pl.DataType, other: pl.DataType) -> pl.Expr:
+    """The column in a form whose values are equal to those of the other's form where the two columns' are.
+
+    Args:
+        column: A column of ``dtype``.
+        dtype: Its type.
+        other: The type it is to be compared with exactly.
+    """
+    if dtype == other or pl.Null in (dtype, other):
+        return column.cast(other) if dtype == pl.Null else column
+    kind, far = _kind(dtype), _kind(other)
+    if kind == "text":
+        return column.cast(pl.String)
+    if kind == "integer" and far == "float":  # a float column holds an integer as the nearest it has
+        return column.cast(other)
+    if kind == far == "integer":
+        return column.cast(pl.String) if pl.UInt128 in (dtype, other) else column.cast(pl.Int128)
+    if kind in ("date", "naive", "aware", "duration"):
+        size = _DAY if dtype == pl.Date else _NANOSECONDS[dtype.time_unit]  # type: ignore[attr-defined]
+        return column.to_physical().cast(pl.Int128) * pl.lit(size, dtype=pl.Int128)
+    return column
+
+
+def _kind(dtype: pl.DataType) -> str:
+    if dtype.is_integer() or dtype == pl.Boolean:
+        return "integer"
+    if dtype.is_float():
+        return "float"
+    if dtype.is_decimal():
+        return "decimal"
+    if dtype in (pl.String, pl.Categorical, pl.Enum):
+        return "text"
+    if isinstance(dtype, pl.Datetime):
+        return "naive" if dtype.time_zone is None else "aware"
+    if dtype == pl.Date:
+        return "date"
+    if isinstance(dtype, pl.Duration):
+        return "duration"
+    if dtype.is_nested():
+        return "nested"
+    return "other" if dtype in (pl.Object, pl.Unknown) else str(dtype)
+
+
+def _inner(dtype: Any) -> pl.DataType:
+    inner: pl.DataType = dtype.inner
+    return inner
+
+
+def _nested_comparable(found: Any, due: Any) -> bool:
+    if isinstance(found, pl.Struct) or isinstance(due, pl.Struct):
+        if not (isinstance(found, pl.Struct) and isinstance(due, pl.Struct)):
+            return False
+        one, two = ({f.name: f.dtype for f in s.fields} for s in (found, due))
+        return set(one) == set(two) and all(comparable(one[n], two[n]) for n in one)  # type: ignore[arg-type]
+    return comparable(_inner(found), _inner(due))
+
+
+def _nested_equal(found: pl.Series, due: pl.Series, tolerance: Tolerance) -> pl.Series:
+    """The same for lists, arrays and structs, part by part."""
+    types = found.dtype, due.dtype
+    if _kind(types[0]) != "nested":
+        frame = pl.DataFrame({"found": found, "due": due})
+        return frame.select(equal(pl.col("found"), pl.col("due"), types, tolerance).alias("equal")).to_series()
+    same = found.is_null() == due.is_null()
+    both = found.is_not_null() & due.is_not_null()
+    if isinstance(types[0], pl.Struct):
+        for field in types[0].fields:
+            parts = _nested_equal(found.struct.field(field.name), due.struct.field(field.name), tolerance)
+            same &= parts | ~both
+        return same
+    one, two = (s.cast(pl.List(_inner(s.dtype))) for s in (found, due))
+    same &= ~both | (one.list.len() == two.list.len()).fill_null(value=True)
+    rows = pl.DataFrame({"row": pl.int_range(len(one), eager=True), "found": one, "due": two}).filter(
+        same & both & (one.list.len() > 0)
+    )
+    if not rows.height:
+        return same
+    flat = rows.explode("found", "due")
+    parts = _nested_equal(flat["found"], flat["due"], tolerance)
+    wrong = flat["row"].filter(~parts).unique()
+    different: pl.Series = pl.repeat(value=False, n=len(one), eager=True, dtype=pl.Boolean)
+    marked: pl.Series = different.scatter(wrong, True)  # noqa: FBT003 - the value
+    return same & ~marked

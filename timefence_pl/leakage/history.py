@@ -1,0 +1,113 @@
+"""All rows of a feature for some entities, those that no label may use included.
+
+Takes a feature as it was joined and entities, gives its rows with the instants from which they were usable and their
+numbers in the source. Knows nothing of what was found in a data set.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import polars as pl
+
+from timefence_pl.definitions.feature import Feature
+from timefence_pl.definitions.source import Source
+from timefence_pl.leakage.origins import KNOWN_INSTANT, NEVER
+from timefence_pl.plan.expressions import is_row_wise
+from timefence_pl.plan.prepare import EVENT_TICK, KNOWN, SortedFrame, prepare
+from timefence_pl.plan.rows import RowSet, in_time_order, row_sets, usable_events
+from timefence_pl.plan.ticks import INT64_MAX, Clock
+from timefence_pl.plan.time_key import ENTITY, SECOND_HASH
+from timefence_pl.plan.training_set import JoinedFeature
+
+__all__ = ["SOURCE_NUMBER", "entity_of", "history", "instant"]
+
+#: A row's number in its source, from 0; null where feature rows are no source rows.
+SOURCE_NUMBER: Final = "__tf_number"
+_NEVER_KNOWN: Final = "__tf_never"
+
+
+def instant(tick: pl.Expr, clock: Clock) -> pl.Expr:
+    """The exact instant of a tick: Int128 nanoseconds, or integer units."""
+    return tick.cast(pl.Int128) * pl.lit(clock.size, dtype=pl.Int128) + pl.lit(clock.offset, dtype=pl.Int128)
+
+
+def entity_of(frame: SortedFrame) -> list[str]:
+    """The columns that tell entities."""
+    return [ENTITY, *([SECOND_HASH] if frame.spec.kind == "hash" else [])]
+
+
+def history(joined: JoinedFeature, entities: pl.DataFrame) -> pl.DataFrame:
+    """The feature's rows for some entities, in match order.
+
+    Rows of a source with ``available_at`` that never became known are among them, where the feature is made of
+    expressions: no label may use them, but a data set may have.
+
+    Args:
+        joined: The feature.
+        entities: The columns of :func:`entity_of`.
+
+    Returns:
+        The entity's columns, ``EVENT_TICK``, with availability ``KNOWN``, ``KNOWN_INSTANT``, ``SOURCE_NUMBER`` and the
+        feature's ``{feature}__{column}``.
+    """
+    feature, frame = joined.feature, joined.frame
+    assert isinstance(feature, Feature)  # noqa: S101 - windows have events
+    assert isinstance(frame, SortedFrame)  # noqa: S101
+    entity = entity_of(frame)
+    derived = feature.mode in ("sql", "transform")
+    rows, numbers = frame.rows, None
+    if not derived:
+        events = _numbered(feature.source)
+        (alone,) = row_sets([feature])
+        rows = prepare(alone, events.drop(SOURCE_NUMBER, _NEVER_KNOWN)).rows
+        numbers = _numbers(alone, events, frame.event_clock)
+    known = [KNOWN] if frame.bitemporal else []
+    values = [f"{feature.name}__{c}" for c in frame.outputs[feature.name]]
+    kept = rows.select(*dict.fromkeys([*entity, EVENT_TICK, *known, *frame.order, *values]))
+    made = kept.collect(engine="in-memory")
+    made = made.with_columns(_aligned(made, numbers))
+    made = made.join(entities.unique(), on=entity, how="semi")
+    at = instant(pl.col(KNOWN if frame.bitemporal else EVENT_TICK), frame.clock)
+    made = made.with_columns(
+        pl.when(pl.col(_NEVER_KNOWN)).then(pl.lit(NEVER, dtype=pl.Int128)).otherwise(at).alias(KNOWN_INSTANT)
+    )
+    order = [*entity, KNOWN_INSTANT, *frame.order]
+    return made.sort(order, maintain_order=True).select(
+        *entity, EVENT_TICK, *known, KNOWN_INSTANT, SOURCE_NUMBER, *values
+    )
+
+
+def _numbered(source: Source) -> pl.LazyFrame:
+    """The events with their numbers; those that never became known are marked, and given the last time there is."""
+    events = source.scan().with_row_index(SOURCE_NUMBER)
+    name = source.available_at
+    if name is None:
+        return events.with_columns(pl.lit(value=False).alias(_NEVER_KNOWN))
+    dtype = source.schema[name]
+    if dtype == pl.Date:
+        last = pl.lit((1 << 31) - 1, dtype=pl.Int32).cast(pl.Date)
+    elif dtype.is_integer():
+        last = dtype.max()  # type: ignore[attr-defined]
+    else:
+        last = pl.lit(INT64_MAX, dtype=pl.Int64).cast(dtype)
+    return events.with_columns(pl.col(name).is_null().alias(_NEVER_KNOWN), pl.col(name).fill_null(last))
+
+
+def _numbers(rows: RowSet, events: pl.LazyFrame, clock: Clock) -> pl.DataFrame:
+    """For each feature row its number in the source, whether it never became known, and its time."""
+    events = usable_events(rows.source, events)
+    if not all(is_row_wise(e) for f in rows.features for e in f.exprs):
+        events = in_time_order(rows.source, events)
+    time = clock.ticks(pl.col(rows.source.timestamp)).alias(EVENT_TICK)
+    return events.select(SOURCE_NUMBER, _NEVER_KNOWN, time).collect(engine="in-memory")
+
+
+def _aligned(made: pl.DataFrame, numbers: pl.DataFrame | None) -> list[pl.Series]:
+    """The numbers, if they are those of the rows: a lazy frame may give its rows in another order each time."""
+    if numbers is None or not numbers[EVENT_TICK].equals(made[EVENT_TICK]):
+        return [
+            pl.repeat(None, made.height, eager=True, dtype=pl.UInt32).alias(SOURCE_NUMBER),
+            pl.repeat(value=False, n=made.height, eager=True, dtype=pl.Boolean).alias(_NEVER_KNOWN),
+        ]
+    return [numbers[SOURCE_NUMBER], numbers[_NEVER_KNOWN]]

@@ -1,0 +1,323 @@
+"""The rows of one feature that differ, judged: verdicts, leaks in time, and both source rows.
+
+Takes a compared feature, gives a :class:`Judgement` with the rows as a frame that people read. Finds candidates by the
+audit's own code, never by the match that built the values due.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import polars as pl
+
+from timefence_pl.definitions.window import Window
+from timefence_pl.leakage.equality import Tolerance
+from timefence_pl.leakage.history import SOURCE_NUMBER, entity_of, history, instant
+from timefence_pl.leakage.origins import FUTURE_ROW, KNOWN_INSTANT, LIMIT, NEVER, PAST_ROW, Sought, origins
+from timefence_pl.leakage.rebuilt import DUE, DUE_KNOWN, DUE_TIME, FOUND, WRONG, Rebuilt
+from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, counted
+from timefence_pl.leakage.verdicts import (
+    FOUND_IN_FUTURE,
+    FOUND_IN_PAST,
+    NOTHING_DUE,
+    NOTHING_FOUND,
+    VERDICTS,
+    verdicts,
+)
+from timefence_pl.leakage.window_origins import FUTURE_HOW, FUTURE_INSTANT, IN_PAST, PAST_INSTANT, window_origins
+from timefence_pl.plan.alignment import LABEL_ROW
+from timefence_pl.plan.latest import LABEL_TICK, VALID
+from timefence_pl.plan.prepare import EVENT_TICK, KNOWN, SortedFrame
+from timefence_pl.plan.ticks import INT64_MAX, Clock
+from timefence_pl.plan.window_events import SortedEvents
+from timefence_pl.plan.windows import WindowBounds
+
+__all__ = ["Judgement", "judge", "leak_column", "times"]
+
+_FOUND_INSTANT: Final = "__tf_found_instant"
+_LEAK: Final = "__tf_leak"
+_VERDICT: Final = "verdict"
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What became of one feature.
+
+    Attributes:
+        rebuilt: The feature, compared.
+        rows: The rows that are not ``ok``, in the data set's order: ``row``, ``verdict``, ``leakage``, for each column
+            ``{column}__found`` and ``{column}__due``, then the rows these come from.
+        counts: Rows by verdict.
+        leaks: Sizes of the leaks that are known, in nanoseconds or integer units.
+        endless: Rows with values that never became known.
+        ages: ``AGE_BIN``, ``verdict`` and ``rows``.
+        verdicts: ``BUCKET``, ``verdict`` and ``rows``, without ``ok``.
+    """
+
+    rebuilt: Rebuilt
+    rows: pl.DataFrame
+    counts: dict[str, int]
+    leaks: pl.Series
+    endless: int
+    ages: pl.DataFrame
+    verdicts: pl.DataFrame
+
+
+def judge(rebuilt: Rebuilt, clock: Clock, tolerance: Tolerance, bucket: pl.Series) -> Judgement:
+    """Judge one feature.
+
+    Args:
+        rebuilt: The feature.
+        clock: Of the label time.
+        tolerance: For floats.
+        bucket: Of each row of the data set, for rows over time.
+    """
+    bounds = rebuilt.joined.bounds
+    label = instant(pl.col(LABEL_TICK), clock)
+    wait = pl.lit(bounds.embargo + (1 if bounds.strict else 0), dtype=pl.Int128)
+    failing = rebuilt.failing.with_columns((label - wait).alias(LIMIT))
+    failing = failing.with_columns(_flags(len(rebuilt.types)))
+    found = _origins(failing, rebuilt, clock, tolerance)
+    failing = failing.hstack(found)
+    failing = failing.with_columns(verdicts(failing).alias(_VERDICT))
+    future = pl.col(_VERDICT) == "future"
+    at = pl.when(future).then(pl.col(FUTURE_INSTANT)).when(pl.col(_VERDICT) == "stale").then(pl.col(PAST_INSTANT))
+    known = pl.when(at < NEVER).then(at)
+    strict = pl.lit(1 if bounds.strict else 0, dtype=pl.Int128)
+    failing = failing.with_columns(known.alias(_FOUND_INSTANT)).with_columns(
+        pl.when(future).then(pl.col(_FOUND_INSTANT) - pl.col(LIMIT) - strict).alias(_LEAK)
+    )
+    endless = failing.select((future & pl.col(_FOUND_INSTANT).is_null()).sum()).item()
+    words = failing[_VERDICT].cast(pl.String)
+    counts = dict.fromkeys(VERDICTS, 0) | dict(words.value_counts().iter_rows())
+    counts["ok"] = len(bucket) - failing.height
+    frame = failing.sort(LABEL_ROW)
+    return Judgement(
+        rebuilt=rebuilt,
+        rows=_shown(frame, rebuilt, clock),
+        counts=counts,
+        leaks=failing[_LEAK].drop_nulls(),
+        endless=int(endless),
+        ages=_ages(failing, rebuilt, label),
+        verdicts=counted({BUCKET: bucket.gather(failing[LABEL_ROW]), "verdict": words}),
+    )
+
+
+def _flags(columns: int) -> list[pl.Expr]:
+    """Whether a row has nothing of what is due, and whether something stands where nothing is due."""
+    wrong = [(pl.col(WRONG.format(i)), pl.col(FOUND.format(i)), pl.col(DUE.format(i))) for i in range(columns)]
+    none = pl.lit(value=True)
+    return [
+        pl.all_horizontal(none, *(~w | f.is_null() for w, f, _ in wrong)).alias(NOTHING_FOUND),
+        pl.any_horizontal(~none, *(w & f.is_not_null() & d.is_null() for w, f, d in wrong)).alias(NOTHING_DUE),
+    ]
+
+
+def _origins(failing: pl.DataFrame, rebuilt: Rebuilt, clock: Clock, tolerance: Tolerance) -> pl.DataFrame:
+    """For each failing row where the values found come from; rows with the same wrong columns are sought together."""
+    columns = [
+        Sought(FOUND.format(i), p.output, types)
+        for i, (p, types) in enumerate(zip(rebuilt.pairings, rebuilt.types, strict=True))
+    ]
+    present = [
+        (pl.col(WRONG.format(i)) & pl.col(FOUND.format(i)).is_not_null()).cast(pl.String) for i in range(len(columns))
+    ]
+    if not failing.height:
+        return _Windows.nothing(0) if isinstance(rebuilt.joined.feature, Window) else _Rows.nothing(0)
+    at = "__tf_at"
+    numbered = failing.with_row_index(at).with_columns(
+        pl.concat_str(present or [pl.lit("")], separator=",").alias("__tf_pattern")
+    )
+    valid = numbered.filter(VALID)
+    kind = (
+        _Windows(rebuilt, clock, tolerance) if isinstance(rebuilt.joined.feature, Window) else _Rows(rebuilt, tolerance)
+    )
+    kind.prepare(valid)
+    parts = []
+    for (pattern,), group in valid.group_by("__tf_pattern", maintain_order=True):
+        wanted = [c for c, word in zip(columns, str(pattern).split(","), strict=True) if word == "true"]
+        parts.append(group.select(at).hstack(kind.find(group, wanted)))
+    nothing = numbered.select(at)
+    if not parts:
+        return nothing.hstack(kind.nothing(failing.height)).drop(at)
+    found = nothing.join(pl.concat(parts), on=at, how="left", maintain_order="left").drop(at)
+    return found.with_columns(pl.col(c).fill_null(value=False) for c in (FOUND_IN_FUTURE, FOUND_IN_PAST))
+
+
+_TYPES: Final = {
+    FOUND_IN_FUTURE: pl.Boolean(),
+    FOUND_IN_PAST: pl.Boolean(),
+    FUTURE_INSTANT: pl.Int128(),
+    PAST_INSTANT: pl.Int128(),
+}
+
+
+class _Rows:
+    """Values of features that are one row's: sought among the entity's rows."""
+
+    def __init__(self, rebuilt: Rebuilt, tolerance: Tolerance) -> None:
+        assert isinstance(rebuilt.joined.frame, SortedFrame)  # noqa: S101 - windows have events
+        self._rebuilt = rebuilt
+        self._tolerance = tolerance
+        self._entity = entity_of(rebuilt.joined.frame)
+        self._event = rebuilt.joined.frame.event_clock
+        self._history = pl.DataFrame()
+
+    def prepare(self, sought: pl.DataFrame) -> None:
+        """Read the rows of the entities asked for."""
+        self._history = history(self._rebuilt.joined, sought.select(self._entity)) if sought.height else pl.DataFrame()
+
+    def find(self, wrong: pl.DataFrame, columns: Sequence[Sought]) -> pl.DataFrame:
+        rows = self._history
+        found = origins(wrong, rows, self._entity, columns, self._tolerance)
+        parts = []
+        for at, flag, when, side in (
+            (found[FUTURE_ROW], FOUND_IN_FUTURE, FUTURE_INSTANT, "future"),
+            (found[PAST_ROW], FOUND_IN_PAST, PAST_INSTANT, "past"),
+        ):
+            parts += [
+                at.is_not_null().alias(flag),
+                rows[KNOWN_INSTANT].gather(at).alias(when),
+                rows[EVENT_TICK].gather(at).alias(f"__tf_{side}_event"),
+                rows[SOURCE_NUMBER].gather(at).alias(f"__tf_{side}_number"),
+            ]
+        return pl.DataFrame(parts).hstack(self._due(wrong))
+
+    def _due(self, wrong: pl.DataFrame) -> pl.DataFrame:
+        """The numbers of the source rows due: the last in match order of those with their times."""
+        frame = self._rebuilt.joined.frame
+        event = self._event.ticks(pl.col(DUE_TIME)).alias(EVENT_TICK)
+        known = [pl.col(DUE_KNOWN).alias(KNOWN)] if frame.bitemporal else []
+        keys = [*self._entity, EVENT_TICK, *([KNOWN] if known else [])]
+        keep = "first" if self._rebuilt.joined.feature.on_duplicate == "keep_first" else "last"
+        rows = self._history.unique(keys, keep=keep, maintain_order=True).select(*keys, SOURCE_NUMBER)  # type: ignore[arg-type]
+        asked = wrong.select(*self._entity, event, *known)
+        return asked.join(rows, on=keys, how="left", maintain_order="left").select(
+            pl.col(SOURCE_NUMBER).alias("__tf_due_number")
+        )
+
+    @staticmethod
+    def nothing(height: int) -> pl.DataFrame:
+        types = {
+            **_TYPES,
+            **{f"__tf_{s}_event": pl.Int64() for s in ("future", "past")},
+            **{f"__tf_{s}_number": pl.UInt32() for s in ("future", "past", "due")},
+        }
+        return _empty(types, height)
+
+
+class _Windows:
+    """Values of window features: sought among windows as of other times."""
+
+    def __init__(self, rebuilt: Rebuilt, clock: Clock, tolerance: Tolerance) -> None:
+        self._rebuilt = rebuilt
+        self._clock = clock
+        self._tolerance = tolerance
+
+    def prepare(self, sought: pl.DataFrame) -> None:
+        """Nothing: the events are at hand."""
+
+    def find(self, wrong: pl.DataFrame, columns: Sequence[Sought]) -> pl.DataFrame:
+        joined = self._rebuilt.joined
+        assert isinstance(joined.feature, Window)  # noqa: S101 - chosen by it
+        assert isinstance(joined.bounds, WindowBounds)  # noqa: S101
+        assert isinstance(joined.frame, SortedEvents)  # noqa: S101
+        found = window_origins(
+            wrong, joined.feature, joined.bounds, joined.frame, self._clock, columns, self._tolerance
+        )
+        return found.select(
+            pl.col(FUTURE_INSTANT).is_not_null().alias(FOUND_IN_FUTURE),
+            pl.col(IN_PAST).alias(FOUND_IN_PAST),
+            FUTURE_INSTANT,
+            PAST_INSTANT,
+            FUTURE_HOW,
+        )
+
+    @staticmethod
+    def nothing(height: int) -> pl.DataFrame:
+        return _empty({**_TYPES, FUTURE_HOW: pl.String()}, height)
+
+
+def _empty(types: dict[str, pl.DataType], height: int) -> pl.DataFrame:
+    return pl.select(pl.repeat(False if t == pl.Boolean else None, height, dtype=t).alias(n) for n, t in types.items())
+
+
+# -- what people read ---------------------------------------------------------------------------------------------------
+
+
+def _shown(failing: pl.DataFrame, rebuilt: Rebuilt, clock: Clock) -> pl.DataFrame:
+    joined = rebuilt.joined
+    leak = leak_column(failing[_LEAK], clock).alias("leakage")
+    pairs = [
+        pl.col(place.format(i)).alias(f"{p.column}__{word}")
+        for i, p in enumerate(rebuilt.pairings)
+        for place, word in ((FOUND, "found"), (DUE, "due"))
+    ]
+    future = pl.col(_VERDICT) == "future"
+    stale = pl.col(_VERDICT) == "stale"
+    origin: list[pl.Expr | pl.Series] = []
+    if isinstance(joined.frame, SortedFrame):
+        event = pl.when(future).then(pl.col("__tf_future_event")).when(stale).then(pl.col("__tf_past_event"))
+        number = pl.when(future).then(pl.col("__tf_future_number")).when(stale).then(pl.col("__tf_past_number"))
+        known = joined.frame.bitemporal
+        origin = [
+            joined.frame.event_clock.times(event).alias("found_feature_time"),
+            *([times(failing[_FOUND_INSTANT], joined.frame.clock).alias("found_known_at")] if known else []),
+            number.alias("found_source_row"),
+            pl.col(DUE_TIME).alias("due_feature_time"),
+            *([_known(failing, joined.frame.clock).alias("due_known_at")] if known else []),
+            pl.col("__tf_due_number").alias("due_source_row"),
+        ]
+    else:
+        how = (
+            pl.when(future)
+            .then(pl.col(FUTURE_HOW))
+            .when(stale)
+            .then(pl.lit("the window at the entity's last usable event"))
+        )
+        origin = [
+            how.alias("found_as"),
+            times(failing[_FOUND_INSTANT], joined.frame.clock).alias("found_last_event"),
+            pl.col(DUE_TIME).alias("due_last_event"),
+        ]
+    return failing.select(pl.col(LABEL_ROW).alias("row"), pl.col(_VERDICT), leak, *pairs, *origin)
+
+
+def _known(failing: pl.DataFrame, clock: Clock) -> pl.Series:
+    return times(failing.select(instant(pl.col(DUE_KNOWN), clock)).to_series(), clock)
+
+
+def times(instants: pl.Series, clock: Clock) -> pl.Series:
+    """Instants (Int128) as times of a clock's own kind."""
+    zone = getattr(clock.dtype, "time_zone", None)
+    column = pl.lit(instants)
+    if clock.kind == "integer":
+        return pl.select(column.cast(pl.Int64, strict=False)).to_series()
+    unit, size = next((u, s) for u, s in (("ms", 10**6), ("us", 10**3), ("ns", 1)) if clock.size % s == 0)
+    if clock.dtype == pl.Date:
+        unit, size = "us", 1_000
+    ticks = (column // pl.lit(size, dtype=pl.Int128)).cast(pl.Int64, strict=False)
+    return pl.select(ticks.cast(pl.Datetime(unit, zone))).to_series()  # type: ignore[arg-type]
+
+
+def leak_column(leaks: pl.Series, clock: Clock) -> pl.Series:
+    """Sizes of leaks (Int128) as durations, in the finest unit that holds them all, or as integers."""
+    if clock.kind == "integer":
+        return pl.select(pl.lit(leaks).cast(pl.Int64, strict=False)).to_series()
+    largest = int(leaks.max() or 0)  # type: ignore[arg-type]
+    unit, size = next((u, s) for u, s in (("ns", 1), ("us", 10**3), ("ms", 10**6)) if largest // s <= INT64_MAX)
+    ticks = (pl.lit(leaks) // pl.lit(size, dtype=pl.Int128)).cast(pl.Int64)
+    return pl.select(ticks.cast(pl.Duration(unit))).to_series()  # type: ignore[arg-type]
+
+
+def _ages(failing: pl.DataFrame, rebuilt: Rebuilt, label: pl.Expr) -> pl.DataFrame:
+    """Ages at label time of the values found, by verdict: those due in rows that are ``ok``, else where they are from."""
+    good = rebuilt.ages.select(AGE_BIN, pl.lit("ok").alias("verdict"), "rows")
+    if not failing.height:
+        return good
+    bins = Ages.of(rebuilt.joined.frame.clock.kind)
+    ages = failing.select(label - pl.col(_FOUND_INSTANT)).to_series()
+    bad = counted({AGE_BIN: bins.bins(ages), "verdict": failing[_VERDICT].cast(pl.String)}).drop_nulls()
+    return pl.concat([good, bad])

@@ -1,0 +1,216 @@
+"""Rebuilding features for the rows of a data set, and comparing: every value due beside the value found.
+
+Takes a training plan over the data set's own rows and the values found in it, gives for each feature the rows that
+differ and the tallies of all. The values due come from the plan that builds use; the comparison is the audit's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar
+
+import polars as pl
+
+from timefence_pl.definitions.labels import Labels
+from timefence_pl.errors import TimefenceError, TimefenceSchemaError, message
+from timefence_pl.leakage.columns import Pairing
+from timefence_pl.leakage.equality import Tolerance, equal
+from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, age_bins, counted
+from timefence_pl.plan.alignment import LABEL_ROW, Merge
+from timefence_pl.plan.guards import duplicate_problem
+from timefence_pl.plan.latest import LABEL_TICK, Probe
+from timefence_pl.plan.training_set import DUPLICATE_MATCH, KNOWN_TICK, REASON, JoinedFeature, TrainingPlan
+from timefence_pl.plan.windows import WindowMerge
+
+__all__ = ["DUE", "DUE_KNOWN", "DUE_TIME", "FOUND", "WRONG", "Rebuilt", "rebuild"]
+
+#: Of a feature's column, by its place among those compared: the value found, the value due, whether they differ.
+FOUND: Final = "__tf_found_{}"
+DUE: Final = "__tf_due_{}"
+WRONG: Final = "__tf_wrong_{}"
+#: The ticks from which the row due was usable, and its feature time; null where none is due.
+DUE_KNOWN: Final = "__tf_due_known"
+DUE_TIME: Final = "__tf_due_time"
+
+Judged = TypeVar("Judged")
+
+
+@dataclass(frozen=True)
+class Rebuilt:
+    """One feature, compared in all rows.
+
+    Attributes:
+        joined: The feature as it was joined; its frame is at hand.
+        pairings: Its columns that the data set has, in the order of ``FOUND`` and ``DUE``.
+        types: Of each of these the types found and due.
+        failing: The rows that differ: ``LABEL_ROW``, what the plan's probe has, ``FOUND``, ``DUE``, ``WRONG``,
+            ``DUE_KNOWN`` and ``DUE_TIME``.
+        null_rows: Rows in which every value due is null.
+        ages: For the rows that do not differ, ages of the values due at label time: ``AGE_BIN`` and ``rows``.
+        reasons: What became of each row: ``BUCKET``, ``reason`` and ``rows``.
+    """
+
+    joined: JoinedFeature
+    pairings: tuple[Pairing, ...]
+    types: tuple[tuple[pl.DataType, pl.DataType], ...]
+    failing: pl.DataFrame
+    null_rows: int
+    ages: pl.DataFrame
+    reasons: pl.DataFrame
+
+
+def rebuild(
+    plan: TrainingPlan,
+    labels: Labels,
+    data: pl.DataFrame,
+    pairings: Mapping[str, Sequence[Pairing]],
+    tolerance: Tolerance,
+    bucket: pl.Series,
+    judge: Callable[[Rebuilt], Judged],
+) -> dict[str, Judged]:
+    """Rebuild all features and hand each, compared, to a judge.
+
+    Args:
+        plan: Of the data set's rows, in their order.
+        labels: These rows.
+        data: The data set.
+        pairings: For each feature its columns.
+        tolerance: For floats.
+        bucket: Of each row of the data set, for rows over time.
+        judge: Called once a feature, while its sorted frame is in memory.
+
+    Raises:
+        TimefenceDuplicateError: If a label meets duplicates that must not be chosen between.
+        TimefenceSchemaError: If the features cannot be computed from the data.
+    """
+    by_name = {j.feature.name: j for j in plan.features}
+    judged: dict[str, Judged] = {}
+    numbered = plan.numbered.collect(engine="in-memory")
+    for alignment in plan.alignments:
+        rows = alignment.probe(numbered.lazy()).collect(engine="in-memory")
+        probe = Probe(rows.drop(LABEL_ROW).lazy(), alignment.clock)
+        buckets = bucket.gather(rows[LABEL_ROW])
+        by_frame: dict[int, list[Merge | WindowMerge]] = {}
+        for merge in alignment.merges:
+            by_frame.setdefault(id(merge.frame), []).append(merge)
+
+        def work(
+            merges: Sequence[Merge | WindowMerge],
+            probe: Probe = probe,
+            rows: pl.DataFrame = rows,
+            buckets: pl.Series = buckets,
+        ) -> list[tuple[str, Judged]]:
+            frame = merges[0].frame.frame.collect(engine="in-memory").lazy()
+            done = []
+            for merge in merges:
+                names = [w.feature for w in merge.wanted]
+                merged = _timed(merge).on(frame).over(probe).collect(engine="in-memory")
+                for name in names:
+                    joined = by_name[name]
+                    if joined.feature.on_duplicate == "error" and merged[DUPLICATE_MATCH.format(name)].any():
+                        raise duplicate_problem(joined, labels, plan.observed, DUPLICATE_MATCH.format(name))
+                    at_hand = replace(joined, frame=merge.on(frame).frame)
+                    compared = _compared(at_hand, merged, rows, data, pairings[name], tolerance, buckets, plan)
+                    done.append((name, judge(compared)))
+            return done
+
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            futures = [pool.submit(work, merges) for merges in by_frame.values()]
+            try:
+                for future in futures:
+                    judged.update(future.result())
+            except TimefenceError:
+                raise
+            except pl.exceptions.PolarsError as error:
+                raise TimefenceSchemaError(
+                    message(
+                        "The features cannot be computed from the data.",
+                        where=str(error).strip()[:600],
+                        fix="Check the column, type or value Polars names; feature expressions run on whole sources.",
+                    )
+                ) from error
+            finally:
+                pool.shutdown(cancel_futures=True)
+    return {name: judged[name] for name in by_name}
+
+
+def _timed(merge: Merge | WindowMerge) -> Merge | WindowMerge:
+    """The merge, asked for feature times too where they are not those from which rows are usable."""
+    if isinstance(merge, Merge) and not merge.frame.bitemporal:
+        return merge
+    if isinstance(merge, Merge):
+        return replace(merge, wanted=tuple(replace(w, feature_time=DUE_TIME + w.feature) for w in merge.wanted))
+    return replace(merge, wanted=tuple(replace(w, feature_time=DUE_TIME + w.feature) for w in merge.wanted))
+
+
+def _compared(
+    joined: JoinedFeature,
+    merged: pl.DataFrame,
+    rows: pl.DataFrame,
+    data: pl.DataFrame,
+    pairings: Sequence[Pairing],
+    tolerance: Tolerance,
+    bucket: pl.Series,
+    plan: TrainingPlan,
+) -> Rebuilt:
+    name = joined.feature.name
+    present = tuple(p for p in pairings if p.data is not None)
+    found = [data[p.data].gather(rows[LABEL_ROW]).alias(FOUND.format(i)) for i, p in enumerate(present)]  # type: ignore[index]
+    due = [merged[p.output].alias(DUE.format(i)) for i, p in enumerate(present)]
+    types = tuple((f.dtype, d.dtype) for f, d in zip(found, due, strict=True))
+    known = merged[KNOWN_TICK.format(name)].alias(DUE_KNOWN)
+    wrong = _wrong(found, due, tolerance)
+    fails = None if wrong is None else wrong.select(pl.any_horizontal(pl.all())).to_series()
+    if wrong is None or fails is None or not fails.any():
+        failing = _at(slice(0, 0), joined, merged, [rows, pl.DataFrame([*found, *due]), _nothing_wrong(len(present))])
+        fails = None
+    else:
+        failing = _at(fails, joined, merged, [rows, pl.DataFrame([*found, *due]), wrong])
+    own = merged.select(p.output for p in pairings)
+    nulls = (
+        own.to_series().null_count()
+        if own.width == 1
+        else own.select(pl.all_horizontal(pl.all().is_null()).sum()).item()
+    )
+    ages = age_bins(Ages.of(joined.frame.clock.kind), rows[LABEL_TICK], plan.clock, known, joined.frame.clock)
+    if fails is not None:
+        ages = pl.select(pl.when(~pl.lit(fails)).then(pl.lit(ages))).to_series()
+    tally = counted({BUCKET: bucket, "reason": merged[REASON.format(name)], AGE_BIN: ages})
+    return Rebuilt(
+        joined=joined,
+        pairings=present,
+        types=types,
+        failing=failing,
+        null_rows=int(nulls),
+        ages=tally.drop_nulls(AGE_BIN).group_by(AGE_BIN).agg(pl.col("rows").sum()).sort(AGE_BIN),
+        reasons=tally.group_by(BUCKET, "reason").agg(pl.col("rows").sum()).sort(BUCKET, "reason"),
+    )
+
+
+def _wrong(found: Sequence[pl.Series], due: Sequence[pl.Series], tolerance: Tolerance) -> pl.DataFrame | None:
+    """For each column whether its values differ; None where none does."""
+    if all(f.dtype == d.dtype and f.equals(d, null_equal=True) for f, d in zip(found, due, strict=True)):
+        return None
+    return pl.DataFrame([*found, *due]).select(
+        (~equal(pl.col(f.name), pl.col(d.name), (f.dtype, d.dtype), tolerance)).alias(WRONG.format(i))
+        for i, (f, d) in enumerate(zip(found, due, strict=True))
+    )
+
+
+def _nothing_wrong(columns: int) -> pl.DataFrame:
+    return pl.DataFrame(schema={WRONG.format(i): pl.Boolean for i in range(columns)})
+
+
+def _at(
+    which: pl.Series | slice, joined: JoinedFeature, merged: pl.DataFrame, frames: Sequence[pl.DataFrame]
+) -> pl.DataFrame:
+    """Some rows of several frames side by side, with the times of the rows due."""
+    name, event = joined.feature.name, joined.frame.event_clock
+    times = [KNOWN_TICK.format(name), *([DUE_TIME + name] if DUE_TIME + name in merged.columns else [])]
+    parts = [f.filter(which) if isinstance(which, pl.Series) else f[which] for f in (*frames, merged.select(times))]
+    made = pl.concat(parts, how="horizontal").rename({KNOWN_TICK.format(name): DUE_KNOWN})
+    if len(times) > 1:
+        return made.rename({times[1]: DUE_TIME})
+    return made.with_columns(event.times(pl.col(DUE_KNOWN)).alias(DUE_TIME))
