@@ -89,7 +89,7 @@ def _code(error: TimefenceError) -> int:
         return FAILED
     if kinds & {"TimefenceConfigError", "InvalidNameError"}:
         return USAGE
-    if "NotFoundError" in kinds:
+    if kinds & {"NotFoundError", "AliasConflictError", "InUseError", "TagExistsError"}:
         return DATA
     return STORE if "TimefenceStoreError" in kinds else DATA
 
