@@ -7,6 +7,7 @@ runs no feature.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -28,6 +29,8 @@ from timefence_pl.fingerprint import (
     fingerprint_plan,
 )
 from timefence_pl.integrations.duckdb import duckdb_version
+from timefence_pl.integrations.duckdb_inputs import other_inputs
+from timefence_pl.integrations.lakes import Snapshot
 from timefence_pl.integrations.sql import resolve_dialect
 from timefence_pl.plan.latest import Bounds
 from timefence_pl.plan.options import JoinOptions
@@ -52,7 +55,7 @@ def source_fingerprint(source: Source, hasher: FileHasher) -> Fingerprint:
         return _sql_source(source, hasher)
     return combined(
         "source",
-        {"rows": table_fingerprint(source.table, hasher), "timestamp_format": source.timestamp_format},
+        {"rows": table_fingerprint(source.table, hasher), **_how_read(source)},
     )
 
 
@@ -62,6 +65,9 @@ def labels_fingerprint(labels: Labels, hasher: FileHasher) -> Fingerprint:
     Raises:
         Uncacheable: If a remote object has no version or a plan cannot be named.
     """
+    lake = labels.table.lake()
+    if lake is not None and len(lake.snapshot().files) > 1:
+        raise Uncacheable("the labels are a table of several files, whose rows have no order")
     return combined(
         "labels",
         {
@@ -85,12 +91,30 @@ def table_fingerprint(table: Table, hasher: FileHasher) -> Fingerprint:
             return fingerprint_frame(table.frame.collect(engine="in-memory"))
         return fingerprint_plan(table.frame, hasher)
     kind = table.file_format()
-    if kind in ("delta", "iceberg"):
-        return fingerprint_plan(table.scan(), hasher)
+    lake = table.lake()
+    if lake is not None:
+        return _lake_fingerprint(kind, lake.snapshot(), hasher, role=table.role)
     files = table.files()
     names = [_partition(f) for f in files] if _hive(files, table) else None
     options = {k: repr(v) for k, v in table.options.items() if k != "storage_options"}
     return combined("files", {"content": hasher.fingerprint(files, names=names), "format": kind, "options": options})
+
+
+def _lake_fingerprint(kind: str, snapshot: Snapshot, hasher: FileHasher, *, role: str) -> Fingerprint:
+    """The current files of a Delta or Iceberg table by content, in no order: its rows have none.
+
+    Raises:
+        Uncacheable: If its rows depend on more than its files, or a remote file has no version.
+    """
+    if snapshot.besides:
+        raise Uncacheable(f"the {kind} table of {role} has {snapshot.besides}")
+    hashes = hasher.hash_all([f.path for f in snapshot.files])
+    rows = sorted(
+        (content, file.partition, sorted(hasher.hash_all(file.deletes)), file.path)
+        for content, file in zip(hashes, snapshot.files, strict=True)
+    )
+    files = hasher.fingerprint([r[3] for r in rows], names=[repr(r[1:3]) for r in rows])
+    return combined("lake", {"content": files, "format": kind, "schema": snapshot.schema})
 
 
 def feature_fingerprint(feature: AnyFeature, source: Fingerprint) -> Fingerprint:
@@ -156,6 +180,9 @@ def _plan(feature: Feature) -> Fingerprint:
     stub = pl.LazyFrame(schema=source.schema)
     keep_first = feature.on_duplicate == "keep_first"
     if feature.sql is not None and _in_duckdb(feature, stub):
+        reason = other_inputs(feature.sql.replace("{source}", "source"), ("source", source.name))
+        if reason is not None:
+            raise Uncacheable(reason)
         return combined(
             "sql",
             {
@@ -193,18 +220,27 @@ def _in_duckdb(feature: Feature, stub: pl.LazyFrame) -> bool:
 
 
 def _sql_source(source: SQLSource, hasher: FileHasher) -> Fingerprint:
-    if source.connection is not None and not isinstance(source.connection, str):
-        raise Uncacheable(f"the connection of source {source.name} has no version")
-    if isinstance(source.connection, str) and "://" in source.connection:
+    if source.dialect == "polars":
+        return combined("source", {"rows": table_fingerprint(source.table, hasher), **_how_read(source)})
+    if source.dialect == "database":
         raise Uncacheable(f"the database of source {source.name} has no version")
+    if source.connection is not None and not isinstance(source.connection, str | Path):
+        raise Uncacheable(f"the connection of source {source.name} has no version")
+    reason = other_inputs(source.query, source.tables, source.connection)
+    if reason is not None:
+        raise Uncacheable(f"{reason} (source {source.name})")
     parts: dict[str, Any] = {"query": source.query, "duckdb": duckdb_version(), "polars": pl.__version__}
-    if isinstance(source.connection, str):
-        parts["database"] = hasher.fingerprint([source.connection])
-    elif not source.tables:
-        raise Uncacheable(f"the files that the query of source {source.name} reads are not known")
+    if source.connection is not None:
+        # What a writer that was killed left beside the file belongs to it.
+        beside = Path(f"{source.connection}.wal")
+        parts["database"] = hasher.fingerprint([str(source.connection), *([str(beside)] if beside.is_file() else [])])
     for name, table in source.tables.items():
         parts[f"table {name}"] = table_fingerprint(table, hasher)
-    return combined("source", parts)
+    return combined("source", {**parts, **_how_read(source)})
+
+
+def _how_read(source: Source) -> dict[str, Any]:
+    return {"timestamp_format": source.timestamp_format}
 
 
 def _partition(file: str) -> str:

@@ -132,7 +132,7 @@ GOLDEN_PLANS: dict[str, str] = {
 
 
 def test_versions():
-    assert (FORMAT_VERSION, FRAME_VERSION) == (1, 1)
+    assert (FORMAT_VERSION, FRAME_VERSION) == (2, 1)
 
 
 def test_keys_of_values_and_frames():

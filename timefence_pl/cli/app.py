@@ -38,6 +38,8 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "catalog": ("catalog", "List the features of a project."),
     "doctor": ("doctor", "Check everything that would fail later."),
     "store": ("store", "Look into the store, check it, and free its space."),
+    "features": ("features", "Publish feature sets, and look into them."),
+    "runs": ("runs", "List, show and compare runs."),
     "completion": ("completion", "Print the script that completes commands in your shell."),
 }
 

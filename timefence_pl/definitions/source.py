@@ -22,11 +22,13 @@ __all__ = ["CSVSource", "ParquetSource", "Source"]
 class Source(Frozen):
     """A table of events: entity keys, an event timestamp, values.
 
-    Rows keep a defined order (files by relative name, then row), which settles ties last.
+    Rows keep a defined order (files by relative name, then row), which settles ties last. The rows of Delta and
+    Iceberg tables have none, so ties are settled by their values, column by column.
 
     Args:
-        data: A path, URI, glob, directory or list of those; a LazyFrame or DataFrame; or anything with the Arrow
-            PyCapsule interface (pandas, pyarrow, a DuckDB relation), read once, here.
+        data: A path, URI, glob, directory or list of those; a LazyFrame or DataFrame; anything with the Arrow
+            PyCapsule interface (pandas, pyarrow, a DuckDB relation), read once, here; or an open table of
+            ``deltalake`` or ``pyiceberg``. A path is read as it stands at each run, an open table as it was opened.
         path: The same as a path in ``data``.
         df: The same as a frame in ``data``.
         keys: The entity key column or columns; ``[]`` for one global time series.
@@ -165,6 +167,11 @@ class Source(Frozen):
         """Where the rows come from."""
         return self._table
 
+    @property
+    def has_order(self) -> bool:
+        """Whether rows come in an order that settles ties; those of queries and of Delta and Iceberg tables do not."""
+        return self._table.has_order()
+
     def scan(self) -> pl.LazyFrame:
         """All rows, lazily, in source order, with String times parsed where ``timestamp_format`` is given."""
         frame = self._table.scan()
@@ -202,7 +209,12 @@ class Source(Frozen):
         where: tuple[object, ...] = (
             (id(self._table.frame),)
             if self._table.frame is not None
-            else (self._table.patterns, self._table.format, repr(sorted(self._table.options.items(), key=repr)))
+            else (
+                self._table.patterns,
+                self._table.format,
+                id(self._table.table),
+                repr(sorted(self._table.options.items(), key=repr)),
+            )
         )
         return (
             *where,

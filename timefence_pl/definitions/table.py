@@ -6,39 +6,34 @@ Knows no keys, times or features, and never reads rows.
 
 from __future__ import annotations
 
-import glob as globbing
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
 import polars as pl
 
+from timefence_pl.definitions.paths import (
+    MAGIC,
+    TableFormat,
+    expand,
+    format_of,
+    is_remote,
+    is_under,
+    missing_file,
+    stem_of,
+    stripped,
+)
 from timefence_pl.errors import TimefenceSchemaError, TimefenceValidationError, did_you_mean, listing, message
 from timefence_pl.fingerprint.inputs import scanned_paths
+from timefence_pl.integrations.lakes import LakeTable, lake_kind, lake_name
 
-__all__ = ["Table", "TableFormat", "is_under"]
+__all__ = ["Table"]
 
-TableFormat = Literal["parquet", "csv", "ndjson", "ipc", "delta", "iceberg"]
-
-_SUFFIXES: Final[dict[str, TableFormat]] = {
-    ".parquet": "parquet",
-    ".pq": "parquet",
-    ".csv": "csv",
-    ".tsv": "csv",
-    ".ndjson": "ndjson",
-    ".jsonl": "ndjson",
-    ".arrow": "ipc",
-    ".ipc": "ipc",
-    ".feather": "ipc",
-}
-_COMPRESSED: Final = (".gz", ".zst", ".zstd", ".zlib")
 _FORMATS: Final = ("parquet", "csv", "ndjson", "ipc", "delta", "iceberg")
-_MAGIC: Final = "*?["
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +48,9 @@ class Table:
         format: The file format; None where the suffix tells.
         options: Reading options (``delimiter``, ``schema``, ``hive_partitioning``, ``storage_options``).
         columns: The columns and types to read as, where they are not the files' own.
+        table: A Delta or Iceberg table that is open already.
+        behind: Tables that ``frame`` reads and its plan does not show, as those of a query in DuckDB.
+        unordered: Whether the rows of ``frame`` come in no order that could be relied on.
     """
 
     role: str
@@ -62,6 +60,9 @@ class Table:
     format: TableFormat | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
     columns: pl.Schema | None = None
+    table: object = None
+    behind: tuple[Table, ...] = ()
+    unordered: bool = False
 
     @classmethod
     def of(
@@ -105,6 +106,9 @@ class Table:
             return cls(role, patterns=tuple(_text(role, v) for v in value), format=kind, options=options)
         if isinstance(value, pl.LazyFrame):
             return cls(role, frame=value, options=options)
+        lake = lake_kind(value)
+        if lake is not None:
+            return cls(role, patterns=(lake_name(value),), format=lake, options=options, table=value)
         return cls(role, frame=_to_frame(role, value).lazy(), in_memory=True, options=options)
 
     def described(self) -> str:
@@ -119,8 +123,8 @@ class Table:
             return "dataframe" if self.in_memory else "lazyframe"
         parts = [p for p in self.patterns[0].rstrip("/").replace("\\", "/").split("/") if p]
         for part in reversed(parts):
-            stem = _stem(part)
-            if stem and not any(c in stem for c in _MAGIC) and "=" not in stem:
+            stem = stem_of(part)
+            if stem and not any(c in stem for c in MAGIC) and "=" not in stem:
                 return stem
         return "source"
 
@@ -130,7 +134,27 @@ class Table:
         Raises:
             TimefenceValidationError: If a path does not exist, or a pattern or directory holds no file.
         """
-        return [name for pattern in self.patterns for name in _expand(self.role, pattern, self.file_format())]
+        return [name for pattern in self.patterns for name in expand(self.role, pattern, self.file_format())]
+
+    def has_order(self) -> bool:
+        """Whether the rows come in an order that means something: not those of queries, and of lakes' tables."""
+        return not self.unordered and self.lake() is None
+
+    def lake(self) -> LakeTable | None:
+        """The Delta or Iceberg table that the rows are; None where they are not.
+
+        Raises:
+            TimefenceValidationError: If several are named.
+        """
+        kind = None if self.frame is not None else self.file_format()
+        if kind not in ("delta", "iceberg"):
+            return None
+        if len(self.patterns) != 1:
+            raise TimefenceValidationError(
+                message(f"{self.role}: a {kind} table is one path.", where=self.described(), fix="Give one path.")
+            )
+        target = self.patterns[0] if self.table is None else self.table
+        return LakeTable(self.role, kind, target, self.options.get("storage_options"))
 
     def of_files(self, files: Sequence[str]) -> Table:
         """The same table over some of its files, with the columns and types that all of them have together."""
@@ -140,23 +164,27 @@ class Table:
         """The files on this machine, of one format if asked; empty for frames, lakes and remote data."""
         if self.frame is not None or self.file_format() in ("delta", "iceberg"):
             return []
-        if any(_is_remote(p) for p in self.patterns) or kind not in (None, self.file_format()):
+        if any(is_remote(p) for p in self.patterns) or kind not in (None, self.file_format()):
             return []
         return self.files()
 
     def inputs(self) -> list[str]:
         """All paths on this machine that the rows are read from, those inside a lazy frame included."""
+        lake = self.lake()
+        if lake is not None:
+            return [*self.patterns, *(f.path for f in lake.snapshot().files)]
         if self.frame is None:
             return self.local_files() or list(self.patterns)
-        if self.in_memory:
-            return []
-        return scanned_paths(self.frame)
+        behind = [name for table in self.behind for name in table.inputs()]
+        return behind if self.in_memory else [*behind, *scanned_paths(self.frame)]
 
     def would_read(self, path: str) -> bool:
         """Whether a file of this path would be among the rows, if it were there: inside a directory or glob."""
-        if self.frame is not None or any(_is_remote(p) for p in self.patterns):
+        if any(table.would_read(path) for table in self.behind):
+            return True
+        if self.frame is not None or any(is_remote(p) for p in self.patterns):
             return False
-        if any(Path(p).is_dir() for p in self.patterns) and _format_of(path) != self.file_format():
+        if any(Path(p).is_dir() for p in self.patterns) and format_of(path) != self.file_format():
             return False
         return any(is_under(pattern, path) for pattern in self.patterns)
 
@@ -168,7 +196,7 @@ class Table:
         """The format of the files, by option or by suffix."""
         if self.format is not None:
             return self.format
-        formats = {f for f in map(_format_of, self.patterns) if f is not None}
+        formats = {f for f in map(format_of, self.patterns) if f is not None}
         if len(formats) > 1:
             raise TimefenceValidationError(
                 message(
@@ -179,16 +207,16 @@ class Table:
         if formats:
             return formats.pop()
         first = self.patterns[0]
-        if not _is_remote(first) and Path(first).is_dir():
+        if not is_remote(first) and Path(first).is_dir():
             if (Path(first) / "_delta_log").is_dir():
                 return "delta"
             inside = sorted(str(p) for p in Path(first).rglob("*") if p.is_file() and not p.name.startswith((".", "_")))
             for name in inside:
-                found = _format_of(name)
+                found = format_of(name)
                 if found is not None:
                     return found
-        if not _is_remote(first) and not Path(first).exists() and not any(c in first for c in _MAGIC):
-            raise _missing(self.role, first)
+        if not is_remote(first) and not Path(first).exists() and not any(c in first for c in MAGIC):
+            raise missing_file(self.role, first)
         raise TimefenceValidationError(
             message(
                 f"The format of {self.role} cannot be told from {first!r}.",
@@ -213,8 +241,9 @@ class Table:
         kind = self.file_format()
         storage = self.options.get("storage_options")
         schema = self.options.get("schema")
-        if kind in ("delta", "iceberg"):
-            return _scan_lake(self.role, kind, self.patterns, storage)
+        lake = self.lake()
+        if lake is not None:
+            return lake.scan()
         files = self.files()
         hive = self.options.get("hive_partitioning")
         if hive is None:
@@ -258,7 +287,7 @@ class Table:
             )
 
     def _scan_csv(self, name: str, schema: Any, storage: Any) -> pl.LazyFrame:
-        default = "\t" if _stripped(name).endswith(".tsv") else ","
+        default = "\t" if stripped(name).endswith(".tsv") else ","
         return pl.scan_csv(
             name,
             glob=False,
@@ -279,9 +308,10 @@ class Table:
         known = _SCHEMAS.get(self)
         if known is not None and known[0] == version:
             return known[1]
+        lake = self.lake()
         try:
             self._check_files_agree()
-            schema = self.scan().collect_schema()
+            schema = self.scan().collect_schema() if lake is None else lake.schema()
         except (pl.exceptions.PolarsError, OSError) as error:
             raise TimefenceSchemaError(
                 message(
@@ -341,109 +371,3 @@ def _to_frame(role: str, value: object) -> pl.DataFrame:
             fix="Give a path, a list of paths, a Polars frame, or an object with the Arrow PyCapsule interface.",
         )
     )
-
-
-def _is_remote(pattern: str) -> bool:
-    return "://" in pattern
-
-
-def _stripped(name: str) -> str:
-    lowered = name.lower()
-    for suffix in _COMPRESSED:
-        if lowered.endswith(suffix):
-            return lowered[: -len(suffix)]
-    return lowered
-
-
-def _format_of(name: str) -> TableFormat | None:
-    return _SUFFIXES.get(os.path.splitext(_stripped(name))[1])  # noqa: PTH122 - may be a URI
-
-
-def _stem(part: str) -> str:
-    for suffix in (*_COMPRESSED, *_SUFFIXES):
-        if part.lower().endswith(suffix):
-            part = part[: -len(suffix)]
-    return part
-
-
-def _expand(role: str, pattern: str, kind: TableFormat) -> list[str]:
-    if _is_remote(pattern):
-        return [pattern]
-    if os.path.isdir(pattern):  # noqa: PTH112 - patterns stay strings
-        root = Path(pattern)
-        inside = [p for p in root.rglob("*") if p.is_file() and _format_of(p.name) == kind]
-        found = [str(p) for p in inside if not any(q.startswith((".", "_")) for q in p.relative_to(root).parts)]
-        base = pattern
-    elif os.path.exists(pattern):  # noqa: PTH110
-        return [pattern]
-    elif any(c in pattern for c in _MAGIC):
-        found = [p for p in globbing.glob(pattern, recursive=True) if os.path.isfile(p)]  # noqa: PTH113, PTH207
-        base = os.path.dirname(pattern.split("*", maxsplit=1)[0].split("?", maxsplit=1)[0].split("[", maxsplit=1)[0])  # noqa: PTH120
-    else:
-        raise _missing(role, pattern)
-    if not found:
-        raise TimefenceValidationError(
-            message(
-                f"{role} finds no {kind} file in {pattern!r}.",
-                where=f"looked from {Path.cwd()}",
-                fix="Check the pattern; a directory is searched for files with the format's suffix.",
-            )
-        )
-    return sorted(found, key=lambda p: os.path.relpath(p, base or ".").replace(os.sep, "/"))
-
-
-def is_under(pattern: str, path: str) -> bool:
-    """Whether a file of this path is, or would be, what a folder or glob stands for."""
-    target = os.path.realpath(path).replace(os.sep, "/")
-    where = os.path.realpath(pattern).replace(os.sep, "/")
-    if Path(pattern).is_dir():
-        return target.startswith(where.rstrip("/") + "/")
-    return any(c in pattern for c in _MAGIC) and re.fullmatch(_glob_regex(where), target) is not None
-
-
-def _glob_regex(pattern: str) -> str:
-    """A glob as a regular expression: ``*`` and ``?`` stay within a folder, ``**/`` spans folders."""
-    out, i = "", 0
-    while i < len(pattern):
-        if pattern.startswith("**/", i):
-            out, i = out + "(?:.*/)?", i + 3
-        elif pattern[i] == "*":
-            out, i = out + "[^/]*", i + 1
-        elif pattern[i] == "?":
-            out, i = out + "[^/]", i + 1
-        elif pattern[i] == "[" and "]" in pattern[i + 2 :]:
-            end = pattern.index("]", i + 2)
-            inner = pattern[i + 1 : end].replace("\\", "\\\\")
-            out, i = out + f"[{'^' + inner[1:] if inner.startswith('!') else inner}]", end + 1
-        else:
-            out, i = out + re.escape(pattern[i]), i + 1
-    return out
-
-
-def _missing(role: str, path: str) -> TimefenceValidationError:
-    folder = Path(path).parent
-    beside = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
-    return TimefenceValidationError(
-        message(
-            f"The file of {role} does not exist: {path!r}. {did_you_mean(Path(path).name, beside)}".rstrip(),
-            where=f"looked from {Path.cwd()}" + ("" if folder.is_dir() else f"\nthe folder {folder} does not exist"),
-            fix="Check the path; relative paths start at the working directory.",
-        )
-    )
-
-
-def _scan_lake(role: str, kind: str, patterns: tuple[str, ...], storage: Any) -> pl.LazyFrame:
-    if len(patterns) != 1:
-        raise TimefenceValidationError(message(f"{role}: a {kind} table is one path.", fix="Give one path."))
-    package = "deltalake" if kind == "delta" else "pyiceberg"
-    try:
-        if kind == "delta":
-            return pl.scan_delta(patterns[0], storage_options=storage)
-        return pl.scan_iceberg(patterns[0], storage_options=storage)
-    except ImportError as error:
-        raise TimefenceValidationError(
-            message(
-                f"Reading the {kind} table of {role} needs the package {package}.",
-                fix=f'pip install "timefence-pl[{kind}]"',
-            )
-        ) from error

@@ -14,7 +14,8 @@ from urllib.parse import unquote, urlparse
 
 import polars as pl
 
-from timefence_pl.definitions.table import Table, is_under
+from timefence_pl.definitions.paths import is_under
+from timefence_pl.definitions.table import Table
 from timefence_pl.errors import (
     TimefenceConfigError,
     TimefenceStoreError,

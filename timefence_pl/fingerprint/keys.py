@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 #: Raised whenever a key of unchanged input would change, or one of changed input would not. Golden tests pin it.
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
 
 Algorithm = Literal["xxh3_128", "sha256"]
 #: Anything that a key can be made of: nested plain values (tuples, lists, mappings with any of these as keys).

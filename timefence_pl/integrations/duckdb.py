@@ -6,7 +6,7 @@ DuckDB is imported when a function is called; where it is missing, the error nam
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,9 +14,9 @@ from typing import Any
 import polars as pl
 from polars.io.plugins import register_io_source
 
-from timefence_pl.errors import TimefenceSchemaError, TimefenceValidationError, message
+from timefence_pl.errors import TimefenceError, TimefenceSchemaError, TimefenceValidationError, did_you_mean, message
 
-__all__ = ["duckdb_query", "duckdb_version", "installed"]
+__all__ = ["duckdb_query", "duckdb_version", "installed", "open_database"]
 
 
 def installed() -> bool:
@@ -45,7 +45,7 @@ def duckdb_query(query: str, tables: Mapping[str, pl.LazyFrame], connection: obj
         TimefenceSchemaError: If DuckDB does not accept the query.
     """
     stubs = {name: pl.DataFrame(schema=frame.collect_schema()) for name, frame in tables.items()}
-    schema = _run(f"SELECT * FROM ({query}) LIMIT 0", stubs, connection).schema  # noqa: S608 - the user's own query
+    schema = _run(f"SELECT * FROM (\n{query}\n) LIMIT 0", stubs, connection).schema  # noqa: S608 - the user's own query
 
     def run(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
@@ -68,10 +68,7 @@ def _run(query: str, tables: Mapping[str, pl.DataFrame], connection: object) -> 
         for name, frame in tables.items():
             cursor.register(name, frame.to_arrow())
         relation = cursor.sql(query)
-        if relation is None:
-            raise TimefenceSchemaError(
-                message("The query returns no table.", where=query[:300], fix="Give one SELECT.")
-            )
+        _check_names(None if relation is None else relation.columns, query)
         wide = [n for n, t in zip(relation.columns, relation.types, strict=True) if str(t) == "HUGEINT"]
         return pl.DataFrame(pl.from_arrow(relation.to_arrow_table())).with_columns(pl.col(wide).cast(pl.Int64))
     except duckdb.Error as error:
@@ -82,36 +79,77 @@ def _run(query: str, tables: Mapping[str, pl.DataFrame], connection: object) -> 
                 fix="Check the query's columns and functions.",
             )
         ) from error
+    except TimefenceError:
+        raise
+    except Exception as error:  # of Arrow's or Polars', for types and numbers that they do not have
+        raise TimefenceSchemaError(
+            message(
+                "The result of the DuckDB query cannot be read.",
+                where=f"{str(error).strip().splitlines()[0][:300]}\nquery: {query[:300]}",
+                fix="Cast the column to a number, a text or a time in the query.",
+            )
+        ) from error
     finally:
         cursor.close()
 
 
-def _cursor(duckdb: Any, connection: object) -> Any:
-    if isinstance(connection, str | Path):
-        if not Path(connection).is_file():
-            raise TimefenceValidationError(
-                message(f"The DuckDB database {str(connection)!r} does not exist.", fix="Check the path.")
+def _check_names(names: Sequence[str] | None, query: str) -> None:
+    if names is None:
+        raise TimefenceSchemaError(message("The query returns no table.", where=query[:300], fix="Give one SELECT."))
+    twice = sorted({n for n in names if names.count(n) > 1})
+    if twice:
+        raise TimefenceSchemaError(
+            message(
+                f"The query returns the column {twice[0]!r} twice.",
+                where=query[:300],
+                fix="Name its columns one by one, or join with USING.",
             )
-        try:
-            return _in_utc(duckdb, duckdb.connect(str(connection), read_only=True))
-        except duckdb.Error as error:
-            raise TimefenceValidationError(
-                message(
-                    f"The DuckDB database {str(connection)!r} cannot be opened.",
-                    where=str(error)[:300],
-                    fix="Check the file, and that no other process holds it open for writing.",
-                )
-            ) from error
-    if connection is None:
-        return _in_utc(duckdb, duckdb.connect(":memory:"))
-    if hasattr(connection, "cursor"):
-        return connection.cursor()
-    raise TimefenceValidationError(
-        message(
-            f"connection={connection!r} is not a database.",
-            fix="Give a DuckDB connection, the path of a DuckDB file, or a database URI.",
         )
-    )
+
+
+def open_database(path: str | Path | None = None) -> Any:
+    """A DuckDB file, read-only, or an empty database in memory; its clock in UTC, Python's own variables unseen.
+
+    Raises:
+        TimefenceValidationError: If DuckDB is not installed or the file cannot be opened.
+    """
+    duckdb = _duckdb()
+    unseen = {"python_enable_replacements": False}
+    if path is None:
+        return _in_utc(duckdb, duckdb.connect(":memory:", config=unseen))
+    if not Path(path).is_file():
+        raise TimefenceValidationError(
+            message(
+                f"The DuckDB database {str(path)!r} does not exist. {_nearest(path)}".rstrip(), fix="Check the path."
+            )
+        )
+    try:
+        return _in_utc(duckdb, duckdb.connect(str(path), read_only=True, config=unseen))
+    except duckdb.Error as error:
+        raise TimefenceValidationError(
+            message(
+                f"The DuckDB database {str(path)!r} cannot be opened.",
+                where=str(error)[:300],
+                fix="Check the file, and that no other process or connection holds it open for writing.",
+            )
+        ) from error
+
+
+def _nearest(path: str | Path) -> str:
+    folder = Path(path).expanduser().parent
+    return did_you_mean(Path(path).name, sorted(p.name for p in folder.iterdir()) if folder.is_dir() else [])
+
+
+def _cursor(duckdb: Any, connection: object) -> Any:
+    if connection is None or isinstance(connection, str | Path):
+        return open_database(connection)
+    given: Any = connection
+    try:
+        return given.cursor()
+    except duckdb.Error as error:
+        raise TimefenceValidationError(
+            message("The DuckDB connection cannot be used.", where=str(error)[:300], fix="Give one that is open.")
+        ) from error
 
 
 def _in_utc(duckdb: Any, connection: Any) -> Any:

@@ -79,6 +79,6 @@ def _polars_refusal(query: str, tables: Mapping[str, pl.LazyFrame]) -> str | Non
     stubs = {name: pl.LazyFrame(schema=frame.collect_schema()) for name, frame in tables.items()}
     try:
         pl.SQLContext(stubs, eager=False).execute(query).collect(engine="in-memory")
-    except (pl.exceptions.PolarsError, OSError, ValueError, TypeError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError, TypeError) as error:
         return str(error) or type(error).__name__
     return None

@@ -191,8 +191,8 @@ class _Rows:
         event = self._event.ticks(pl.col(DUE_TIME)).alias(EVENT_TICK)
         known = [pl.col(DUE_KNOWN).alias(KNOWN)] if frame.bitemporal else []
         keys = [*self._entity, EVENT_TICK, *([KNOWN] if known else [])]
-        keep = "first" if self._rebuilt.joined.feature.on_duplicate == "keep_first" else "last"
-        rows = self._history.unique(keys, keep=keep, maintain_order=True).select(*keys, SOURCE_NUMBER)  # type: ignore[arg-type]
+        usable = self._history.filter(pl.col(KNOWN_INSTANT) < NEVER)
+        rows = usable.unique(keys, keep="last", maintain_order=True).select(*keys, SOURCE_NUMBER)
         asked = wrong.select(*self._entity, event, *known)
         return asked.join(rows, on=keys, how="left", maintain_order="left").select(
             pl.col(SOURCE_NUMBER).alias("__tf_due_number")

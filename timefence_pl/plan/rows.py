@@ -21,7 +21,7 @@ from timefence_pl.plan.expressions import is_row_wise, output_columns
 from timefence_pl.plan.ticks import Clock, clock_of
 from timefence_pl.plan.time_key import key_column
 
-__all__ = ["FeatureRows", "RowSet", "feature_rows", "row_sets", "usable_events"]
+__all__ = ["FeatureRows", "RowSet", "feature_rows", "in_time_order", "row_sets", "usable_events"]
 
 #: Internal names of key, time, availability and tie columns in a feature's rows.
 KEY_COLUMN: Final = "__tf_k{}"
@@ -109,7 +109,7 @@ def _expression_rows(rows: RowSet, columns: SourceColumns, events: pl.LazyFrame)
     ordered = [f for f in rows.features if not all(is_row_wise(e) for e in f.exprs)]
     if ordered and columns.available is not None:
         raise _reads_many_rows(ordered[0])
-    if ordered:
+    if ordered or (not source.has_order and any(f.on_duplicate != "error" for f in rows.features)):
         events = in_time_order(source, events)
     internal = [pl.col(k).alias(KEY_COLUMN.format(i)) for i, k in enumerate(source.keys)]
     internal.append(pl.col(source.timestamp).alias(TIME_COLUMN))
@@ -143,8 +143,11 @@ def _prefixed(feature: str, expr: pl.Expr, schema: pl.Schema) -> list[pl.Expr]:
 
 
 def in_time_order(source: Source, events: pl.LazyFrame) -> pl.LazyFrame:
-    """Events in time order: ties by availability, tie breaker, then source order."""
+    """Events in time order: ties by availability, tie breaker, then source order; where it has none, by all values."""
     by = [source.timestamp, *([source.available_at] if source.available_at else []), *source.tie_breaker]
+    if not source.has_order:
+        # By every column, whoever reads which: rows of one source must stand in one order for all its features.
+        by += [n for n, dtype in source.schema.items() if n not in by and dtype != pl.Object]
     return events.sort(by, maintain_order=True)
 
 

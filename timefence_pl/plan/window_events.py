@@ -29,7 +29,7 @@ from timefence_pl.plan.prepare import (
     _sorted_by_need,
     known_clock,
 )
-from timefence_pl.plan.rows import TIE_COLUMN, usable_events
+from timefence_pl.plan.rows import TIE_COLUMN, in_time_order, usable_events
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.time_key import (
     ENTITY,
@@ -159,6 +159,7 @@ def prepare_events(
         for name, expr in window.aggregates.items():
             check_aggregate(f"window {window.name!r}", name, expr, columns.schema)
     frame = usable_events(source, source.scan() if events is None else events)
+    frame = frame if source.has_order else in_time_order(source, frame)
     if rows.where is not None:
         _check_filter(rows, columns.schema)
         frame = frame.filter(rows.where)

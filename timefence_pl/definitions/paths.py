@@ -1,0 +1,147 @@
+"""Paths, globs and folders as users give them, and the formats that suffixes tell.
+
+Takes text, gives files in a defined order, or an error of ours. Knows nothing of tables, and opens no file.
+"""
+
+from __future__ import annotations
+
+import glob as globbing
+import os
+import re
+from pathlib import Path
+from typing import Final, Literal
+
+from timefence_pl.errors import TimefenceValidationError, did_you_mean, message
+
+__all__ = [
+    "MAGIC",
+    "TableFormat",
+    "expand",
+    "format_of",
+    "is_remote",
+    "is_under",
+    "missing_file",
+    "stem_of",
+    "stripped",
+]
+
+TableFormat = Literal["parquet", "csv", "ndjson", "ipc", "delta", "iceberg"]
+
+SUFFIXES: Final[dict[str, TableFormat]] = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".ndjson": "ndjson",
+    ".jsonl": "ndjson",
+    ".arrow": "ipc",
+    ".ipc": "ipc",
+    ".feather": "ipc",
+}
+_COMPRESSED: Final = (".gz", ".zst", ".zstd", ".zlib")
+#: What makes a path a pattern.
+MAGIC: Final = "*?["
+
+
+def is_remote(pattern: str) -> bool:
+    """Whether a path is a URI."""
+    return "://" in pattern
+
+
+def stripped(name: str) -> str:
+    """The name in lower case, without the suffix of a compression."""
+    lowered = name.lower()
+    for suffix in _COMPRESSED:
+        if lowered.endswith(suffix):
+            return lowered[: -len(suffix)]
+    return lowered
+
+
+def format_of(name: str) -> TableFormat | None:
+    """The format that a name's suffix tells; None where it tells none."""
+    return SUFFIXES.get(os.path.splitext(stripped(name))[1])  # noqa: PTH122 - may be a URI
+
+
+def stem_of(part: str) -> str:
+    """A name without the suffixes of formats and compressions."""
+    for suffix in (*_COMPRESSED, *SUFFIXES):
+        if part.lower().endswith(suffix):
+            part = part[: -len(suffix)]
+    return part
+
+
+def expand(role: str, pattern: str, kind: TableFormat) -> list[str]:
+    """The files that a path, folder or glob stands for, by name relative to it.
+
+    Args:
+        role: Whose they are, for messages.
+        pattern: What the user gave; a URI stays as it is.
+        kind: Of a folder's files, those of this format.
+
+    Raises:
+        TimefenceValidationError: If the path does not exist, or there is no file.
+    """
+    if is_remote(pattern):
+        return [pattern]
+    if os.path.isdir(pattern):  # noqa: PTH112 - patterns stay strings
+        root = Path(pattern)
+        inside = [p for p in root.rglob("*") if p.is_file() and format_of(p.name) == kind]
+        found = [str(p) for p in inside if not any(q.startswith((".", "_")) for q in p.relative_to(root).parts)]
+        base = pattern
+    elif os.path.exists(pattern):  # noqa: PTH110
+        return [pattern]
+    elif any(c in pattern for c in MAGIC):
+        found = [p for p in globbing.glob(pattern, recursive=True) if os.path.isfile(p)]  # noqa: PTH113, PTH207
+        base = os.path.dirname(pattern.split("*", maxsplit=1)[0].split("?", maxsplit=1)[0].split("[", maxsplit=1)[0])  # noqa: PTH120
+    else:
+        raise missing_file(role, pattern)
+    if not found:
+        raise TimefenceValidationError(
+            message(
+                f"{role} finds no {kind} file in {pattern!r}.",
+                where=f"looked from {Path.cwd()}",
+                fix="Check the pattern; a directory is searched for files with the format's suffix.",
+            )
+        )
+    return sorted(found, key=lambda p: os.path.relpath(p, base or ".").replace(os.sep, "/"))
+
+
+def is_under(pattern: str, path: str) -> bool:
+    """Whether a file of this path is, or would be, what a folder or glob stands for."""
+    target = os.path.realpath(path).replace(os.sep, "/")
+    where = os.path.realpath(pattern).replace(os.sep, "/")
+    if Path(pattern).is_dir():
+        return target.startswith(where.rstrip("/") + "/")
+    return any(c in pattern for c in MAGIC) and re.fullmatch(_glob_regex(where), target) is not None
+
+
+def _glob_regex(pattern: str) -> str:
+    """A glob as a regular expression: ``*`` and ``?`` stay within a folder, ``**/`` spans folders."""
+    out, i = "", 0
+    while i < len(pattern):
+        if pattern.startswith("**/", i):
+            out, i = out + "(?:.*/)?", i + 3
+        elif pattern[i] == "*":
+            out, i = out + "[^/]*", i + 1
+        elif pattern[i] == "?":
+            out, i = out + "[^/]", i + 1
+        elif pattern[i] == "[" and "]" in pattern[i + 2 :]:
+            end = pattern.index("]", i + 2)
+            inner = pattern[i + 1 : end].replace("\\", "\\\\")
+            out, i = out + f"[{'^' + inner[1:] if inner.startswith('!') else inner}]", end + 1
+        else:
+            out, i = out + re.escape(pattern[i]), i + 1
+    return out
+
+
+def missing_file(role: str, path: str) -> TimefenceValidationError:
+    """The error for a path that does not exist."""
+    folder = Path(path).parent
+    beside = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
+    return TimefenceValidationError(
+        message(
+            f"The file of {role} does not exist: {path!r}. {did_you_mean(Path(path).name, beside)}".rstrip(),
+            where=f"looked from {Path.cwd()}" + ("" if folder.is_dir() else f"\nthe folder {folder} does not exist"),
+            fix="Check the path; relative paths start at the working directory.",
+        )
+    )

@@ -1,0 +1,82 @@
+"""What a DuckDB query reads besides the tables it is given, and whether it gives the same each time.
+
+Takes SQL text, gives a reason in words, or none. DuckDB itself parses the text; what its parser does not tell is taken
+for a reason.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from timefence_pl.errors import TimefenceError
+from timefence_pl.integrations.duckdb import open_database
+
+__all__ = ["other_inputs"]
+
+#: Functions in FROM that read nothing.
+_MAKES_ROWS: Final = frozenset(("range", "generate_series", "unnest", "repeat", "repeat_row"))
+#: Functions that read a clock or the session by way of another.
+_CHANGING: Final = frozenset(("ago", "user", "current_catalog", "read_text", "read_blob", "get_block_size"))
+
+
+def other_inputs(query: str, tables: Collection[str], database: str | Path | None = None) -> str | None:
+    """Why the result of a query is not told by its text and its tables; None where it is.
+
+    Args:
+        query: The text.
+        tables: Names of the tables it is given.
+        database: The DuckDB file it runs in, whose tables are its inputs too.
+    """
+    try:
+        connection = open_database(database)
+    except TimefenceError:
+        return "its database cannot be opened"
+    try:
+        parsed = json.loads(connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone()[0])
+        if parsed.get("error"):
+            return "the SQL query is of a kind that is not known here"
+        functions = dict(
+            connection.execute(
+                "SELECT lower(function_name), bool_or(NOT internal OR stability <> 'CONSISTENT' AND stability IS NOT NULL)"
+                " FROM duckdb_functions() GROUP BY ALL"
+            ).fetchall()
+        )
+        own = [n for (n,) in connection.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal").fetchall()]
+    finally:
+        connection.close()
+    nodes = list(_nodes(parsed))
+    known = {n.lower() for n in (*tables, *own)}
+    known |= {e["key"].lower() for n in nodes for e in (n.get("cte_map") or {}).get("map", ())}
+    return next((reason for n in nodes if (reason := _reason(n, known, functions)) is not None), None)
+
+
+def _reason(node: dict[str, Any], known: set[str], functions: dict[str, bool]) -> str | None:
+    kind = node.get("type")
+    if kind == "SHOW_REF":
+        return "the SQL query describes tables"
+    if node.get("sample") is not None:
+        return "the SQL query samples rows"
+    if kind == "BASE_TABLE" and str(node.get("table_name")).lower() not in known:
+        return f"the SQL query reads {node.get('table_name')!r}, which is none of its tables"
+    if kind == "TABLE_FUNCTION":
+        name = str((node.get("function") or {}).get("function_name")).lower()
+        return None if name in _MAKES_ROWS else f"the SQL query reads rows by {name}"
+    if "function_name" in node:
+        name = str(node["function_name"]).lower()
+        of_today = name == "age" and len(node.get("children") or ()) == 1
+        if name not in _MAKES_ROWS and (functions.get(name, False) or name in _CHANGING or of_today):
+            return f"the SQL query uses {name}, which may change from run to run"
+    return None
+
+
+def _nodes(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        for inner in value.values():
+            yield from _nodes(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _nodes(inner)
