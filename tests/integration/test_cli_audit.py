@@ -115,6 +115,8 @@ def test_features_that_look_ahead_are_found_unless_told_not_to(project: Path) ->
     (project / "features.py").write_text(
         FEATURES + "mean = tf.Feature(events, pl.col('x').mean().over('user').alias('m'), name='mean')\n"
     )
+    assert "mean" in run(project, "build", "-o", "ahead.parquet", "--check-lookahead", code=1).err
+    assert not (project / "ahead.parquet").exists()
     run(project, "build", "-o", "ahead.parquet")
     ran = run(project, "audit", "ahead.parquet", "--strict", code=1)
     assert "mean" in ran.out

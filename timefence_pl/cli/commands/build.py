@@ -57,6 +57,9 @@ _COMPRESSIONS: Final = ("zstd", "lz4", "snappy", "gzip", "brotli", "uncompressed
     help="Drop rows of an earlier split that lie within this time before a later one.",
 )
 @click.option("--compression", type=click.Choice(_COMPRESSIONS), help="Of the output. [default: zstd]")
+@click.option(
+    "--check-lookahead", is_flag=True, help="First check that no feature looks ahead; build nothing if one does."
+)
 @options.store
 @click.option("--dry-run", is_flag=True, help="Explain what would be done, and do nothing.")
 @options.project
@@ -74,6 +77,7 @@ def command(
     splits: dict[str, tuple[Any, Any]] | None,
     purge: Any,
     compression: str | None,
+    check_lookahead: bool,
     store: Path | None,
     no_store: bool,
     dry_run: bool,
@@ -105,6 +109,8 @@ def command(
     gap = project.config.defaults.get("purge") if purge is None else purge
     if gap is not None and named:
         given["purge"] = gap
+    if check_lookahead:
+        given["check_lookahead"] = True
     if compression or project.config.compression:
         given["compression"] = compression or project.config.compression
     with session.progress(2 * len(features) + 3, "Building") as step:
