@@ -166,6 +166,14 @@ def audit(
     )
 
 
+def _temporal(data: object, feature_time_columns: Mapping[str, str], label_time: str = "label_time") -> AuditReport:
+    """The ancestor's name for an audit by feature-time columns."""
+    return audit(data, feature_time_columns=feature_time_columns, label_time=label_time)
+
+
+audit.temporal = _temporal  # type: ignore[attr-defined]
+
+
 def _refuse(mode: str, **given: object) -> None:
     for name, value in given.items():
         if value is not None:
