@@ -198,8 +198,7 @@ def _status(
     if differing > within:
         return "leaky", _leak(findings, differing, rows, integer=integer)
     if other is not None:
-        what = other if other.startswith("it fails") or not findings.columns else f"{other}, which no cutoff truncates"
-        return "unchecked", what
+        return "unchecked", other
     if findings.failure is not None:
         return "unchecked", findings.failure
     if not events.cutoffs:
