@@ -47,6 +47,7 @@ def test_publishing_a_build_brings_its_origin(project: Path) -> None:
     manifest = run(project, "store", "show", "latest", "--json").json
     assert told["build"]["build_id"] == manifest["build_id"]  # type: ignore[index]
     assert f"build {manifest['build_id']}" in run(project, "features", "show", "train").out
+    assert publish(project, "again", "train.parquet", "--keys", "user")["build"] == told["build"]
     run(project, "build", "-o", "train.csv")
     assert "wrote no Parquet file" in run(project, "features", "publish", "t", "--build", "latest", code=3).err
     (project / "train.parquet").write_bytes((project / "rows.parquet").read_bytes())

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Literal
 
 import polars as pl
+import polars.selectors as cs
 
 from timefence_pl.definitions.feature_set import AnyFeature, Features, flat_features
 from timefence_pl.definitions.labels import Labels
@@ -195,7 +196,7 @@ def _audit_features(
     check: bool,
 ) -> AuditReport:
     scanned = dataset.scan(label_time)
-    declared = Labels(scanned, keys=keys, label_time=label_time)
+    declared = Labels(scanned.select(cs.by_name(dict.fromkeys([*keys, label_time]))), keys=keys, label_time=label_time)
     check_definitions(declared, features, options)
     clock = label_clock(declared, declared.schema)
     frames = prepare_all(features, use_hints=True)

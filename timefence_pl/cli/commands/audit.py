@@ -207,4 +207,7 @@ def _print(session: Session, report: tf.AuditReport, *, short: bool, rows: int, 
     if report.has_leakage:
         session.line("Next: ", ("timefence-pl build -o CLEAN.parquet", "bold"), " builds the set without leakage.")
     if session.verbose:
-        session.line(f"{seconds:.2f} s; {report.rule}")
+        session.line(f"{report.rule}; {seconds:.2f} s")
+        for name, feature in report.features.items():
+            columns = ", ".join(f"{own} in {theirs}" for own, theirs in feature.columns.items())
+            session.line(f"  {name}: {', '.join(p for p in (feature.bounds, columns) if p)}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -21,18 +20,6 @@ __all__ = ["command"]
 @click.group("features", short_help="Publish feature sets, and look into them.")
 def command() -> None:
     """Publish feature sets, and look into them: versions that never change, found by name, alias or hash."""
-
-
-@dataclass(frozen=True)
-class _RecordedBuild:
-    """A build that is in the store, in the place of the result it gave."""
-
-    manifest: dict[str, Any]
-
-    def frame(self) -> Any:
-        import polars as pl  # noqa: PLC0415 - help needs none
-
-        return pl.read_parquet(self.manifest["output"]["path"], glob=False, hive_partitioning=False)
 
 
 def _complete_ref(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
@@ -88,14 +75,19 @@ def publish(
     kept = project.store(store)
     if kept is None:
         raise tf.TimefenceConfigError(message("The configuration wants no store.", fix="Give --store PATH."))
-    payload: Any = data if build is None else _RecordedBuild(_written(find_build(kept, build)))
+    if build is not None:
+        manifest = find_build(kept, build)
+        data = _output(kept, manifest)
+        # The store finds the build by its file.
+        keys = tuple(manifest["labels"]["keys"]) if keys is None else keys
+        timestamp = manifest["labels"]["label_time_column"] if timestamp is None else timestamp
     given: dict[str, Any] = {"aliases": aliases} if aliases else {}
     noted = dict(pair.partition("=")[::2] for pair in meta)
     if any("=" not in pair for pair in meta):
         raise click.BadParameter("expected NAME=TEXT", param_hint="--meta")
     version = kept.publish(
         name,
-        payload,
+        data,
         keys=None if keys is None else list(keys),
         timestamp=timestamp,
         metadata=noted or None,
@@ -108,8 +100,10 @@ def publish(
     return 0
 
 
-def _written(manifest: dict[str, Any]) -> dict[str, Any]:
-    path = (manifest.get("output") or {}).get("path")
+def _output(store: tf.Store, manifest: dict[str, Any]) -> str:
+    """A build's Parquet file, still what the build wrote."""
+    output = manifest.get("output") or {}
+    path, recorded = output.get("path"), str(output.get("content_hash"))
     if path is None or Path(path).suffix not in (".parquet", ".pq"):
         raise tf.TimefenceValidationError(
             message(
@@ -118,7 +112,23 @@ def _written(manifest: dict[str, Any]) -> dict[str, Any]:
                 fix="Build to a .parquet file, or publish a file with its keys.",
             )
         )
-    return manifest
+    if recorded.startswith("xxh3_128:") and Path(path).is_file():
+        from xxhash import xxh3_128  # noqa: PLC0415 - help needs none
+
+        actual = f"xxh3_128:{xxh3_128(Path(path).read_bytes()).hexdigest()}"
+    else:
+        actual = store.content_hash(path)
+    if actual != recorded:
+        raise tf.IntegrityError(
+            message(
+                f"The output {path} is not what build {manifest['build_id']} wrote.",
+                where=f"expected: {recorded}\nactual:   {actual}",
+                fix="Build again, or publish the file with its keys.",
+            ),
+            expected=recorded,
+            actual=actual,
+        )
+    return str(path)
 
 
 @options.command(

@@ -12,7 +12,7 @@ import timefence_pl as tf
 from timefence_pl.cli import options
 from timefence_pl.cli.builds import complete_build, find_build, shown_size
 from timefence_pl.cli.failures import STORE
-from timefence_pl.cli.session import Session
+from timefence_pl.cli.session import Session, shown_path
 
 __all__ = ["command"]
 
@@ -38,7 +38,7 @@ def ls(session: Session, store: tf.Store, limit: int) -> int:
     """List builds, newest first, and what is cached."""
     builds, info = store.list_builds(), store.cache_info()
     session.document({"store": str(store.path), "builds": builds[:limit], "cache": info})
-    session.line(("Store  ", "bold"), str(store.path))
+    session.line(("Store  ", "bold"), shown_path(store.path))
     session.line(
         ("Cache  ", "bold"),
         f"{info['entries']:,} feature frames, {shown_size(info['bytes'])}"
@@ -52,7 +52,7 @@ def ls(session: Session, store: tf.Store, limit: int) -> int:
             str(b.get("created_at", ""))[:19].replace("T", " "),
             str(_at(b, "output", "row_count") or 0),
             str(len(b.get("features") or {})),
-            _at(b, "output", "path") or "in memory",
+            shown_path(_at(b, "output", "path") or "in memory"),
         )
         for b in builds[:limit]
     ]
