@@ -267,8 +267,9 @@ def leak_column(leaks: pl.Series, clock: Clock) -> pl.Series:
     if clock.kind == "integer":
         return pl.select(pl.lit(leaks).cast(pl.Int64, strict=False)).to_series()
     largest = int(leaks.max() or 0)  # type: ignore[arg-type]
-    unit, size = next((u, s) for u, s in (("ns", 1), ("us", 10**3), ("ms", 10**6)) if largest // s <= INT64_MAX)
-    ticks = (pl.lit(leaks) // pl.lit(size, dtype=pl.Int128)).cast(pl.Int64)
+    units = (("ns", 1), ("us", 10**3))
+    unit, size = next(((u, s) for u, s in units if largest // s <= INT64_MAX), ("ms", 10**6))
+    ticks = (pl.lit(leaks) // pl.lit(size, dtype=pl.Int128)).clip(None, INT64_MAX).cast(pl.Int64)
     return pl.select(ticks.cast(pl.Duration(unit))).to_series()  # type: ignore[arg-type]
 
 
