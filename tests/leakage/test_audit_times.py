@@ -204,13 +204,14 @@ def test_files_are_read(tmp_path: Path) -> None:
         ({"date_known_at": "noon"}, tf.TimefenceConfigError, "date_known_at='noon'"),
         ({"columns": {"a": "b"}}, tf.TimefenceConfigError, "columns= does not apply"),
         ({"check_lookahead": True}, tf.TimefenceConfigError, "check_lookahead= does not apply"),
+        ({"feature_time_columns": {"v": "^t$"}}, tf.TimefenceSchemaError, "read as patterns"),
         ({"join": "left"}, tf.TimefenceConfigError, "join='left'"),
         ({"label_time": "aware"}, tf.TimefenceTimezoneError, "Naive and time-zone-aware"),
         ({"label_time": "v"}, tf.TimefenceSchemaError, "Integer times and date times"),
     ],
 )
 def test_arguments_that_cannot_be_meant(options: dict[str, Any], error: type[Exception], text: str) -> None:
-    data = pl.DataFrame({"label_time": [DAY], "v": [1], "t": [DAY], "aware": [DAY.replace(tzinfo=UTC)]})
+    data = pl.DataFrame({"label_time": [DAY], "v": [1], "t": [DAY], "^t$": [DAY], "aware": [DAY.replace(tzinfo=UTC)]})
     if options.get("feature_time_columns") == {"t": "v"}:
         data = data.with_columns(v=pl.lit("x"))
     with pytest.raises(error, match=text):
