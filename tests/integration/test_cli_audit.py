@@ -68,6 +68,15 @@ def test_a_leaking_set(project: Path) -> None:
     assert run(project, "audit", "leaky.parquet", "--strict", "--json", code=1).json["has_leakage"] is True
 
 
+def test_steps_are_told(project: Path) -> None:
+    err = run(project, "audit", "clean.parquet", "-v").err
+    assert err.splitlines()[0] == "Reading the data set"
+    assert "(2/2)" in err
+    assert err.splitlines()[-1] == "Checking for look-ahead"
+    env = {"FORCE_COLOR": "1", "COLUMNS": "100", "TERM": "xterm-256color"}
+    assert "left" in run(project, "audit", "clean.parquet", env=env).err
+
+
 def test_a_summary_is_short(project: Path) -> None:
     lines = run(project, "audit", "leaky.parquet", "--summary").out.splitlines()
     assert lines[0] == "LEAK 5 rows of leaky.parquet: 1 of 2 features leak"

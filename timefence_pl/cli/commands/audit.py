@@ -140,7 +140,8 @@ def command(
         given |= {"columns": columns} if columns else {}
         given |= {"target": _targets(project, data, target), "check_lookahead": not no_lookahead}
     started = time.perf_counter()
-    with session.progress(None, f"Auditing {len(features) or len(feature_times)} features"):
+    with session.progress(len(features) + 3 if features else None, "Auditing") as steps:
+        given |= {"progress": steps.step} if features else {}
         report = tf.audit(data, label_time=project.label_time(label_time), **given)
     seconds = time.perf_counter() - started
     places = {f.name: place for f in features if (place := project.files.place(f.name)) is not None}
