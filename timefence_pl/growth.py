@@ -17,7 +17,6 @@ from timefence_pl.definitions.feature_set import AnyFeature
 from timefence_pl.definitions.sql_source import SQLSource
 from timefence_pl.definitions.window import Window
 from timefence_pl.fingerprint import FileHasher, Fingerprint
-from timefence_pl.identity import reads_partitions
 from timefence_pl.plan.expressions import is_row_wise
 from timefence_pl.store.features import Entry, find_entry, list_entries
 from timefence_pl.store.layout import Layout
@@ -55,7 +54,7 @@ def find_growth(layout: Layout, feature: AnyFeature, fingerprint: Fingerprint, h
     if isinstance(source, SQLSource) or not _is_row_wise(feature) or source.available_at or source.tie_breaker:
         return None
     files = source.table.local_files()
-    if len(files) < 2 or reads_partitions(source.table):
+    if len(files) < 2 or source.table.reads_partitions():
         return None
     hashes = hasher.hash_all(files)
     # Names do not matter, as long as the bytes and their order are the same.

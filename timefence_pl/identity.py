@@ -42,7 +42,7 @@ from timefence_pl.plan.window_events import EventSet, prepare_events
 from timefence_pl.plan.windows import WindowBounds
 from timefence_pl.splits import Split
 
-__all__ = ["build_fingerprint", "feature_fingerprint", "labels_fingerprint", "reads_partitions", "source_fingerprint"]
+__all__ = ["build_fingerprint", "feature_fingerprint", "labels_fingerprint", "source_fingerprint"]
 
 
 def source_fingerprint(source: Source, hasher: FileHasher) -> Fingerprint:
@@ -246,11 +246,6 @@ def _how_read(source: Source) -> dict[str, Any]:
 def _partition(file: str) -> str:
     """The part of a path that partition columns are read from."""
     return "/".join(p for p in file.replace("\\", "/").split("/")[:-1] if "=" in p)
-
-
-def reads_partitions(table: Table) -> bool:
-    """Whether columns are read from the names of a table's folders."""
-    return _hive(table.files(), table)
 
 
 def _hive(files: Sequence[str], table: Table) -> bool:

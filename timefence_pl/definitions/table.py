@@ -158,6 +158,13 @@ class Table:
         target = self.patterns[0] if self.table is None else self.table
         return LakeTable(self.role, kind, target, self.options.get("storage_options"))
 
+    def reads_partitions(self) -> bool:
+        """Whether columns may be read from the names of the files' folders (``year=2024/``)."""
+        hive = self.options.get("hive_partitioning")
+        if hive is not None:
+            return bool(hive)
+        return any("=" in part for name in self.files() for part in name.replace("\\", "/").split("/")[:-1])
+
     def of_files(self, files: Sequence[str]) -> Table:
         """The same table over some of its files, with the columns and types that all of them have together."""
         return replace(self, patterns=tuple(files), format=self.file_format(), columns=self.schema())
