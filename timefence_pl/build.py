@@ -40,6 +40,8 @@ from timefence_pl.plan.training_set import (
     prepare_all,
     training_set,
 )
+from timefence_pl.provenance import hashed_inputs, inputs_of
+from timefence_pl.recipes import recipe_of
 from timefence_pl.result import BuildResult, BuildStats
 from timefence_pl.reuse import find_again
 from timefence_pl.splits import Split, SplitBound, make_splits
@@ -123,6 +125,7 @@ def build(
         look_ahead(flat).assert_clean()
     if store is not None:
         store.layout.create()
+    inputs = inputs_of(labels, flat)
     with nullcontext() if store is None else store.hasher() as hasher:
         cache = None if store is None or hasher is None else FeatureCache(store.layout, hasher)
         plan = training_set(labels, flat, prepare_all(flat, use_hints=True), options)
@@ -160,6 +163,7 @@ def build(
         build_key=key,
         reused=found is not None,
         engine=engine,
+        inputs=inputs,
     )
     messages = list(made.messages)
     if store is not None:
@@ -190,6 +194,10 @@ def build(
         _explain=lambda: explain_plan(
             labels, plan_training_set(labels, flat, options), options, manifest_status(manifest)
         ),
+        _provenance=lambda hasher: {
+            **hashed_inputs(inputs, labels, flat, hasher, int(started.timestamp() * 1e9)),
+            **recipe_of(labels, flat, options),
+        },
     )
 
 

@@ -371,6 +371,7 @@ def test_doctor_of_a_healthy_project(healthy: Path) -> None:
 def test_doctor_where_there_is_nothing_yet(tmp_path: Path) -> None:
     found = doctored(tmp_path, code=0)
     assert any("there is none (optional)" in line for line in found["WARN"])
+    assert any("duckdb" in line for line in found["OK"])
 
 
 def _csv(folder: Path) -> None:
