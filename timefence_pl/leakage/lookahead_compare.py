@@ -214,7 +214,7 @@ def _unpaired(group: pl.DataFrame, values: Sequence[str], scales: Mapping[str, f
         if found is None:
             left_over.append(row)
         else:
-            free = free.scatter(found, value=False)
+            free = free.scatter(found, values=False)
     if free.all():
         return group
     others = free.arg_true().to_list()
