@@ -345,3 +345,27 @@ def test_the_store(simple: Path) -> None:
     told = run(simple, "store", "ls", "--json").json
     assert (len(told["builds"]), told["cache"]["entries"]) == (1, 0)
     assert "is not a size" in run(simple, "store", "gc", "--max-size", "big", code=2).err
+
+
+def test_a_fault_in_a_users_function_is_told_with_its_line(project: Path) -> None:
+    text = "def spend(events):\n    rows = events.collect()\n    return {}[rows.height]\nf = tf.Feature(events, transform=spend)\n"
+    (project / "features.py").write_text(HEAD + text)
+    ran = run(project, "build", "--labels", "labels.parquet", "-o", "o.parquet", code=None)
+    assert ran.code in (2, 3)
+    assert "KeyError" in ran.err
+    assert "spend" in ran.err
+    assert "fault of the program" not in ran.err
+
+
+def test_the_catalog_tells_columns_of_sql_and_transforms(project: Path) -> None:
+    text = (
+        "a = tf.Feature(events, sql='SELECT \"user\", at, x + 1 AS more FROM {source}', name='a', embargo='1d')\n"
+        "b = tf.Feature(events, transform=lambda e: e.select('user', 'at', z='y'), name='b')\n"
+        "c = tf.Feature(events, pl.all().exclude('user', 'at'), name='c')\n"
+        "d = tf.Feature(tf.Source('no.parquet', keys='k', timestamp='t'), sql='SELECT 1 FROM {source}', name='d')\n"
+        "e = tf.Window(events, {'n': pl.len()}, windows=['1d', None], name='e')\n"
+    )
+    (project / "features.py").write_text(HEAD + text)
+    told = {f["name"]: f for f in run(project, "catalog", "--json").json["features"]}
+    assert [told[n]["columns"] for n in "abcde"] == [["more"], ["z"], ["x", "y"], [], ["n_1d", "n_all"]]
+    assert (told["a"]["embargo"], told["b"]["embargo"], told["a"]["mode"]) == ("1d", None, "sql")

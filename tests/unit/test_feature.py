@@ -154,6 +154,23 @@ def test_a_sql_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
         tf.Feature(source(), sql=tmp_path)
 
 
+@pytest.mark.parametrize(
+    "transform",
+    [lambda: None, lambda conn, table: None, lambda events, *, how: events, functools.partial(latest, EVENTS.lazy())],
+)
+def test_a_transform_can_be_called_with_the_events(transform: Any) -> None:
+    with pytest.raises(TimefenceConfigError, match="cannot be called with one argument.*\n\n.*LazyFrame"):
+        tf.Feature(source(), transform=transform, name="f")
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [lambda events, how="x": events, lambda *args: args[0], functools.partial(latest), Shift(), pl.LazyFrame.reverse],
+)
+def test_a_transform_may_take_more_than_the_events(transform: Any) -> None:
+    assert tf.Feature(source(), transform=transform, name="f").transform is transform
+
+
 @pytest.mark.parametrize("transform", ["latest", 5, pl.col("x"), EVENTS])
 def test_a_transform_is_callable(transform: Any) -> None:
     with pytest.raises(TimefenceConfigError, match="transform of feature 'f' is not callable"):

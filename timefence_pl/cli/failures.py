@@ -7,12 +7,17 @@ been imported has not raised anything.
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from timefence_pl.errors import TimefenceError, message
+
+if TYPE_CHECKING:
+    from traceback import FrameSummary
 
 __all__ = ["DATA", "FAILED", "STORE", "USAGE", "Failure", "failure_of"]
 
@@ -64,6 +69,13 @@ def failure_of(error: BaseException) -> Failure | None:
         return Failure(kind, text, DATA)
     if not isinstance(error, Exception):
         return None
+    import sysconfig  # noqa: PLC0415 - only for errors
+    import traceback  # noqa: PLC0415
+
+    place = _users_line(traceback.extract_tb(error.__traceback__), sysconfig.get_paths())
+    if place:
+        fix = "Correct the function; --debug shows the traceback."
+        return Failure(kind, message(f"{place}: {kind}: {error}", fix=fix), USAGE)
     text = message(
         f"Unexpected {kind}: {str(error)[:300]}",
         fix="This is a fault of the program; report it with what --debug shows.",
@@ -80,6 +92,18 @@ def _code(error: TimefenceError) -> int:
     if "NotFoundError" in kinds:
         return DATA
     return STORE if "TimefenceStoreError" in kinds else DATA
+
+
+def _users_line(frames: Sequence[FrameSummary], paths: Mapping[str, str]) -> str:
+    """The innermost line of the user's own code that it was raised from, if it was: neither ours nor installed."""
+    ours = str(Path(__file__).parents[1])
+    installed = tuple(paths[n] for n in ("stdlib", "platstdlib", "purelib", "platlib"))
+    for frame in reversed(frames):
+        if frame.filename.startswith((ours, "<")):
+            break
+        if not frame.filename.startswith(installed):
+            return f"{frame.filename}, line {frame.lineno}, in {frame.name}"
+    return ""
 
 
 def _from_data(error: BaseException) -> bool:

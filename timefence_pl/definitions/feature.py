@@ -5,6 +5,7 @@ Takes what the user declares, gives a frozen, checked value. Knows how a feature
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -167,6 +168,7 @@ class Feature(Frozen):
                 raise TimefenceConfigError(
                     message(f"transform of {role} is not callable.", fix="Give a function of a LazyFrame.")
                 )
+            _takes_one(role, transform)
             default = getattr(transform, "__name__", None)
             default = None if default == "<lambda>" else default
         if name is None and default is None:
@@ -192,6 +194,22 @@ class Feature(Frozen):
 
     def __repr__(self) -> str:
         return f"Feature(name={self.name!r}, source={self.source.name!r}, mode={self.mode!r})"
+
+
+def _takes_one(role: str, transform: Callable[..., object]) -> None:
+    """Refuse a function that cannot be called with one frame, as one that wants a connection and a table's name."""
+    try:
+        inspect.signature(transform).bind(None)
+    except TypeError as error:
+        raise TimefenceConfigError(
+            message(
+                f"transform of {role}, {getattr(transform, '__name__', 'a function')}, cannot be called with one "
+                f"argument: {error}.",
+                fix="Take the source as a LazyFrame and return one: def daily(events: pl.LazyFrame) -> pl.LazyFrame.",
+            )
+        ) from error
+    except ValueError:
+        return  # a callable that does not tell
 
 
 def _bound(value: DurationLike | Inherit | None, name: str) -> Duration | Inherit | None:

@@ -89,6 +89,11 @@ class AppendLog:
         finally:
             os.close(handle)
 
+    def __del__(self) -> None:
+        handle = getattr(self, "_handle", None)
+        if handle is not None:
+            os.close(handle)
+
 
 def append_line(path: Path, line: bytes, *, durable: bool = False) -> None:
     """Append one line of :func:`line_of` to a log that is not kept open."""

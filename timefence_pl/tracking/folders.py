@@ -14,7 +14,10 @@ from timefence_pl.store.layout import Layout
 from timefence_pl.store.names import checked_stored_name, is_stored_name
 from timefence_pl.tracking.refs import version_number
 
-__all__ = ["RunFolder", "SetFolder", "experiment_names", "folders_in", "run_folders", "set_names"]
+__all__ = ["LOG", "RunFolder", "SetFolder", "experiment_names", "folders_in", "run_folders", "run_ids", "set_names"]
+
+#: The file of what a run logged.
+LOG = "log.ndjson"
 
 _STAGING = ".publishing-"
 _DOOMED = ".deleting-"
@@ -110,7 +113,7 @@ class RunFolder:
     @property
     def log(self) -> Path:
         """What it logged, in order."""
-        return self.path / "log.ndjson"
+        return self.path / LOG
 
     @property
     def alive(self) -> Path:
@@ -147,10 +150,15 @@ def experiment_names(layout: Layout) -> list[str]:
     return sorted(p.name for p in folders_in(layout.runs) if is_stored_name(p.name))
 
 
+def run_ids(layout: Layout, experiment: str) -> list[str]:
+    """Names of the folders in an experiment that could be runs'."""
+    home = layout.runs / checked_stored_name("experiment", experiment)
+    return [name for name in _folder_names(home) if is_stored_name(name)]
+
+
 def run_folders(layout: Layout, experiment: str) -> list[RunFolder]:
     """The folders in an experiment that could be runs'."""
-    home = layout.runs / checked_stored_name("experiment", experiment)
-    return [RunFolder(layout, experiment, name) for name in _folder_names(home) if is_stored_name(name)]
+    return [RunFolder(layout, experiment, name) for name in run_ids(layout, experiment)]
 
 
 def folders_in(path: Path) -> list[Path]:

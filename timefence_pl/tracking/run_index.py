@@ -8,12 +8,14 @@ index is read itself, and its line added. So the index only saves reading: a los
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
+import pyarrow as pa
 
 from timefence_pl.errors import (
     IntegrityError,
@@ -28,7 +30,7 @@ from timefence_pl.store.files import write_whole
 from timefence_pl.store.layout import Layout
 from timefence_pl.store.locks import locked
 from timefence_pl.store.names import checked_stored_name
-from timefence_pl.tracking.folders import RunFolder, experiment_names, run_folders
+from timefence_pl.tracking.folders import LOG, RunFolder, experiment_names, run_ids
 from timefence_pl.tracking.run_records import RUNNING, read_summary
 from timefence_pl.tracking.values import from_json, to_json
 
@@ -102,14 +104,15 @@ def runs_frame(found: list[dict[str, Any]]) -> pl.DataFrame:
     for row, s in enumerate(found):
         for n in ("run_id", "experiment", "name", "status", "started_at", "ended_at", "parent"):
             fixed[n].append(s[n])
-        fixed["inputs"].append([str(i.get("ref") or i.get("path") or i.get("run_id")) for i in s["inputs"]])
-        fixed["outputs"].append([str(o.get("ref")) for o in s["outputs"]])
+        fixed["inputs"].append([_shown(i) for i in s["inputs"]])
+        fixed["outputs"].append([_shown(o) for o in s["outputs"]])
         fixed["artifacts"].append(list(s["artifacts"]))
         fixed["error"].append(f"{s['error'].get('type')}: {s['error'].get('message')}" if s["error"] else None)
         for kind in ("params", "metrics", "tags"):
             for name, value in s[kind].items():
-                free.setdefault(f"{kind[:-1]}_{name}", {})[row] = from_json(value)
-    columns = [pl.Series(n, fixed[n], dtype=_stored(t)).cast(t) for n, t in _FIXED.items()]
+                plain = from_json(value) if isinstance(value, dict | list) else value
+                free.setdefault(f"{kind[:-1]}_{name}", {})[row] = plain
+    columns = [_fixed(n, fixed[n], dtype) for n, dtype in _FIXED.items()]
     order = sorted(free, key=lambda n: ("param_", "metric_", "tag_").index(n[: n.index("_") + 1]))
     return pl.DataFrame(columns + [_column(n, free[n], len(found)) for n in order])
 
@@ -124,25 +127,29 @@ def add_to_index(folder: RunFolder, summary: Mapping[str, Any], size: int) -> No
 
 
 def _of_experiment(layout: Layout, experiment: str) -> Iterator[dict[str, Any]]:
-    folders = run_folders(layout, experiment)
-    if not folders:
+    home = layout.runs / experiment
+    ids = run_ids(layout, experiment)
+    if not ids:
         return
-    index = folders[0].index
+    index = RunFolder(layout, experiment, ids[0]).index
     contents = read_log(index)
-    known = {str(r["summary"]["run_id"]): r for r in contents.records if _is_entry(r)}
-    for folder in folders:
-        entry = known.get(folder.run_id)
-        if entry is not None and entry["size"] == _size(folder.log):
+    known = {r["summary"]["run_id"]: r for r in contents.records if _is_entry(r)}
+    prefix = f"{home}{os.sep}"
+    for run_id in ids:
+        entry = known.get(run_id)
+        # Ten thousand of these: text is joined, for paths as objects would take most of the time.
+        if entry is not None and entry["size"] == _size(f"{prefix}{run_id}{os.sep}{LOG}"):
             yield entry["summary"]
             continue
+        folder = RunFolder(layout, experiment, run_id)
         try:
             summary, size = read_summary(folder)
         except (NotFoundError, IntegrityError):
             continue
         add_to_index(folder, summary, size)
         yield summary
-    if len(contents.records) + contents.broken > 2 * len(folders) + _SLACK:
-        _compact(index, {f.run_id for f in folders})
+    if len(contents.records) + contents.broken > 2 * len(ids) + _SLACK:
+        _compact(index, set(ids))
 
 
 def _compact(index: Path, living: set[str]) -> None:
@@ -156,15 +163,23 @@ def _is_entry(record: Mapping[str, Any]) -> bool:
     return isinstance(record.get("summary"), dict) and "run_id" in record["summary"] and "size" in record
 
 
-def _size(path: Path) -> int:
+def _size(path: str) -> int:
     try:
-        return path.stat().st_size
+        return os.stat(path).st_size  # noqa: PTH116
     except OSError:
         return 0
 
 
-def _stored(dtype: Any) -> Any:
-    return pl.Int64 if isinstance(dtype, pl.Datetime) else dtype
+def _shown(given: Mapping[str, Any]) -> str:
+    return str(given.get("ref") or given.get("path") or given.get("run_id") or given.get("name"))
+
+
+def _fixed(name: str, cells: list[Any], dtype: Any) -> pl.Series:
+    if isinstance(dtype, pl.List):
+        # By Arrow: Polars makes a Series of each list first, a second for ten thousand.
+        return pl.Series(name, pa.array(cells, type=pa.large_list(pa.large_string())))
+    stored = pl.Int64 if isinstance(dtype, pl.Datetime) else dtype
+    return pl.Series(name, cells, dtype=stored).cast(dtype)
 
 
 def _column(name: str, values: Mapping[int, Any], rows: int) -> pl.Series:

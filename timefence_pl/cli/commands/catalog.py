@@ -57,8 +57,21 @@ def _entry(feature: tf.Feature | tf.Window) -> dict[str, Any]:
 
 
 def _columns(feature: tf.Feature | tf.Window) -> list[str]:
-    """Output columns, as far as the definition tells them without the data."""
+    """Output columns; of SQL and transforms as far as the source's schema tells them."""
     if isinstance(feature, tf.Window):
         return feature.outputs
     names = [e.meta.output_name(raise_if_undetermined=False) for e in feature.exprs]
-    return [n for n in names if n is not None]
+    if names and None not in names:
+        return [n for n in names if n is not None]
+    import polars as pl  # noqa: PLC0415 - help needs none
+
+    try:
+        source = feature.source
+        named = {s: k for k, s in feature.key_mapping.items()}
+        schema = {named.get(k, k): source.schema[k] for k in source.keys}
+        time = next(n for n in ("label_time", "label_time_") if n not in schema)
+        empty = pl.DataFrame(schema={**schema, time: source.schema[source.timestamp]})
+        told = tf.explain(tf.Labels(empty, keys=list(schema), label_time=time), feature)
+    except Exception:  # noqa: BLE001 - the data may not be there, and the list of features needs none
+        return []
+    return [c.removeprefix(f"{feature.name}__") for c in told[feature.name].columns]
