@@ -28,6 +28,7 @@ from timefence_pl.definitions.paths import (
     stripped,
 )
 from timefence_pl.errors import TimefenceSchemaError, TimefenceValidationError, did_you_mean, listing, message
+from timefence_pl.faults import POLARS_FAULTS, reason_of
 from timefence_pl.fingerprint.inputs import scanned_paths
 from timefence_pl.integrations.lakes import LakeTable, lake_kind, lake_name
 
@@ -300,11 +301,11 @@ class Table:
         try:
             self._check_files_agree()
             schema = self.scan().collect_schema() if lake is None else lake.schema()
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except POLARS_FAULTS as error:
             raise TimefenceSchemaError(
                 message(
                     f"The columns of {self.role} ({self.described()}) cannot be read.",
-                    where=str(error).strip().splitlines()[0][:300],
+                    where=reason_of(error).splitlines()[0][:300],
                     fix="Check that the file is whole and of the format it is read as (format=).",
                 )
             ) from error
