@@ -34,6 +34,7 @@ from timefence_pl.explain import ExplainResult
 from timefence_pl.joins import explain, point_in_time
 from timefence_pl.leakage.audit import audit
 from timefence_pl.leakage.audit_report import AuditReport, FeatureAudit
+from timefence_pl.leakage.lint import Finding, lint
 from timefence_pl.leakage.lookahead import check_lookahead
 from timefence_pl.leakage.lookahead_report import FeatureLookahead, LookaheadReport
 from timefence_pl.namespace import TimefenceNamespace as _TimefenceNamespace
@@ -58,6 +59,7 @@ __all__ = [
     "FeatureLookahead",
     "FeatureSet",
     "FeatureSetVersion",
+    "Finding",
     "InUseError",
     "IntegrityError",
     "InvalidNameError",
@@ -85,6 +87,7 @@ __all__ = [
     "build",
     "check_lookahead",
     "explain",
+    "lint",
     "point_in_time",
     "since_last",
 ]

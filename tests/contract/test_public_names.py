@@ -35,6 +35,7 @@ NAMES = {
     "FeatureAudit",
     "FeatureLookahead",
     "FeatureSet",
+    "Finding",
     "Labels",
     "LookaheadReport",
     "ParquetSource",
@@ -55,6 +56,7 @@ NAMES = {
     "build",
     "check_lookahead",
     "explain",
+    "lint",
     "point_in_time",
     "since_last",
 }
@@ -75,6 +77,7 @@ PARAMETERS = {
     "build": f"labels features output {JOIN} splits purge store progress compression check_lookahead",
     "explain": f"labels features {JOIN} store",
     "check_lookahead": "features cutoffs sample",
+    "lint": "features",
     "audit": (
         "data features keys label_time feature_time_columns columns target max_lookback max_staleness join embargo "
         "date_known_at timestamp_format atol rtol check_lookahead"

@@ -68,6 +68,15 @@ def test_a_leaking_set(project: Path) -> None:
     assert run(project, "audit", "leaky.parquet", "--strict", "--json", code=1).json["has_leakage"] is True
 
 
+def test_steps_are_told(project: Path) -> None:
+    err = run(project, "audit", "clean.parquet", "-v").err
+    assert err.splitlines()[0] == "Reading the data set"
+    assert "(2/2)" in err
+    assert err.splitlines()[-1] == "Checking for look-ahead"
+    env = {"FORCE_COLOR": "1", "COLUMNS": "100", "TERM": "xterm-256color"}
+    assert "left" in run(project, "audit", "clean.parquet", env=env).err
+
+
 def test_a_summary_is_short(project: Path) -> None:
     lines = run(project, "audit", "leaky.parquet", "--summary").out.splitlines()
     assert lines[0] == "LEAK 5 rows of leaky.parquet: 1 of 2 features leak"
@@ -115,6 +124,8 @@ def test_features_that_look_ahead_are_found_unless_told_not_to(project: Path) ->
     (project / "features.py").write_text(
         FEATURES + "mean = tf.Feature(events, pl.col('x').mean().over('user').alias('m'), name='mean')\n"
     )
+    assert "mean" in run(project, "build", "-o", "ahead.parquet", "--check-lookahead", code=1).err
+    assert not (project / "ahead.parquet").exists()
     run(project, "build", "-o", "ahead.parquet")
     ran = run(project, "audit", "ahead.parquet", "--strict", code=1)
     assert "mean" in ran.out

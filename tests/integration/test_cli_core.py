@@ -103,8 +103,10 @@ def test_examples_of_the_help_parse(names: tuple[str, ...]) -> None:
 
 
 def test_without_words_it_shows_what_there_is(tmp_path: Path) -> None:
-    ran = run(tmp_path, code=None)
-    assert all(f"  {name}" in ran.out + ran.err for name in COMMANDS)
+    ran = run(tmp_path, code=2)
+    assert all(f"  {name}" in ran.err for name in COMMANDS)
+    assert "error: " not in ran.err
+    assert "verify" in run(tmp_path, "store", code=2).err
 
 
 def test_the_version(tmp_path: Path) -> None:
@@ -292,6 +294,42 @@ def test_a_terminal_gets_colours_within_its_width(project: Path) -> None:
     assert "\x1b[" in ran.out
     assert max(len(re.sub(r"\x1b\[[0-9;]*m", "", line)) for line in ran.out.splitlines()) <= 60
     assert "\x1b[3" not in run(project, "catalog", env={**env, "NO_COLOR": "1"}).out
+
+
+def test_a_narrow_table_folds_its_widest_column_and_a_narrower_one_is_written_in_lines(project: Path) -> None:
+    text = (project / "features.py").read_text()
+    wide = "columns={'x': '" + "x" * 70 + "'}, name='last'"
+    (project / "features.py").write_text(text.replace("columns='x', name='last'", wide))
+
+    def rows(columns: int) -> list[str]:
+        env = {"FORCE_COLOR": "1", "COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"}
+        out = run(project, "catalog", env=env).out
+        return [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in out.splitlines()]
+
+    folded = rows(70)
+    assert max(len(r) for r in folded) <= 70
+    assert any(r.startswith("last") and "columns" in r and "events" in r for r in folded)
+    assert any(r.strip() == "x" * len(r.strip()) != "" for r in folded)
+    lines = rows(40)
+    assert "source   events" in lines
+    assert f"columns  {'x' * 70}" in lines
+
+
+@pytest.mark.parametrize("words", [["catalog"], ["catalog", "--json"]], ids=["text", "json"])
+def test_a_terminal_that_lacks_letters_is_no_error(project: Path, words: list[str]) -> None:
+    text = (project / "features.py").read_text()
+    (project / "features.py").write_text(text.replace("'last'", "'größe'"), encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "timefence_pl", *words],
+        check=True,
+        capture_output=True,
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "ascii"},
+    )
+    if "--json" in words:
+        assert json.loads(done.stdout)["features"][0]["name"] == "größe"
+    else:
+        assert b"gr\\xf6\\xdfe" in done.stdout
 
 
 def test_progress_is_shown_on_a_terminal_only(project: Path) -> None:

@@ -245,6 +245,7 @@ def test_init_leaves_a_feature_file_as_it_is(data: Path) -> None:
 def test_init_without_data_writes_a_template_that_loads(tmp_path: Path) -> None:
     ran = run(tmp_path, "init", "new/project")
     assert "No data files were found" in ran.out
+    assert "  cd new/project\n" in ran.out
     assert (tmp_path / "new/project/timefence.toml").is_file()
     told = run(tmp_path / "new/project", "doctor", "--json", code=1).json
     assert [c["message"] for c in told["checks"] if c["status"] == "FAIL"] == ["features.py declares no feature."]

@@ -262,6 +262,17 @@ report.to_html("audit_report.html")
 report.to_json("audit_report.json")
 """
 
+TEMPORAL = """
+report = timefence.audit.temporal(
+    data="data/train.parquet",
+    feature_time_columns={
+        "spend_30d": "spend_computed_at",
+        "country": "country_updated_at",
+    },
+    label_time="label_time",
+)
+"""
+
 EXPLAIN = """
 result = timefence.explain(
     labels=labels,
@@ -465,6 +476,19 @@ def test_auditing(project: Path) -> None:
     assert made["report"].clean_features == ["rolling_spend_30d", "country"]
     assert json.loads((project / "audit_report.json").read_text())["has_leakage"] is False
     assert (project / "audit_report.html").is_file()
+
+
+def test_auditing_by_times(project: Path) -> None:
+    at = pl.col("label_time")
+    pl.read_parquet(project / "data/labels.parquet").with_columns(
+        spend_30d=1.0,
+        country=pl.lit("DE"),
+        spend_computed_at=at + pl.duration(days=5),
+        country_updated_at=at.dt.offset_by("-1d"),
+    ).write_parquet(project / "data/train.parquet")
+    report = execute(TEMPORAL)["report"]
+    assert (report.mode, report.leaky_features, report.clean_features) == ("temporal", ["spend_30d"], ["country"])
+    assert (report["spend_30d"].leaky_row_count, report["spend_30d"].max_leakage) == (150, timedelta(days=5))
 
 
 def test_feature_modes_and_sets(project: Path) -> None:

@@ -9,6 +9,7 @@ configuration; 3 bad input or data; 4 the store, or a file that was to be writte
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import warnings
@@ -37,7 +38,10 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "explain": ("explain", "Tell how features would be joined, or why a label row gets what it gets."),
     "catalog": ("catalog", "List the features of a project."),
     "doctor": ("doctor", "Check everything that would fail later."),
+    "lint": ("lint", "Find what looks ahead in features, without reading data."),
     "store": ("store", "Look into the store, check it, and free its space."),
+    "features": ("features", "Publish feature sets, and look into them."),
+    "runs": ("runs", "List, show and compare runs."),
     "completion": ("completion", "Print the script that completes commands in your shell."),
 }
 
@@ -98,6 +102,9 @@ class Commands(click.Group):
         """Run, tell errors in the way that was asked for, and exit."""
         del standalone_mode
         words = list(sys.argv[1:] if args is None else args)
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="backslashreplace")  # for terminals that lack the letters of a name
         session = Session(json="--json" in words, debug="--debug" in words)
         code: object = 0
         with warnings.catch_warnings():

@@ -16,6 +16,7 @@ from typing import Any, Final
 import timefence_pl as tf
 from timefence_pl.cli.failures import failure_of
 from timefence_pl.cli.project import LabelFlags, Project
+from timefence_pl.cli.session import Steps
 from timefence_pl.errors import listing
 
 __all__ = ["Check", "Doctor"]
@@ -48,7 +49,7 @@ class Doctor:
         feature_files: Feature files that were given.
         label_flags: What was given of the labels.
         quick: Read schemas only, no rows.
-        step: Told of each step.
+        steps: Told of each step.
     """
 
     def __init__(
@@ -58,19 +59,21 @@ class Doctor:
         label_flags: LabelFlags,
         *,
         quick: bool,
-        step: Callable[[str], None],
+        steps: Steps,
     ) -> None:
         self.project = project
         self.feature_files = feature_files
         self.label_flags = label_flags
         self.quick = quick
-        self.step = step
+        self.step = steps.step
+        self.expect = steps.expect
         self.found: list[Check] = []
 
     def run(self) -> list[Check]:
         """All checks."""
         self._environment()
         features = self._features()
+        self.expect(len({id(f.source) for f in features}) + 1 + len(features))
         broken = self._sources(features)
         labels = self._labels(features)
         sound = [f for f in features if id(f.source) not in broken]
@@ -134,9 +137,21 @@ class Doctor:
                     "OK", "features", f"{len(made)} in {file}" + (f", {windows} of them windows" if windows else "")
                 )
                 found += [f for f in made if not any(f is g for g in found)]
+        self._look_ahead(found)
         if len(files) > 1:
             self._tried("features", "together", lambda: tf.FeatureSet("all", found))
         return found
+
+    def _look_ahead(self, features: Sequence[tf.Feature | tf.Window]) -> None:
+        """What the linter finds; a feature that cannot be planned is told where it is joined."""
+        for feature in features:
+            try:
+                findings = tf.lint(feature)
+            except Exception:  # noqa: BLE001, S112 - the join tells why
+                continue
+            for f in findings:
+                if not f.unread:
+                    self._add("WARN", "features", f"{f.feature}: looks ahead: {f.expression}", f"{f.message}\n{f.fix}")
 
     def _sources(self, features: Sequence[tf.Feature | tf.Window]) -> set[int]:
         """Check each source once; gives those whose features cannot be checked."""

@@ -51,6 +51,8 @@ def failure_of(error: BaseException) -> Failure | None:
     kind = type(error).__name__
     if isinstance(error, click.exceptions.Abort | KeyboardInterrupt):
         return Failure("Interrupted", "Interrupted.", _INTERRUPTED)
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        return Failure("Help", error.format_message(), USAGE)
     if isinstance(error, click.UsageError):
         usage = "" if error.ctx is None else error.ctx.get_usage()
         return Failure("UsageError", error.format_message(), USAGE, usage)
@@ -89,7 +91,7 @@ def _code(error: TimefenceError) -> int:
         return FAILED
     if kinds & {"TimefenceConfigError", "InvalidNameError"}:
         return USAGE
-    if "NotFoundError" in kinds:
+    if kinds & {"NotFoundError", "AliasConflictError", "InUseError", "TagExistsError"}:
         return DATA
     return STORE if "TimefenceStoreError" in kinds else DATA
 

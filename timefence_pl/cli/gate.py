@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 import timefence_pl as tf
 from timefence_pl.errors import message
 
-__all__ = ["failures_of", "junit", "markdown", "sarif", "summary", "write_text"]
+__all__ = ["failures_of", "junit", "markdown", "sarif", "sarif_of_findings", "summary", "write_text"]
 
 #: What a feature can be found guilty of, with what it means; the order is that of severity.
 _RULES: Final = {
@@ -106,41 +106,68 @@ def sarif(report: tf.AuditReport, places: Mapping[str, tuple[str, int]]) -> str:
     """
     results = []
     for name, feature in report.features.items():
-        file, line = places.get(name, (report.data, 1))
+        place = places.get(name, (report.data, 1))
         for rule, told in failures_of(feature).items():
             text = "\n".join([f"{name}: {told}", *(examples(feature, 1) if rule in feature.counts else ())])
-            results.append(
-                {
-                    "ruleId": f"timefence/{rule}",
-                    "level": _RULES[rule][0],
-                    "message": {"text": text},
-                    "locations": [
-                        {
-                            "physicalLocation": {
-                                "artifactLocation": {"uri": quote(Path(file).as_posix())},
-                                "region": {"startLine": line},
-                            },
-                            "logicalLocations": [{"name": name, "kind": "member"}],
-                        }
-                    ],
-                    "partialFingerprints": {"timefence/v1": f"{report.data}:{name}:{rule}"},
-                    "properties": {"severity": feature.severity, "rows": feature.counts.get(rule), "data": report.data},
-                }
-            )
-    rules = [
+            known = {"severity": feature.severity, "rows": feature.counts.get(rule), "data": report.data}
+            results.append(_result(rule, _RULES[rule][0], text, name, place, report.data, known))
+    return _log(results, {rule: (level, text) for rule, (level, text) in _RULES.items()})
+
+
+def sarif_of_findings(findings: Sequence[tf.Finding], places: Mapping[str, tuple[str, int]]) -> str:
+    """One result for each finding of the linter; what could not be read is a note.
+
+    Args:
+        findings: The linter's.
+        places: The file and line in which each feature is declared.
+    """
+    rules: dict[str, tuple[str, str]] = {}
+    results = []
+    for f in findings:
+        level = "note" if f.unread else "error"
+        rules.setdefault(f.rule, (level, f.rule.replace("-", " ").capitalize() + "."))
+        text = f"{f.feature}: {f.message}\n{f.expression}" + (f"\nFix: {f.fix}" if f.fix else "")
+        place = places.get(f.feature, ("features.py", 1))
+        results.append(_result(f.rule, level, text, f.feature, place, f.expression, {"unread": f.unread}))
+    return _log(results, rules)
+
+
+def _result(
+    rule: str, level: str, text: str, feature: str, place: tuple[str, int], about: str, known: Mapping[str, Any]
+) -> dict[str, Any]:
+    return {
+        "ruleId": f"timefence/{rule}",
+        "level": level,
+        "message": {"text": text},
+        "locations": [
+            {
+                "physicalLocation": {
+                    "artifactLocation": {"uri": quote(Path(place[0]).as_posix())},
+                    "region": {"startLine": place[1]},
+                },
+                "logicalLocations": [{"name": feature, "kind": "member"}],
+            }
+        ],
+        "partialFingerprints": {"timefence/v1": f"{about}:{feature}:{rule}"},
+        "properties": dict(known),
+    }
+
+
+def _log(results: Sequence[dict[str, Any]], rules: Mapping[str, tuple[str, str]]) -> str:
+    described = [
         {
             "id": f"timefence/{rule}",
-            "name": rule.capitalize(),
+            "name": "".join(word.capitalize() for word in rule.split("-")),
             "shortDescription": {"text": text},
             "defaultConfiguration": {"level": level},
         }
-        for rule, (level, text) in _RULES.items()
+        for rule, (level, text) in rules.items()
     ]
-    driver = {"name": "timefence-pl", "semanticVersion": tf.__version__, "rules": rules}
+    driver = {"name": "timefence-pl", "semanticVersion": tf.__version__, "rules": described}
     log = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
         "version": "2.1.0",
-        "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": results}],
+        "runs": [{"tool": {"driver": driver}, "columnKind": "unicodeCodePoints", "results": list(results)}],
     }
     return json.dumps(log, indent=2, ensure_ascii=False) + "\n"
 

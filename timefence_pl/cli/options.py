@@ -12,10 +12,23 @@ from typing import Any
 
 import click
 
+import timefence_pl as tf
 from timefence_pl.cli.project import LabelFlags, Project, durations, names_of
 from timefence_pl.cli.session import Session
+from timefence_pl.errors import message
 
-__all__ = ["Command", "bounds", "command", "features", "key_columns", "labels", "project", "store"]
+__all__ = [
+    "Command",
+    "bounds",
+    "command",
+    "existing_store",
+    "features",
+    "key_columns",
+    "labels",
+    "project",
+    "store",
+    "store_folder",
+]
 
 Function = Callable[..., Any]
 
@@ -161,6 +174,27 @@ def bounds(function: Function) -> Function:
 def store(function: Function) -> Function:
     """``--store`` and ``--no-store``, as ``store`` and ``no_store``."""
     function = click.option("--no-store", is_flag=True, help="Neither read nor keep features and builds.")(function)
+    return store_folder(function)
+
+
+def existing_store(function: Function) -> Function:
+    """``--store``; the function gets the session and the store, which is there."""
+
+    @functools.wraps(function)
+    def run(given: Project, store: Path | None, **arguments: Any) -> Any:
+        found = given.store(store)
+        if found is None or not found.path.is_dir():
+            where = "the configuration wants no store" if found is None else f"there is no folder {found.path}"
+            raise tf.TimefenceValidationError(
+                message("There is no store.", where=where, fix="Give --store PATH; `timefence-pl build` makes one.")
+            )
+        return function(given.session, found, **arguments)
+
+    return store_folder(project(run))
+
+
+def store_folder(function: Function) -> Function:
+    """``--store`` alone."""
     return click.option(
         "--store",
         type=click.Path(file_okay=False, path_type=Path),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TextIO
 
 from timefence_pl.cli.failures import Failure
 
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["ReaderGoneError", "Session", "plain"]
+__all__ = ["ReaderGoneError", "Session", "Steps", "plain", "shown_path"]
 
 #: A pipe has no width: tables are as wide as their cells, lines are not broken.
-_UNBROKEN = 100_000
+_UNBROKEN: Final = 100_000
+#: A folded column is at least so wide.
+_NARROWEST: Final = 16
 
 
 def plain(value: object) -> str:
@@ -31,8 +33,27 @@ def plain(value: object) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
 
 
+def shown_path(path: str | Path) -> str:
+    """A path as seen from here, where it lies below."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else str(path)
+
+
 class ReaderGoneError(Exception):
     """Whoever read standard output reads no more."""
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Steps of some work, as they are done.
+
+    Attributes:
+        step: Told of each step.
+        expect: Told how many there will be, once that is known.
+    """
+
+    step: Callable[[str], None]
+    expect: Callable[[int], None]
 
 
 @dataclass
@@ -72,7 +93,9 @@ class Session:
                 self._out.print(_text([(row, style)]), soft_wrap=True)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> None:
-        """Print a table; long cells are folded where the terminal is narrow.
+        """Print a table.
+
+        Wide columns are folded where the terminal is narrow; where it is too narrow for that, each row is a few lines.
 
         Args:
             columns: Heads.
@@ -83,11 +106,19 @@ class Session:
             return
         from rich.table import Table  # noqa: PLC0415 - rich costs as much as all of click
 
+        cells = [[_text([c if isinstance(c, tuple) else str(c)]) for c in row] for row in rows]
+        heads = [plain(name) for name in columns]
+        widths = [max([len(h), *(row[i].cell_len for row in cells)]) for i, h in enumerate(heads)]
+        folded = _folded(widths, self._out.width)
+        if folded is None:
+            self._records(heads, cells)
+            return
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-        for number, name in enumerate(columns):
-            table.add_column(plain(name), overflow="fold", justify="right" if number in right else "left")
-        for row in rows:
-            table.add_row(*(_text([c if isinstance(c, tuple) else str(c)]) for c in row))
+        for number, head in enumerate(heads):
+            justify: Literal["left", "right"] = "right" if number in right else "left"
+            table.add_column(head, overflow="fold", justify=justify, no_wrap=number not in folded)
+        for row in cells:
+            table.add_row(*row)
         if self._out.is_terminal:
             self._out.print(table)
             return
@@ -95,6 +126,15 @@ class Session:
         with console.capture() as captured:
             console.print(table)
         console.file.write("".join(row.rstrip() + "\n" for row in captured.get().splitlines()))
+
+    def _records(self, heads: Sequence[str], cells: Sequence[Sequence[Text]]) -> None:
+        """A table for a terminal too narrow for it: a line for each cell that is not empty."""
+        width = max(len(h) for h in heads) + 2
+        for row in cells:
+            for head, cell in zip(heads, row, strict=True):
+                if cell.plain.strip():
+                    self._out.print(_text([(f"{head:<{width}}", "bold")]).append_text(cell), soft_wrap=True)
+            self._out.print()
 
     def document(self, value: Mapping[str, Any]) -> None:
         """Print the one JSON document, if JSON was asked for."""
@@ -104,8 +144,12 @@ class Session:
 
         told = {**value, "warnings": self.warnings} if self.warnings else value
         options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
-        text = orjson.dumps(_json_ready(told), default=str, option=options).decode()
-        sys.stdout.write(text + "\n")
+        text = orjson.dumps(_json_ready(told), default=str, option=options) + b"\n"
+        stream = getattr(sys.stdout, "buffer", None)
+        if stream is None:
+            sys.stdout.write(text.decode())
+        else:  # JSON is UTF-8, whatever the terminal is
+            stream.write(text)
 
     def flush(self) -> None:
         """Write out what is buffered, so that a broken pipe is noticed now."""
@@ -145,11 +189,14 @@ class Session:
             return
         if failure.usage:
             self.note(failure.usage)
+        if failure.kind == "Help":
+            self.note(failure.text)
+            return
         for number, row in enumerate(plain(failure.text).split("\n")):
             self.note(*([("error: ", "bold red"), row] if number == 0 else [row]))
 
     @contextmanager
-    def progress(self, total: int | None, what: str) -> Iterator[Callable[[str], None]]:
+    def progress(self, total: int | None, what: str) -> Iterator[Steps]:
         """Show steps with the time left: a bar on a terminal, lines where steps were asked for, else nothing.
 
         Args:
@@ -157,7 +204,7 @@ class Session:
             what: What is done, until the first step says more.
         """
         if self.json or not self._err.is_terminal:
-            yield self._told if self.verbose else _silent
+            yield Steps(self._told if self.verbose else _silent, _unexpected)
             return
         from rich.progress import (  # noqa: PLC0415 - only on a terminal
             BarColumn,
@@ -182,7 +229,10 @@ class Session:
             def step(text: str) -> None:
                 bar.update(task, advance=1, description=plain(text))
 
-            yield step
+            def expect(steps: int) -> None:
+                bar.update(task, total=steps)
+
+            yield Steps(step, expect)
 
     def _told(self, step: str) -> None:
         self.note(step)
@@ -202,8 +252,26 @@ def _gone() -> NoReturn:
     raise ReaderGoneError
 
 
+def _folded(widths: Sequence[int], room: int) -> set[int] | None:
+    """The columns to be folded, the widest first, until the rest fits whole; None where it never does."""
+    gaps = 2 * len(widths)
+    folded: set[int] = set()
+    for number in [*sorted(range(len(widths)), key=lambda n: -widths[n]), None]:
+        kept = sum(w for n, w in enumerate(widths) if n not in folded)
+        if kept + _NARROWEST * len(folded) + gaps <= room:
+            return folded
+        if number is None or widths[number] <= _NARROWEST:
+            break
+        folded.add(number)
+    return None
+
+
 def _silent(_step: str) -> None:
     """Steps that nobody asked for."""
+
+
+def _unexpected(_steps: int) -> None:
+    """A number of steps that nobody is shown."""
 
 
 def _console(*, stderr: bool) -> Console:

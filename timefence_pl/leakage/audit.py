@@ -6,15 +6,18 @@ Takes a data set and features (or feature-time columns), gives an :class:`AuditR
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import count
 from typing import Literal
 
 import polars as pl
+import polars.selectors as cs
 
 from timefence_pl.definitions.feature_set import AnyFeature, Features, flat_features
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.definitions.names import column_list
 from timefence_pl.durations import DurationLike, format_nanoseconds
 from timefence_pl.errors import TimefenceConfigError, TimefenceValidationError, did_you_mean, listing, message
+from timefence_pl.execution.steps import Progress
 from timefence_pl.leakage.audit_report import AuditReport, Charts, FeatureAudit
 from timefence_pl.leakage.columns import Pairing, pair_columns
 from timefence_pl.leakage.data import DataSet, read
@@ -22,7 +25,7 @@ from timefence_pl.leakage.equality import Tolerance, comparable, tolerance_of
 from timefence_pl.leakage.judged import Judgement, judge
 from timefence_pl.leakage.lookahead import check_lookahead as look_ahead
 from timefence_pl.leakage.lookahead_report import LookaheadReport
-from timefence_pl.leakage.rebuilt import rebuild
+from timefence_pl.leakage.rebuilt import Rebuilt, rebuild
 from timefence_pl.leakage.tallies import AGE_BIN, Ages, TimeAxis
 from timefence_pl.leakage.temporal import audit_times
 from timefence_pl.leakage.verdicts import VERDICTS
@@ -59,6 +62,7 @@ def audit(
     atol: float = 1e-10,
     rtol: float = 1e-7,
     check_lookahead: bool | None = None,
+    progress: Progress | None = None,
 ) -> AuditReport:
     """Check a data set for values from the future.
 
@@ -92,6 +96,8 @@ def audit(
         atol: Floats may differ by ``atol + rtol * |value due|``.
         rtol: As said. Everything but floats must be equal exactly; null equals null, NaN equals NaN.
         check_lookahead: Whether to check the features for looking ahead; by default with ``features``.
+        progress: With ``features``, called with a line of text at each step: the data set read, each feature audited,
+            the features checked for looking ahead.
 
     Raises:
         TimefenceError: If definitions, options or data do not fit, or there is nothing to audit.
@@ -163,7 +169,16 @@ def audit(
         targets=targets,
         tolerance=tolerance_of(atol, rtol),
         check=check_lookahead is not False,
+        say=progress or (lambda _line: None),
     )
+
+
+def _temporal(data: object, feature_time_columns: Mapping[str, str], label_time: str = "label_time") -> AuditReport:
+    """The ancestor's name for an audit by feature-time columns."""
+    return audit(data, feature_time_columns=feature_time_columns, label_time=label_time)
+
+
+audit.temporal = _temporal  # type: ignore[attr-defined]
 
 
 def _refuse(mode: str, **given: object) -> None:
@@ -185,9 +200,10 @@ def _audit_features(
     targets: Sequence[str],
     tolerance: Tolerance,
     check: bool,
+    say: Progress,
 ) -> AuditReport:
     scanned = dataset.scan(label_time)
-    declared = Labels(scanned, keys=keys, label_time=label_time)
+    declared = Labels(scanned.select(cs.by_name(dict.fromkeys([*keys, label_time]))), keys=keys, label_time=label_time)
     check_definitions(declared, features, options)
     clock = label_clock(declared, declared.schema)
     frames = prepare_all(features, use_hints=True)
@@ -195,15 +211,23 @@ def _audit_features(
     pairings = pair_columns(outputs, list(dataset.schema), columns, (*keys, label_time, *targets))
     wanted = [p.data for pairs in pairings.values() for p in pairs if p.data is not None]
     # Read once: a lazy frame may give its rows in another order each time.
+    say("Reading the data set")
     frame = read(scanned, [*keys, label_time, *wanted], dataset.role)
     labels = Labels(frame.select([*keys, label_time]), keys=keys, label_time=label_time)
     plan = training_set(labels, features, frames, options)
     ticks = frame.select(clock.ticks(pl.col(label_time))).to_series()
     axis = TimeAxis.of(ticks, clock)
     bucket = pl.select(axis.bucket(pl.lit(ticks))).to_series()
-    found = rebuild(
-        plan, labels, frame, pairings, tolerance, bucket, lambda one: judge(one, plan.clock, tolerance, bucket)
-    )
+    done = count(1)
+
+    def judged(one: Rebuilt) -> Judgement:
+        judgement = judge(one, plan.clock, tolerance, bucket)
+        say(f"Audited {one.joined.feature.name} ({next(done)}/{len(features)})")
+        return judgement
+
+    found = rebuild(plan, labels, frame, pairings, tolerance, bucket, judged)
+    if check:
+        say("Checking for look-ahead")
     looked = look_ahead(features) if check else None
     totals = dict(bucket.drop_nulls().value_counts().iter_rows())
     sign = "<" if options.strict else "<="

@@ -110,4 +110,4 @@ def read(frame: pl.LazyFrame, columns: Iterable[str], role: str) -> pl.DataFrame
                 fix="Check the files, the columns' types and timestamp_format.",
             )
         ) from error
-    return made.select(wanted) if made.columns != wanted else made
+    return pl.DataFrame([made.get_column(c) for c in wanted])

@@ -105,6 +105,9 @@ def exact_form(column: pl.Expr, dtype: pl.DataType, other: pl.DataType) -> pl.Ex
         return column.cast(pl.String)
     if kind == "integer" and far == "float":  # a float column holds an integer as the nearest it has
         return column.cast(other)
+    if {kind, far} <= {"integer", "decimal"} and "decimal" in (kind, far):  # the digits that both are written with
+        text = column.cast(pl.String)
+        return text.str.strip_chars_end("0").str.strip_chars_end(".") if getattr(dtype, "scale", 0) else text
     if kind == far == "integer":
         return column.cast(pl.String) if pl.UInt128 in (dtype, other) else column.cast(pl.Int128)
     if kind in ("date", "naive", "aware", "duration"):

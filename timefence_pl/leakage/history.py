@@ -38,7 +38,7 @@ def entity_of(frame: SortedFrame) -> list[str]:
 
 
 def history(joined: JoinedFeature, entities: pl.DataFrame) -> pl.DataFrame:
-    """The feature's rows for some entities, in match order.
+    """The feature's rows for some entities, in match order: of rows with the same times the last is the one taken.
 
     Rows of a source with ``available_at`` that never became known are among them, where the feature is made of
     expressions: no label may use them, but a data set may have.
@@ -73,6 +73,7 @@ def history(joined: JoinedFeature, entities: pl.DataFrame) -> pl.DataFrame:
         pl.when(pl.col(_NEVER_KNOWN)).then(pl.lit(NEVER, dtype=pl.Int128)).otherwise(at).alias(KNOWN_INSTANT)
     )
     order = [*entity, KNOWN_INSTANT, *frame.order]
+    made = made.reverse() if feature.on_duplicate == "keep_first" else made  # the last of equal rows is the one taken
     return made.sort(order, maintain_order=True).select(
         *entity, EVENT_TICK, *known, KNOWN_INSTANT, SOURCE_NUMBER, *values
     )

@@ -6,7 +6,7 @@ audit's own code, never by the match that built the values due.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,7 +26,7 @@ from timefence_pl.leakage.verdicts import (
     VERDICTS,
     verdicts,
 )
-from timefence_pl.leakage.window_origins import FUTURE_HOW, FUTURE_INSTANT, IN_PAST, PAST_INSTANT, window_origins
+from timefence_pl.leakage.window_origins import FUTURE_HOW, FUTURE_INSTANT, PAST_HOW, PAST_INSTANT, window_origins
 from timefence_pl.plan.alignment import LABEL_ROW
 from timefence_pl.plan.latest import LABEL_TICK, VALID
 from timefence_pl.plan.prepare import EVENT_TICK, KNOWN, SortedFrame
@@ -39,6 +39,20 @@ __all__ = ["Judgement", "judge", "leak_column", "times"]
 _FOUND_INSTANT: Final = "__tf_found_instant"
 _LEAK: Final = "__tf_leak"
 _VERDICT: Final = "verdict"
+_AT: Final = "__tf_at"
+_TYPES: Final = {
+    FOUND_IN_FUTURE: pl.Boolean(),
+    FOUND_IN_PAST: pl.Boolean(),
+    FUTURE_INSTANT: pl.Int128(),
+    PAST_INSTANT: pl.Int128(),
+}
+_ROW_TYPES: Final = {
+    **{f"__tf_{s}_event": pl.Int64() for s in ("future", "past")},
+    **{f"__tf_{s}_number": pl.UInt32() for s in ("future", "past", "due")},
+}
+_WINDOW_TYPES: Final = {FUTURE_HOW: pl.String(), PAST_HOW: pl.String()}
+#: Whether a column is wrong, and holds something: what is sought.
+PRESENT: Final = "__tf_present_{}"
 
 
 @dataclass(frozen=True)
@@ -84,12 +98,12 @@ def judge(rebuilt: Rebuilt, clock: Clock, tolerance: Tolerance, bucket: pl.Serie
     failing = failing.with_columns(verdicts(failing).alias(_VERDICT))
     future = pl.col(_VERDICT) == "future"
     at = pl.when(future).then(pl.col(FUTURE_INSTANT)).when(pl.col(_VERDICT) == "stale").then(pl.col(PAST_INSTANT))
+    endless = failing.select((future & (at >= NEVER)).fill_null(value=False).sum()).item()
     known = pl.when(at < NEVER).then(at)
     strict = pl.lit(1 if bounds.strict else 0, dtype=pl.Int128)
     failing = failing.with_columns(known.alias(_FOUND_INSTANT)).with_columns(
         pl.when(future).then(pl.col(_FOUND_INSTANT) - pl.col(LIMIT) - strict).alias(_LEAK)
     )
-    endless = failing.select((future & pl.col(_FOUND_INSTANT).is_null()).sum()).item()
     words = failing[_VERDICT].cast(pl.String)
     counts = dict.fromkeys(VERDICTS, 0) | dict(words.value_counts().iter_rows())
     counts["ok"] = len(bucket) - failing.height
@@ -110,138 +124,89 @@ def _flags(columns: int) -> list[pl.Expr]:
     wrong = [(pl.col(WRONG.format(i)), pl.col(FOUND.format(i)), pl.col(DUE.format(i))) for i in range(columns)]
     none = pl.lit(value=True)
     return [
+        *((w & f.is_not_null()).alias(PRESENT.format(i)) for i, (w, f, _) in enumerate(wrong)),
         pl.all_horizontal(none, *(~w | f.is_null() for w, f, _ in wrong)).alias(NOTHING_FOUND),
         pl.any_horizontal(~none, *(w & f.is_not_null() & d.is_null() for w, f, d in wrong)).alias(NOTHING_DUE),
     ]
 
 
 def _origins(failing: pl.DataFrame, rebuilt: Rebuilt, clock: Clock, tolerance: Tolerance) -> pl.DataFrame:
-    """For each failing row where the values found come from; rows with the same wrong columns are sought together."""
+    """For each failing row where the values found come from: flags, instants, and what is shown of it."""
     columns = [
-        Sought(FOUND.format(i), p.output, types)
+        Sought(FOUND.format(i), p.output, types, PRESENT.format(i))
         for i, (p, types) in enumerate(zip(rebuilt.pairings, rebuilt.types, strict=True))
     ]
-    present = [
-        (pl.col(WRONG.format(i)) & pl.col(FOUND.format(i)).is_not_null()).cast(pl.String) for i in range(len(columns))
-    ]
-    if not failing.height:
-        return _Windows.nothing(0) if isinstance(rebuilt.joined.feature, Window) else _Rows.nothing(0)
-    at = "__tf_at"
-    numbered = failing.with_row_index(at).with_columns(
-        pl.concat_str(present or [pl.lit("")], separator=",").alias("__tf_pattern")
-    )
+    windows = isinstance(rebuilt.joined.feature, Window)
+    types = {**_TYPES, **(_WINDOW_TYPES if windows else _ROW_TYPES)}
+    numbered = failing.with_row_index(_AT)
     valid = numbered.filter(VALID)
-    kind = (
-        _Windows(rebuilt, clock, tolerance) if isinstance(rebuilt.joined.feature, Window) else _Rows(rebuilt, tolerance)
+    if not valid.height:
+        return _nothing(types, failing.height)
+    found = (
+        _of_windows(valid, rebuilt, clock, columns, tolerance)
+        if windows
+        else _of_rows(valid, rebuilt, columns, tolerance)
     )
-    kind.prepare(valid)
+    whole = numbered.select(_AT).join(found, on=_AT, how="left", maintain_order="left").select(list(types))
+    return whole.with_columns(pl.col(c).fill_null(value=False) for c in (FOUND_IN_FUTURE, FOUND_IN_PAST))
+
+
+def _nothing(types: Mapping[str, pl.DataType], height: int) -> pl.DataFrame:
+    return pl.select(pl.repeat(False if t == pl.Boolean else None, height, dtype=t).alias(n) for n, t in types.items())
+
+
+def _of_rows(valid: pl.DataFrame, rebuilt: Rebuilt, columns: Sequence[Sought], tolerance: Tolerance) -> pl.DataFrame:
+    """Values of one row each, sought among the entity's rows; those with the same wrong columns together."""
+    assert isinstance(rebuilt.joined.frame, SortedFrame)  # noqa: S101 - windows have events
+    entity = entity_of(rebuilt.joined.frame)
+    rows = history(rebuilt.joined, valid.select(entity))
     parts = []
-    for (pattern,), group in valid.group_by("__tf_pattern", maintain_order=True):
-        wanted = [c for c, word in zip(columns, str(pattern).split(","), strict=True) if word == "true"]
-        parts.append(group.select(at).hstack(kind.find(group, wanted)))
-    nothing = numbered.select(at)
-    if not parts:
-        return nothing.hstack(kind.nothing(failing.height)).drop(at)
-    found = nothing.join(pl.concat(parts), on=at, how="left", maintain_order="left").drop(at)
-    return found.with_columns(pl.col(c).fill_null(value=False) for c in (FOUND_IN_FUTURE, FOUND_IN_PAST))
-
-
-_TYPES: Final = {
-    FOUND_IN_FUTURE: pl.Boolean(),
-    FOUND_IN_PAST: pl.Boolean(),
-    FUTURE_INSTANT: pl.Int128(),
-    PAST_INSTANT: pl.Int128(),
-}
-
-
-class _Rows:
-    """Values of features that are one row's: sought among the entity's rows."""
-
-    def __init__(self, rebuilt: Rebuilt, tolerance: Tolerance) -> None:
-        assert isinstance(rebuilt.joined.frame, SortedFrame)  # noqa: S101 - windows have events
-        self._rebuilt = rebuilt
-        self._tolerance = tolerance
-        self._entity = entity_of(rebuilt.joined.frame)
-        self._event = rebuilt.joined.frame.event_clock
-        self._history = pl.DataFrame()
-
-    def prepare(self, sought: pl.DataFrame) -> None:
-        """Read the rows of the entities asked for."""
-        self._history = history(self._rebuilt.joined, sought.select(self._entity)) if sought.height else pl.DataFrame()
-
-    def find(self, wrong: pl.DataFrame, columns: Sequence[Sought]) -> pl.DataFrame:
-        rows = self._history
-        found = origins(wrong, rows, self._entity, columns, self._tolerance)
-        parts = []
+    for flags, group in valid.group_by([c.wanted for c in columns], maintain_order=True):
+        wanted = [c for c, flag in zip(columns, flags, strict=True) if flag]
+        found = origins(group, rows, entity, wanted, tolerance)
+        part = [group[_AT]]
         for at, flag, when, side in (
             (found[FUTURE_ROW], FOUND_IN_FUTURE, FUTURE_INSTANT, "future"),
             (found[PAST_ROW], FOUND_IN_PAST, PAST_INSTANT, "past"),
         ):
-            parts += [
+            part += [
                 at.is_not_null().alias(flag),
                 rows[KNOWN_INSTANT].gather(at).alias(when),
                 rows[EVENT_TICK].gather(at).alias(f"__tf_{side}_event"),
                 rows[SOURCE_NUMBER].gather(at).alias(f"__tf_{side}_number"),
             ]
-        return pl.DataFrame(parts).hstack(self._due(wrong))
+        parts.append(pl.DataFrame(part))
+    due = _rows_due(valid, rows, entity, rebuilt.joined.frame)
+    return pl.concat(parts).join(due, on=_AT, how="left")
 
-    def _due(self, wrong: pl.DataFrame) -> pl.DataFrame:
-        """The numbers of the source rows due: the last in match order of those with their times."""
-        frame = self._rebuilt.joined.frame
-        event = self._event.ticks(pl.col(DUE_TIME)).alias(EVENT_TICK)
-        known = [pl.col(DUE_KNOWN).alias(KNOWN)] if frame.bitemporal else []
-        keys = [*self._entity, EVENT_TICK, *([KNOWN] if known else [])]
-        keep = "first" if self._rebuilt.joined.feature.on_duplicate == "keep_first" else "last"
-        rows = self._history.unique(keys, keep=keep, maintain_order=True).select(*keys, SOURCE_NUMBER)  # type: ignore[arg-type]
-        asked = wrong.select(*self._entity, event, *known)
-        return asked.join(rows, on=keys, how="left", maintain_order="left").select(
-            pl.col(SOURCE_NUMBER).alias("__tf_due_number")
+
+def _rows_due(valid: pl.DataFrame, rows: pl.DataFrame, entity: Sequence[str], frame: SortedFrame) -> pl.DataFrame:
+    """The numbers of the source rows due: the last in match order of those with their times."""
+    event = frame.event_clock.ticks(pl.col(DUE_TIME)).alias(EVENT_TICK)
+    known = [pl.col(DUE_KNOWN).alias(KNOWN)] if frame.bitemporal else []
+    keys = [*entity, EVENT_TICK, *([KNOWN] if known else [])]
+    usable = rows.filter(pl.col(KNOWN_INSTANT) < NEVER).unique(keys, keep="last", maintain_order=True)
+    due = usable.select(*keys, pl.col(SOURCE_NUMBER).alias("__tf_due_number"))
+    return valid.select(_AT, *entity, event, *known).join(due, on=keys).select(_AT, "__tf_due_number")
+
+
+def _of_windows(
+    valid: pl.DataFrame, rebuilt: Rebuilt, clock: Clock, columns: Sequence[Sought], tolerance: Tolerance
+) -> pl.DataFrame:
+    """Values of window features, sought among windows as of other times."""
+    joined = rebuilt.joined
+    assert isinstance(joined.feature, Window)  # noqa: S101 - chosen by it
+    assert isinstance(joined.bounds, WindowBounds)  # noqa: S101
+    assert isinstance(joined.frame, SortedEvents)  # noqa: S101
+    sought = valid.filter(~pl.col(NOTHING_FOUND))
+    if not sought.height:
+        return valid.select(_AT).hstack(_nothing({**_TYPES, **_WINDOW_TYPES}, valid.height))
+    found = window_origins(sought, joined.feature, joined.bounds, joined.frame, clock, columns, tolerance)
+    return sought.select(_AT).hstack(
+        found.with_columns(
+            pl.col(FUTURE_HOW).is_not_null().alias(FOUND_IN_FUTURE), pl.col(PAST_HOW).is_not_null().alias(FOUND_IN_PAST)
         )
-
-    @staticmethod
-    def nothing(height: int) -> pl.DataFrame:
-        types = {
-            **_TYPES,
-            **{f"__tf_{s}_event": pl.Int64() for s in ("future", "past")},
-            **{f"__tf_{s}_number": pl.UInt32() for s in ("future", "past", "due")},
-        }
-        return _empty(types, height)
-
-
-class _Windows:
-    """Values of window features: sought among windows as of other times."""
-
-    def __init__(self, rebuilt: Rebuilt, clock: Clock, tolerance: Tolerance) -> None:
-        self._rebuilt = rebuilt
-        self._clock = clock
-        self._tolerance = tolerance
-
-    def prepare(self, sought: pl.DataFrame) -> None:
-        """Nothing: the events are at hand."""
-
-    def find(self, wrong: pl.DataFrame, columns: Sequence[Sought]) -> pl.DataFrame:
-        joined = self._rebuilt.joined
-        assert isinstance(joined.feature, Window)  # noqa: S101 - chosen by it
-        assert isinstance(joined.bounds, WindowBounds)  # noqa: S101
-        assert isinstance(joined.frame, SortedEvents)  # noqa: S101
-        found = window_origins(
-            wrong, joined.feature, joined.bounds, joined.frame, self._clock, columns, self._tolerance
-        )
-        return found.select(
-            pl.col(FUTURE_INSTANT).is_not_null().alias(FOUND_IN_FUTURE),
-            pl.col(IN_PAST).alias(FOUND_IN_PAST),
-            FUTURE_INSTANT,
-            PAST_INSTANT,
-            FUTURE_HOW,
-        )
-
-    @staticmethod
-    def nothing(height: int) -> pl.DataFrame:
-        return _empty({**_TYPES, FUTURE_HOW: pl.String()}, height)
-
-
-def _empty(types: dict[str, pl.DataType], height: int) -> pl.DataFrame:
-    return pl.select(pl.repeat(False if t == pl.Boolean else None, height, dtype=t).alias(n) for n, t in types.items())
+    )
 
 
 # -- what people read ---------------------------------------------------------------------------------------------------
@@ -271,12 +236,7 @@ def _shown(failing: pl.DataFrame, rebuilt: Rebuilt, clock: Clock) -> pl.DataFram
             pl.col("__tf_due_number").alias("due_source_row"),
         ]
     else:
-        how = (
-            pl.when(future)
-            .then(pl.col(FUTURE_HOW))
-            .when(stale)
-            .then(pl.lit("the window at the entity's last usable event"))
-        )
+        how = pl.when(future).then(pl.col(FUTURE_HOW)).when(stale).then(pl.col(PAST_HOW))
         origin = [
             how.alias("found_as"),
             times(failing[_FOUND_INSTANT], joined.frame.clock).alias("found_last_event"),
@@ -307,8 +267,9 @@ def leak_column(leaks: pl.Series, clock: Clock) -> pl.Series:
     if clock.kind == "integer":
         return pl.select(pl.lit(leaks).cast(pl.Int64, strict=False)).to_series()
     largest = int(leaks.max() or 0)  # type: ignore[arg-type]
-    unit, size = next((u, s) for u, s in (("ns", 1), ("us", 10**3), ("ms", 10**6)) if largest // s <= INT64_MAX)
-    ticks = (pl.lit(leaks) // pl.lit(size, dtype=pl.Int128)).cast(pl.Int64)
+    units = (("ns", 1), ("us", 10**3))
+    unit, size = next(((u, s) for u, s in units if largest // s <= INT64_MAX), ("ms", 10**6))
+    ticks = (pl.lit(leaks) // pl.lit(size, dtype=pl.Int128)).clip(None, INT64_MAX).cast(pl.Int64)
     return pl.select(ticks.cast(pl.Duration(unit))).to_series()  # type: ignore[arg-type]
 
 

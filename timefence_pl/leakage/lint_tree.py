@@ -58,8 +58,8 @@ class PlanTree:
                 found += value if isinstance(value, list) else [value]
         return found
 
-    def leaves(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The steps that take nothing: scans and frames."""
+    def steps(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """All steps, each once, the last first."""
         seen: set[int] = set()
         waiting = [self.root]
         while waiting:
@@ -69,11 +69,12 @@ class PlanTree:
                     continue
                 seen.add(reference["idx"])
             kind, fields = self.node(reference)
-            below = self.inputs(fields)
-            if below:
-                waiting += below
-            else:
-                yield kind, fields
+            waiting += self.inputs(fields)
+            yield kind, fields
+
+    def leaves(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """The steps that take nothing: scans and frames."""
+        return ((kind, fields) for kind, fields in self.steps() if not self.inputs(fields))
 
     def is_empty(self, fields: Mapping[str, Any]) -> bool:
         """Whether a frame in the plan has no rows."""

@@ -14,6 +14,7 @@ from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.feature_set import AnyFeature, Features, flat_features
 from timefence_pl.definitions.window import Window
 from timefence_pl.errors import TimefenceConfigError, message
+from timefence_pl.leakage.lint import source_findings
 from timefence_pl.leakage.lookahead_events import Events, load_events
 from timefence_pl.leakage.lookahead_inputs import other_input
 from timefence_pl.leakage.lookahead_report import FeatureLookahead, LookaheadReport
@@ -107,7 +108,7 @@ def _checked(rows: RowSet, events: Events) -> dict[str, FeatureLookahead]:
             return {f.name: _unchecked(f, events, str(error)) for f in rows.features}
         alone: Sequence[RowSet] = [RowSet(rows.source, (f,), rows.keep_first) for f in rows.features]
         return {name: found for one in alone for name, found in _checked(one, events).items()}
-    return {f.name: judged(f, events, findings[f.name], other_input(f), events.covered) for f in rows.features}
+    return {f.name: judged(f, events, findings[f.name], _untruncated(f), events.covered) for f in rows.features}
 
 
 def _checked_window(window: Window, events: Events) -> FeatureLookahead:
@@ -116,8 +117,19 @@ def _checked_window(window: Window, events: Events) -> FeatureLookahead:
         (findings,) = compared(run, [window]).values()
     except RunError as error:
         return _unchecked(window, events, str(error))
-    return judged(window, events, findings, other_input(window), run.covered)
+    return judged(window, events, findings, _untruncated(window), run.covered)
 
 
 def _unchecked(feature: AnyFeature, events: Events, reason: str) -> FeatureLookahead:
     return judged(feature, events, Findings(), reason, events.covered)
+
+
+def _untruncated(feature: AnyFeature) -> str | None:
+    """What no cutoff truncates: other inputs, and what the source's own plan read before it gave its rows."""
+    other = other_input(feature)
+    if other is not None:
+        return f"{other}, which no cutoff truncates"
+    ahead = source_findings(feature.source)
+    if not ahead:
+        return None
+    return f"the plan of its source looks ahead ({ahead[0].rule}: {ahead[0].expression}) before its rows can be cut off"

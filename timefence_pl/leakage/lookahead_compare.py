@@ -203,7 +203,8 @@ def _regrouped(
 def _unpaired(group: pl.DataFrame, values: Sequence[str], scales: Mapping[str, float]) -> pl.DataFrame:
     lefts = group.filter(pl.col(KIND) != "extra")
     rights = group.filter(pl.col(KIND) != "missing")
-    free = pl.repeat(value=True, n=rights.height, dtype=pl.Boolean, eager=True)
+    places = pl.int_range(rights.height, eager=True)
+    free = places >= 0
     left_over: list[int] = []
     for row in range(lefts.height):
         match = free
@@ -214,7 +215,7 @@ def _unpaired(group: pl.DataFrame, values: Sequence[str], scales: Mapping[str, f
         if found is None:
             left_over.append(row)
         else:
-            free = free.scatter(found, values=False)
+            free = free & (places != found)
     if free.all():
         return group
     others = free.arg_true().to_list()

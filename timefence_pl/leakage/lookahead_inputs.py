@@ -10,7 +10,7 @@ import dis
 import functools
 import re
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import polars as pl
@@ -18,12 +18,12 @@ import polars as pl
 from timefence_pl.definitions.aggregates import expression_tree
 from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.feature_set import AnyFeature
-from timefence_pl.definitions.python_functions import functions_in
 from timefence_pl.definitions.window import Window
 from timefence_pl.errors import TimefenceError
 from timefence_pl.fingerprint import names_used
 from timefence_pl.fingerprint.keys import Uncacheable
 from timefence_pl.integrations.sql import resolve_dialect
+from timefence_pl.leakage.lint_python import python_parts
 from timefence_pl.leakage.lint_tree import PlanTree, plan_tree
 from timefence_pl.plan.rows import RowSet, feature_rows, usable_events
 from timefence_pl.plan.transforms import runs_at_once
@@ -43,12 +43,12 @@ def other_input(feature: AnyFeature) -> str | None:
     """What a feature reads besides its source, in words; None where nothing of the kind is seen."""
     if isinstance(feature, Window):
         exprs = [*feature.aggregates.values(), *([] if feature.where is None else [feature.where])]
-        return _of_functions(f for e in exprs for f in functions_in(expression_tree(e)))
+        return _of_expressions(exprs)
     if feature.mode == "sql":
         return _of_sql(feature)
     if feature.transform is not None:
         return _of_transform(feature, feature.transform)
-    return _of_functions(f for e in feature.exprs for f in functions_in(expression_tree(e)))
+    return _of_expressions(feature.exprs)
 
 
 def derived_plan(feature: Feature) -> PlanTree | None:
@@ -59,6 +59,10 @@ def derived_plan(feature: Feature) -> PlanTree | None:
     except Exception:  # noqa: BLE001 - a transform that does not take an empty frame has no plan to be read
         return None
     return plan_tree(made.frame)
+
+
+def _of_expressions(exprs: Iterable[pl.Expr]) -> str | None:
+    return _of_functions([f for e in exprs for part in python_parts(expression_tree(e)) for f in part.functions])
 
 
 def _of_transform(feature: Feature, transform: Callable[..., Any]) -> str | None:
@@ -105,7 +109,7 @@ def _of_leaves(tree: PlanTree) -> str | None:
     return None
 
 
-def _of_functions(functions: Iterator[Any] | list[Any]) -> str | None:
+def _of_functions(functions: Iterable[Any]) -> str | None:
     for function in functions:
         for name, value in _held(function, set()):
             kind = type(value)

@@ -13,7 +13,6 @@ from typing import Any, Final, Literal
 import orjson
 import polars as pl
 
-from timefence_pl.durations import format_nanoseconds
 from timefence_pl.errors import (
     TimefenceLeakageError,
     TimefenceStoreError,
@@ -22,6 +21,7 @@ from timefence_pl.errors import (
     listing,
     message,
 )
+from timefence_pl.leakage.lookahead_spans import shown_span
 from timefence_pl.printing import plain_rows
 from timefence_pl.reports.lookahead import lookahead_html, lookahead_page, lookahead_text
 
@@ -88,7 +88,7 @@ class FeatureLookahead:
         """:attr:`reach` in words; empty where there is none."""
         if self.reach is None:
             return ""
-        return str(self.reach) if self.integer_times else format_nanoseconds(self.reach)
+        return f"{self.reach:,}" if self.integer_times else shown_span(self.reach)
 
 
 @dataclass(frozen=True, repr=False)

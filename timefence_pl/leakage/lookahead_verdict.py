@@ -14,11 +14,11 @@ import polars as pl
 
 from timefence_pl.definitions.feature_set import AnyFeature
 from timefence_pl.definitions.window import Window
-from timefence_pl.durations import NANOSECONDS, format_nanoseconds
 from timefence_pl.leakage.lookahead_compare import KIND, LEFT, RIGHT, differences
 from timefence_pl.leakage.lookahead_events import Events
 from timefence_pl.leakage.lookahead_report import FeatureLookahead, Status
 from timefence_pl.leakage.lookahead_runs import KNOWN_FROM, Run, RunError
+from timefence_pl.leakage.lookahead_spans import round_span, shown_span
 from timefence_pl.plan.rows import AVAILABLE_COLUMN, KEY_COLUMN, TIME_COLUMN
 
 __all__ = ["Cut", "Findings", "compared", "judged"]
@@ -27,12 +27,6 @@ __all__ = ["Cut", "Findings", "compared", "judged"]
 _SHOWN: Final = 5
 #: Bars of a chart, at most.
 _BINS: Final = 16
-_SPANS: Final = (
-    *((unit, (1, 2, 5, 10, 20, 50, 100, 200, 500)) for unit in ("ns", "us", "ms")),
-    *((unit, (1, 2, 5, 10, 15, 30)) for unit in ("s", "m")),
-    ("h", (1, 2, 3, 6, 12)),
-    ("d", (1, 2, 5, 10, 20, 30, 60, 90, 180, 365)),
-)
 
 
 @dataclass(frozen=True)
@@ -198,8 +192,7 @@ def _status(
     if differing > within:
         return "leaky", _leak(findings, differing, rows, integer=integer)
     if other is not None:
-        what = other if other.startswith("it fails") or not findings.columns else f"{other}, which no cutoff truncates"
-        return "unchecked", what
+        return "unchecked", other
     if findings.failure is not None:
         return "unchecked", findings.failure
     if not events.cutoffs:
@@ -211,7 +204,7 @@ def _status(
         reach = max(c.reach for c in findings.cuts if c.reach is not None)
         return (
             "needs_embargo",
-            f"rows up to {_span(reach, integer=integer)} before a cutoff look ahead; the embargo covers them",
+            f"rows up to {shown_span(reach, integer=integer)} before a cutoff look ahead; the embargo covers them",
         )
     return "clean", ""
 
@@ -223,12 +216,8 @@ def _leak(findings: Findings, differing: int, rows: int, *, integer: bool) -> st
     seen = [c for c in findings.cuts if c.reach is not None]
     reach = max(c.reach or 0 for c in seen)
     if all((c.reach or 0) * 2 <= c.history for c in seen):
-        return f"{said}; they lie up to {_span(reach, integer=integer)} before it"
+        return f"{said}; they lie up to {shown_span(reach, integer=integer)} before it"
     return said
-
-
-def _span(amount: int, *, integer: bool) -> str:
-    return f"{amount:,}" if integer else format_nanoseconds(amount)
 
 
 def _cutoff_frame(events: Events, cuts: Sequence[Cut]) -> pl.DataFrame:
@@ -249,22 +238,13 @@ def _distances(cuts: Sequence[Cut], *, window: bool, integer: bool) -> tuple[pl.
     if window or away.is_empty():
         return pl.DataFrame(schema=schema), 1.0
     longest = max(float(away.max()), 1.0)  # type: ignore[arg-type]
-    width = _round_span(longest / _BINS, integer=integer)
+    width = round_span(longest / _BINS, integer=integer)
     count = max(1, math.ceil(longest / width))
     counts = (away / width).ceil().cast(pl.Int64).clip(1, count).value_counts(name="rows")
     found = dict(counts.iter_rows())
-    edges = [_span(int(i * width), integer=integer) for i in range(count + 1)]
+    edges = [shown_span(int(i * width), integer=integer) for i in range(count + 1)]
     rows = [{"from": edges[i], "to": edges[i + 1], "rows": found.get(i + 1, 0)} for i in range(count)]
     return pl.DataFrame(rows, schema=schema), width
-
-
-def _round_span(least: float, *, integer: bool) -> float:
-    """A length that reads well, and is no shorter."""
-    if integer:
-        power = 10 ** max(0, math.floor(math.log10(least)))
-        return float(next(power * f for f in (1, 2, 5, 10) if power * f >= least))
-    parts = [NANOSECONDS[u] * n for u, ns in _SPANS for n in ns]
-    return float(next((p for p in parts if p >= least), math.ceil(least / NANOSECONDS["d"]) * NANOSECONDS["d"]))
 
 
 def _examples(events: Events, findings: Findings, feature: AnyFeature) -> pl.DataFrame:

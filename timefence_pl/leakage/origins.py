@@ -47,11 +47,13 @@ class Sought:
         found: Its name among the wrong rows.
         own: Its name among the feature's rows.
         types: The types of the two.
+        wanted: The name, among the wrong rows, of the mark that says in which of them the column is sought.
     """
 
     found: str
     own: str
     types: tuple[pl.DataType, pl.DataType]
+    wanted: str
 
 
 def origins(

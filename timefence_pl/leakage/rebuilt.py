@@ -157,7 +157,9 @@ def _compared(
 ) -> Rebuilt:
     name = joined.feature.name
     present = tuple(p for p in pairings if p.data is not None)
-    found = [data[p.data].gather(rows[LABEL_ROW]).alias(FOUND.format(i)) for i, p in enumerate(present)]  # type: ignore[index]
+    # Named first: a series gathers by its name, which may read as a pattern.
+    columns = [data.get_column(str(p.data)).alias(FOUND.format(i)) for i, p in enumerate(present)]
+    found = [c.gather(rows[LABEL_ROW]) for c in columns]
     due = [merged[p.output].alias(DUE.format(i)) for i, p in enumerate(present)]
     types = tuple((f.dtype, d.dtype) for f, d in zip(found, due, strict=True))
     known = merged[KNOWN_TICK.format(name)].alias(DUE_KNOWN)

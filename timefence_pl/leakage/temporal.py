@@ -26,7 +26,7 @@ from timefence_pl.leakage.history import instant
 from timefence_pl.leakage.judged import leak_column
 from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, TimeAxis, counted
 from timefence_pl.leakage.verdicts import VERDICTS
-from timefence_pl.plan.compatibility import comparable
+from timefence_pl.plan.compatibility import check_reserved, comparable
 from timefence_pl.plan.options import JoinOptions
 from timefence_pl.plan.ticks import Clock, clock_of
 
@@ -81,6 +81,7 @@ def audit_times(
         texts = [c for c in dict.fromkeys(columns.values()) if schema[c] == pl.String]
         scanned = scanned.with_columns(pl.col(c).str.to_datetime(dataset.timestamp_format, strict=True) for c in texts)
     values = [c for c in columns if c in schema]
+    check_reserved("the data set", {c: schema[c] for c in (*keys, label_time, *columns.values(), *values)})
     frame = read(scanned, [*keys, label_time, *columns.values(), *values], dataset.role)
     clock = _clock(label_time, frame.schema[label_time], "start")
     ticks = frame.select(clock.ticks(pl.col(label_time))).to_series()

@@ -14,29 +14,35 @@ from typing import Final
 import polars as pl
 
 from timefence_pl.definitions.window import Window
+from timefence_pl.durations import format_nanoseconds
 from timefence_pl.leakage.equality import Tolerance, equal
 from timefence_pl.leakage.history import instant
 from timefence_pl.leakage.origins import LIMIT, Sought
 from timefence_pl.plan.latest import LABEL_TICK, VALID, Probe
 from timefence_pl.plan.ticks import Clock
-from timefence_pl.plan.time_key import ENTITY, SECOND_HASH, pack_wide
+from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, pack_wide, unpack
 from timefence_pl.plan.window_events import SortedEvents
 from timefence_pl.plan.windows import WindowBounds, WindowMatch, aggregate
 
-__all__ = ["FUTURE_HOW", "FUTURE_INSTANT", "IN_PAST", "PAST_INSTANT", "window_origins"]
+__all__ = ["FUTURE_HOW", "FUTURE_INSTANT", "PAST_HOW", "PAST_INSTANT", "window_origins"]
 
-#: When the youngest event of the window that reaches too far became known; null where there is no such window.
-FUTURE_INSTANT: Final = "__tf_future_instant"
-#: What that window is, in words.
+#: What window has the value: one that reaches too far, and one that ends too early; null where there is none.
 FUTURE_HOW: Final = "__tf_future_how"
-#: Whether the window at the last usable event has the value, and when that event became known.
-IN_PAST: Final = "__tf_in_past_window"
+PAST_HOW: Final = "__tf_past_how"
+#: When the youngest event of it became known; null where the former holds no event that came too late.
+FUTURE_INSTANT: Final = "__tf_future_instant"
 PAST_INSTANT: Final = "__tf_past_instant"
 
-_ROW: Final = "__tf_at"
+_ROW: Final = "__tf_nth"
 _KNOWN: Final = "__tf_known_at"
 #: Longer than any two times are apart.
 _ENDLESS: Final = 1 << 90
+#: Shifts of the label time that are tried: of time zones, and of days.
+_HOUR: Final = 3_600_000_000_000
+_HALF_HOURS: Final = (*range(1, 29), 11.5, 72, 48, 96, 144, 336, 672, 1440)
+_SHIFTS: Final = tuple(sign * int(n * _HOUR / 2) for n in _HALF_HOURS for sign in (1, -1))
+#: A shift is believed where it explains this share of at least so many of at most so many rows.
+_BELIEVED, _FEWEST, _MOST = 0.8, 5, 300
 
 
 @dataclass(frozen=True)
@@ -64,11 +70,12 @@ def window_origins(
         bounds: As it was rebuilt.
         events: Its events.
         clock: Of the label time.
-        columns: The columns that must be equal, all together; their ``own`` names are ``{feature}__{column}``.
+        columns: The columns that must be equal in the rows they are sought in; their ``own`` names are
+            ``{feature}__{column}``.
         tolerance: For floats.
 
     Returns:
-        ``FUTURE_INSTANT``, ``FUTURE_HOW``, ``IN_PAST`` and ``PAST_INSTANT``, one row per row of ``wrong``, in order.
+        ``FUTURE_HOW``, ``FUTURE_INSTANT``, ``PAST_HOW`` and ``PAST_INSTANT``, one row per row of ``wrong``, in order.
     """
     late: list[pl.DataFrame] = []
     numbered = wrong.with_row_index(_ROW)
@@ -78,18 +85,66 @@ def window_origins(
         # A window may differ by its lower end alone, which lets nothing of the future in.
         fits = (_fits(columns, tolerance) & (at > pl.col(LIMIT))).fill_null(value=False)
         late.append(
-            made.hstack(numbered.select(LIMIT, *(c.found for c in columns)))
+            made.hstack(numbered.select(LIMIT, *_of_wrong(columns)))
             .filter(fits)
             .select(_ROW, at.alias(FUTURE_INSTANT), pl.lit(variant.how).alias(FUTURE_HOW))
         )
-    future = pl.concat(late).sort(FUTURE_INSTANT, maintain_order=True).unique(_ROW, keep="first", maintain_order=True)
     past = _at_last_event(numbered, window, bounds, events, clock, columns, tolerance)
+    explained = pl.concat([p.select(_ROW) for p in (*late, past)])
+    shifted = _shifted(numbered.join(explained, on=_ROW, how="anti"), window, bounds, events, clock, columns, tolerance)
+    if shifted is not None and FUTURE_HOW in shifted.columns:
+        late.append(shifted)
+    elif shifted is not None:
+        past = pl.concat([past, shifted])
+    future = pl.concat(late).sort(FUTURE_INSTANT, nulls_last=True, maintain_order=True)
     return (
         numbered.select(_ROW)
-        .join(future, on=_ROW, how="left", maintain_order="left")
+        .join(future.unique(_ROW, keep="first", maintain_order=True), on=_ROW, how="left", maintain_order="left")
         .join(past, on=_ROW, how="left", maintain_order="left")
-        .select(FUTURE_INSTANT, FUTURE_HOW, pl.col(PAST_INSTANT).is_not_null().alias(IN_PAST), PAST_INSTANT)
+        .select(FUTURE_HOW, FUTURE_INSTANT, PAST_HOW, PAST_INSTANT)
     )
+
+
+def _shifted(
+    rows: pl.DataFrame,
+    window: Window,
+    bounds: WindowBounds,
+    events: SortedEvents,
+    clock: Clock,
+    columns: Sequence[Sought],
+    tolerance: Tolerance,
+) -> pl.DataFrame | None:
+    """The rows whose values are those of the windows as of label times all shifted alike; None where no shift is."""
+    if clock.kind == "integer" or rows.height < _FEWEST:
+        return None
+    tried = rows.gather_every(-(-rows.height // _MOST))
+    few = _of_entities(events, tried[ENTITY])
+    best, most = 0, 0
+    for shift in _SHIFTS:
+        moved = _Variant("", (replace(bounds, embargo=bounds.embargo - shift),))
+        made = _evaluated(tried, window, moved, few, clock).hstack(tried.select(_of_wrong(columns)))
+        fitting = made.select(_fits(columns, tolerance).sum()).item()
+        best, most = (shift, fitting) if fitting > most else (best, most)
+    if most < max(_BELIEVED * tried.height, _FEWEST):
+        return None
+    moved = _Variant("", (replace(bounds, embargo=bounds.embargo - best),))
+    made = _evaluated(rows, window, moved, events, clock).hstack(rows.select(LIMIT, *_of_wrong(columns)))
+    at = instant(pl.col(_KNOWN), events.clock)
+    how = f"the window {format_nanoseconds(abs(best))} {'later' if best > 0 else 'earlier'}"
+    found = made.filter(_fits(columns, tolerance))
+    if best < 0:
+        return found.select(_ROW, at.alias(PAST_INSTANT), pl.lit(how).alias(PAST_HOW))
+    # That nothing happened in the time between is known too late as well.
+    return found.select(_ROW, pl.when(at > pl.col(LIMIT)).then(at).alias(FUTURE_INSTANT), pl.lit(how).alias(FUTURE_HOW))
+
+
+def _of_entities(events: SortedEvents, entities: pl.Series) -> SortedEvents:
+    """The events of a few entities, where they can be taken out without breaking the order of availability."""
+    if events.bitemporal:
+        return events
+    entity = unpack(events.spec, pl.col(KEY))[0]
+    some = events.frame.filter(entity.is_in(entities.unique().implode())).collect(engine="in-memory")
+    return replace(events, frame=some.lazy().set_sorted(KEY))
 
 
 def _too_far(bounds: WindowBounds) -> Iterator[_Variant]:
@@ -124,10 +179,15 @@ def _evaluated(
     return made.with_columns(youngest).sort(_ROW)
 
 
+def _of_wrong(columns: Sequence[Sought]) -> list[str]:
+    return [name for c in columns for name in (c.found, c.wanted)]
+
+
 def _fits(columns: Sequence[Sought], tolerance: Tolerance) -> pl.Expr:
+    """Whether a window has all values that are sought in its row."""
     # The type of since_last() follows the clock of the time it is taken at.
     return pl.all_horizontal(
-        equal(pl.col(c.found), pl.col(c.own).cast(c.types[1]), c.types, tolerance) for c in columns
+        ~pl.col(c.wanted) | equal(pl.col(c.found), pl.col(c.own).cast(c.types[1]), c.types, tolerance) for c in columns
     )
 
 
@@ -149,7 +209,8 @@ def _at_last_event(
         # Up to that event, without it and with it: both are met in practice.
         variant = _Variant("", (WindowBounds(0, bounds.lengths, strict),))
         made = _evaluated(rows, window, variant, events, events.clock)
-        whole = made.hstack(rows.select(LABEL_TICK, *(c.found for c in columns)))
+        whole = made.hstack(rows.select(LABEL_TICK, *_of_wrong(columns)))
         at = instant(pl.col(LABEL_TICK), events.clock).alias(PAST_INSTANT)
-        fitting.append(whole.filter(_fits(columns, tolerance)).select(_ROW, at))
+        how = pl.lit("the window at the entity's last usable event").alias(PAST_HOW)
+        fitting.append(whole.filter(_fits(columns, tolerance)).select(_ROW, at, how))
     return pl.concat(fitting).unique(_ROW, maintain_order=True)

@@ -31,10 +31,15 @@ _STATUS: Final[dict[str, tuple[str, Tone]]] = {
     "leaky": ("leaky", "bad"),
     "nondeterministic": ("nondeterministic", "warn"),
     "unchecked": ("unchecked", "warn"),
-    "needs_embargo": ("covered by its embargo", "good"),
+    "needs_embargo": ("within embargo", "good"),
     "clean": ("clean", "good"),
 }
+_COUNTS: Final = ("rows_compared", "rows_differing", "rows_within_embargo")
+_ALL_ROWS: Final = "__all_rows"
+_BEFORE: Final = "__before_cutoff"
 _LONGEST: Final = 80
+#: Example rows of each cutoff on a page.
+_EXAMPLES: Final = 2
 _RULE: Final = (
     "Each feature was computed from all rows of its source, and again from the rows known before each cutoff. "
     "Its rows known before the cutoff must be the same in both."
@@ -79,20 +84,24 @@ def lookahead_page(report: Any) -> Html:
         [
             f.name,
             badge(_word(f), _STATUS[f.status][1]),
+            f.reason or "the same at every cutoff",
             f"{f.rows_differing:,}",
             f"{f.rows_compared:,}",
             f.shown_reach or "-",
             f.embargo or "-",
-            f.reason or "-",
         ]
         for f in features
     ]
-    heads = ["feature", "verdict", "rows that differ", "rows compared", "reach", "embargo", "why"]
+    heads = ["feature", "verdict", "why", "rows that differ", "rows compared", "reach", "embargo"]
     charted = any(not f.distances.is_empty() for f in features)
     parts = [
         fact_list(facts),
-        grid(heads, rows, left=(0, 1), wrap=(6,)),
-        note("Reach: how far before a cutoff the earliest row that differs became known."),
+        grid(heads, rows, left=(0, 1, 2), wrap=(2,)),
+        note(
+            "Reach: how far before a cutoff the earliest row that differs became known. "
+            "Cutoffs stand one unit of time after a row."
+        ),
+        *([note("tf.lint(features) names the expressions that look ahead.")] if counts["leaky"] else []),
         *([note(LEFT_OUT)] if charted and not drawn() else []),
         section("What was covered", grid(["source", "covered"], _covered(features), left=(0, 1), wrap=(1,))),
         *(_feature(f) for f in features if not f.cutoffs.is_empty() and f.rows_differing),
@@ -104,34 +113,37 @@ def _feature(f: Any) -> Html:
     word, tone = _STATUS[f.status]
     said = f"{f.reason[:1].upper()}{f.reason[1:]}." if f.reason else ""
     cutoffs = [
-        [_cell(r["cutoff"]), *(f"{r[n]:,}" for n in ("rows_compared", "rows_differing", "rows_within_embargo"))]
-        for r in plain_rows(f.cutoffs)
+        [_cell(r["cutoff"]), *(f"{r[n]:,}" for n in _COUNTS[: 3 if f.embargo else 2])] for r in plain_rows(f.cutoffs)
     ]
-    heads = ["cutoff", "rows compared", "rows that differ", "of these within the embargo"]
+    heads = ["cutoff", "rows compared", "rows that differ", f"within the embargo of {f.embargo}"]
     chart = _chart(f)
     return section(
         f.name,
         text(said),
         figures([(chart, "How long before its cutoff each row that differs became known.")] if chart else []),
-        grid(heads, cutoffs),
-        _examples(f.examples),
+        grid(heads[: len(cutoffs[0])], cutoffs),
+        *_examples(f.examples),
         tag=badge(word, tone),
     )
 
 
-def _examples(examples: pl.DataFrame) -> Html:
+def _examples(examples: pl.DataFrame) -> tuple[Html, ...]:
     if examples.is_empty():
-        return Html("")
-    rows = [[_cell(v) for v in row.values()] for row in plain_rows(examples)]
-    heads = [
-        name.replace("__all_rows", ", all rows").replace("__before_cutoff", ", rows before the cutoff only")
-        for name in examples.columns
-    ]
-    numbers = [i for i, d in enumerate(examples.dtypes) if d.is_numeric()]
-    caption = (
-        "First rows that differ, at each cutoff, with the value from all rows and from the rows before the cutoff:"
+        return ()
+    few = examples.filter(pl.int_range(pl.len()).over("cutoff") < _EXAMPLES)
+    rows = [[_side(name, value, row["difference"]) for name, value in row.items()] for row in plain_rows(few)]
+    heads = [name.replace(_ALL_ROWS, ", all rows").replace(_BEFORE, ", rows before") for name in examples.columns]
+    left = [i for i, dtype in enumerate(examples.dtypes) if not dtype.is_numeric()]
+    said = "The first rows that differ at each cutoff, computed from all rows and from the rows before it:"
+    return text(said), grid(heads, rows, left=left)
+
+
+def _side(name: str, value: Any, difference: str) -> str:
+    """A value of an example; on the side that has no such row it says so."""
+    absent = (difference == "missing" and name.endswith(_BEFORE)) or (
+        difference == "extra" and name.endswith(_ALL_ROWS)
     )
-    return grid(heads, rows, left=[i for i in range(len(heads)) if i not in numbers], caption=caption)
+    return "no row" if absent else _cell(value)
 
 
 def _chart(f: Any) -> str | None:

@@ -140,7 +140,8 @@ def command(
         given |= {"columns": columns} if columns else {}
         given |= {"target": _targets(project, data, target), "check_lookahead": not no_lookahead}
     started = time.perf_counter()
-    with session.progress(None, f"Auditing {len(features) or len(feature_times)} features"):
+    with session.progress(len(features) + 3 if features else None, "Auditing") as steps:
+        given |= {"progress": steps.step} if features else {}
         report = tf.audit(data, label_time=project.label_time(label_time), **given)
     seconds = time.perf_counter() - started
     places = {f.name: place for f in features if (place := project.files.place(f.name)) is not None}
@@ -207,4 +208,7 @@ def _print(session: Session, report: tf.AuditReport, *, short: bool, rows: int, 
     if report.has_leakage:
         session.line("Next: ", ("timefence-pl build -o CLEAN.parquet", "bold"), " builds the set without leakage.")
     if session.verbose:
-        session.line(f"{seconds:.2f} s; {report.rule}")
+        session.line(f"{report.rule}; {seconds:.2f} s")
+        for name, feature in report.features.items():
+            columns = ", ".join(f"{own} in {theirs}" for own, theirs in feature.columns.items())
+            session.line(f"  {name}: {', '.join(p for p in (feature.bounds, columns) if p)}")

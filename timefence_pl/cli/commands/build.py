@@ -12,6 +12,7 @@ import timefence_pl as tf
 from timefence_pl.cli import options
 from timefence_pl.cli.commands.explain import print_explanation
 from timefence_pl.cli.project import LabelFlags, Project, durations, splits_of
+from timefence_pl.cli.session import shown_path
 
 __all__ = ["command"]
 
@@ -57,6 +58,9 @@ _COMPRESSIONS: Final = ("zstd", "lz4", "snappy", "gzip", "brotli", "uncompressed
     help="Drop rows of an earlier split that lie within this time before a later one.",
 )
 @click.option("--compression", type=click.Choice(_COMPRESSIONS), help="Of the output. [default: zstd]")
+@click.option(
+    "--check-lookahead", is_flag=True, help="First check that no feature looks ahead; build nothing if one does."
+)
 @options.store
 @click.option("--dry-run", is_flag=True, help="Explain what would be done, and do nothing.")
 @options.project
@@ -74,6 +78,7 @@ def command(
     splits: dict[str, tuple[Any, Any]] | None,
     purge: Any,
     compression: str | None,
+    check_lookahead: bool,
     store: Path | None,
     no_store: bool,
     dry_run: bool,
@@ -105,10 +110,12 @@ def command(
     gap = project.config.defaults.get("purge") if purge is None else purge
     if gap is not None and named:
         given["purge"] = gap
+    if check_lookahead:
+        given["check_lookahead"] = True
     if compression or project.config.compression:
         given["compression"] = compression or project.config.compression
-    with session.progress(2 * len(features) + 3, "Building") as step:
-        result = tf.build(labels, features, target, **join_options, **given, store=kept, progress=step)
+    with session.progress(2 * len(features) + 3, "Building") as steps:
+        result = tf.build(labels, features, target, **join_options, **given, store=kept, progress=steps.step)
     session.document(result.manifest)
     _print(project, result, labels)
     return 0
@@ -138,11 +145,11 @@ def _print(project: Project, result: tf.BuildResult, labels: tf.Labels) -> None:
         ("Written   ", "bold"), f"{result.output_path} ({stats.row_count:,} rows, {stats.column_count} columns)"
     )
     for name, path in result.splits.items():
-        session.line(("Split     ", "bold"), f"{name}: {_relative(path)} ({stats.split_rows[name]:,} rows)")
+        session.line(("Split     ", "bold"), f"{name}: {shown_path(path)} ({stats.split_rows[name]:,} rows)")
     if stats.purged_rows:
         session.line(("Purged    ", "bold"), f"{stats.purged_rows:,} rows")
     if "manifest_path" in manifest:
-        session.line(("Manifest  ", "bold"), str(_relative(Path(manifest["manifest_path"]))))
+        session.line(("Manifest  ", "bold"), shown_path(manifest["manifest_path"]))
     session.line(("Time      ", "bold"), f"{stats.duration_seconds:.2f} s{reused}")
     if any(s["matched"] == 0 for s in stats.feature_stats.values()) and stats.label_count:
         warnings.warn(
@@ -153,8 +160,3 @@ def _print(project: Project, result: tf.BuildResult, labels: tf.Labels) -> None:
         session.line()
         session.line(("Plan", "bold"))
         session.text(result.plan.explain())
-
-
-def _relative(path: Path) -> Path:
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path

@@ -32,8 +32,8 @@ def command(session: Session, label_flags: LabelFlags, feature_files: tuple[str,
     except tf.TimefenceError as error:
         first, _, rest = str(error).partition("\n")
         return _tell(session, [Check("FAIL", "configuration", first, rest.strip("\n"))])
-    with session.progress(4, "Checking") as step:
-        found = Doctor(project, feature_files, label_flags, quick=quick, step=step).run()
+    with session.progress(1, "Checking") as steps:
+        found = Doctor(project, feature_files, label_flags, quick=quick, steps=steps).run()
     return _tell(session, found)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from pathlib import Path
 
 import click
@@ -80,7 +81,7 @@ def command(session: Session, path: Path, data: tuple[str, ...], labels: str | N
             "problem": problem,
         }
     )
-    _print(session, proposal, [path / w for w in written], problem, dry_run=dry_run)
+    _print(session, proposal, path, written, problem, dry_run=dry_run)
     return 0
 
 
@@ -119,7 +120,9 @@ def _problem() -> str | None:
     return None
 
 
-def _print(session: Session, proposal: Proposal, written: list[Path], problem: str | None, *, dry_run: bool) -> None:
+def _print(
+    session: Session, proposal: Proposal, path: Path, written: list[str], problem: str | None, *, dry_run: bool
+) -> None:
     rows = []
     for d in proposal.data:
         keys = ", ".join(d.profile.keys) or "-" if d.profile else "-"
@@ -138,7 +141,7 @@ def _print(session: Session, proposal: Proposal, written: list[Path], problem: s
             session.text(text)
         return
     for file in written:
-        session.line(("Created ", "green"), str(file))
+        session.line(("Created ", "green"), str(path / file))
     if rows and proposal.labels is None:
         session.line(("No file looked like labels: ", "yellow"), "say which with --labels, or fill in [labels].")
     if problem is not None:
@@ -147,5 +150,6 @@ def _print(session: Session, proposal: Proposal, written: list[Path], problem: s
         session.text(problem)
     session.line()
     session.line("Look through the files, then:")
-    for line in ("timefence-pl doctor", "timefence-pl build -o train.parquet"):
+    elsewhere = [f"cd {shlex.quote(str(path))}"] if path != Path() else []
+    for line in (*elsewhere, "timefence-pl doctor", "timefence-pl build -o train.parquet"):
         session.line(("  " + line, "bold"))

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import functools
+import json
 import re
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
 import timefence_pl as tf
 from timefence_pl.cli import options
+from timefence_pl.cli.builds import complete_build, find_build, shown_size
 from timefence_pl.cli.failures import STORE
-from timefence_pl.cli.project import Project
-from timefence_pl.cli.session import Session
-from timefence_pl.errors import did_you_mean, listing, message
+from timefence_pl.cli.session import Session, shown_path
 
 __all__ = ["command"]
 
@@ -29,52 +26,22 @@ def _bytes(_ctx: click.Context, _parameter: click.Parameter, value: str | None) 
     return int(float(found[1]) * 1000 ** " kmgt".index(found[2].lower() or " "))
 
 
-def _complete_build(ctx: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    """Builds of the default store, or the one given, by the names of their folders."""
-    root = ctx.params.get("store") or ".timefence"
-    folder = Path(root) / "builds"
-    names = sorted((p.name for p in folder.iterdir()), reverse=True) if folder.is_dir() else []
-    return [n for n in ["latest", *names] if n.startswith(incomplete)]
-
-
 @click.group("store", short_help="Look into the store, check it, and free its space.")
 def command() -> None:
     """Look into the store, check it, and free its space."""
 
 
-def _of_store(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Give the function the session and an existing store."""
-
-    @click.option(
-        "--store",
-        type=click.Path(file_okay=False, path_type=Path),
-        help="The store's folder. [default: the configuration's, or .timefence]",
-    )
-    @options.project
-    @functools.wraps(function)
-    def run(project: Project, store: Path | None, **arguments: Any) -> Any:
-        found = project.store(store)
-        if found is None or not found.path.is_dir():
-            where = "the configuration wants no store" if found is None else f"there is no folder {found.path}"
-            raise tf.TimefenceValidationError(
-                message("There is no store.", where=where, fix="Give --store PATH; `timefence-pl build` makes one.")
-            )
-        return function(project.session, found, **arguments)
-
-    return run
-
-
 @options.command("ls", "List builds, newest first, and what is cached.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="At most this many builds.")
-@_of_store
+@options.existing_store
 def ls(session: Session, store: tf.Store, limit: int) -> int:
     """List builds, newest first, and what is cached."""
     builds, info = store.list_builds(), store.cache_info()
     session.document({"store": str(store.path), "builds": builds[:limit], "cache": info})
-    session.line(("Store  ", "bold"), str(store.path))
+    session.line(("Store  ", "bold"), shown_path(store.path))
     session.line(
         ("Cache  ", "bold"),
-        f"{info['entries']:,} feature frames, {_size(info['bytes'])}"
+        f"{info['entries']:,} feature frames, {shown_size(info['bytes'])}"
         + (f", {info['set_aside']} set aside" if info["set_aside"] else ""),
     )
     session.line(("Builds ", "bold"), f"{len(builds):,}")
@@ -83,9 +50,9 @@ def ls(session: Session, store: tf.Store, limit: int) -> int:
         (
             b["build_id"],
             str(b.get("created_at", ""))[:19].replace("T", " "),
-            f"{_at(b, 'output', 'row_count'):,}",
-            str(len(b.get("features", {}))),
-            _at(b, "output", "path") or "in memory",
+            str(_at(b, "output", "row_count") or 0),
+            str(len(b.get("features") or {})),
+            shown_path(_at(b, "output", "path") or "in memory"),
         )
         for b in builds[:limit]
     ]
@@ -96,13 +63,16 @@ def ls(session: Session, store: tf.Store, limit: int) -> int:
 
 
 @options.command("show", "Show a build's manifest.")
-@click.argument("build", shell_complete=_complete_build)
-@_of_store
+@click.argument("build", shell_complete=complete_build)
+@options.existing_store
 def show(session: Session, store: tf.Store, build: str) -> int:
     """Show the manifest of a build: its id, the beginning of one, or `latest`."""
-    manifest = _build(store, build)
+    manifest = find_build(store, build)
     session.document(manifest)
     if session.json:
+        return 0
+    if not {"labels", "output", "features", "audit", "parameters"} <= set(manifest):
+        session.text(json.dumps(manifest, indent=2, default=str))  # kept by save_build, from elsewhere
         return 0
     labels, output = manifest["labels"], manifest["output"]
     for head, text in (
@@ -141,7 +111,7 @@ def show(session: Session, store: tf.Store, build: str) -> int:
 
 @options.command("verify", "Check cached frames and outputs against their records.")
 @click.option("--repair", is_flag=True, help="Set damaged cached frames aside, so that they are made again.")
-@_of_store
+@options.existing_store
 def verify(session: Session, store: tf.Store, repair: bool) -> int:
     """Check every cached frame and every build's output against its record; exits 4 where one is not what it says."""
     problems = store.verify(repair=repair)
@@ -171,26 +141,41 @@ def verify(session: Session, store: tf.Store, repair: bool) -> int:
     help="Keep the newest cached frames up to this size, as 500MB or 2GB.",
 )
 @click.option("--older-than", metavar="DURATION", help="Remove cached frames made longer ago than this, as 30d.")
+@click.option(
+    "--keep-versions",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="Keep the N newest versions of each feature set, and all that have a name or that a run used.",
+)
 @click.option("--delete", is_flag=True, help="Remove it; without this, only tell what would go.")
-@_of_store
+@options.existing_store
 def gc(
     session: Session,
     store: tf.Store,
     keep_builds: int | None,
     max_size: int | None,
     older_than: str | None,
+    keep_versions: int | None,
     delete: bool,
 ) -> int:
     """Remove abandoned and damaged files, and what the limits say; only tells what would go unless --delete.
 
     Training sets are never removed.
     """
-    found = store.gc(keep_builds=keep_builds, max_size=max_size, older_than=older_than, dry_run=not delete)
+    found = store.gc(
+        keep_builds=keep_builds,
+        max_size=max_size,
+        older_than=older_than,
+        keep_versions=keep_versions,
+        dry_run=not delete,
+    )
     paths = [str(p) for p in found.paths]
     session.document({"store": str(store.path), "paths": paths, "bytes": found.bytes, "deleted": delete})
     for path in paths if session.verbose else ():
         session.line(path)
-    session.line(f"{len(paths):,} items, {_size(found.bytes)} " + ("freed" if delete else "would be freed (--delete)"))
+    session.line(
+        f"{len(paths):,} items, {shown_size(found.bytes)} " + ("freed" if delete else "would be freed (--delete)")
+    )
     return 0
 
 
@@ -198,36 +183,8 @@ for _made in (ls, show, verify, gc):
     command.add_command(_made)
 
 
-def _build(store: tf.Store, ref: str) -> dict[str, Any]:
-    builds = store.list_builds()
-    if ref == "latest" and builds:
-        return builds[0]
-    found = [b for b in builds if b["build_id"] == ref] or [b for b in builds if b["build_id"].startswith(ref)]
-    if len(found) == 1:
-        return found[0]
-    names = [b["build_id"] for b in builds]
-    if found:
-        raise tf.TimefenceValidationError(
-            message(f"{ref!r} is the beginning of {len(found)} builds.", where=listing(b["build_id"] for b in found))
-        )
-    raise tf.TimefenceValidationError(
-        message(
-            f"There is no build {ref!r} in {store.path}. {did_you_mean(ref, names)}".rstrip(),
-            fix="`timefence-pl store ls` lists the builds.",
-        )
-    )
-
-
 def _at(manifest: dict[str, Any], *names: str) -> Any:
     value: Any = manifest
     for name in names:
         value = value.get(name) if isinstance(value, dict) else None
     return value
-
-
-def _size(count: float) -> str:
-    for unit in ("bytes", "kB", "MB", "GB"):
-        if count < 1000 or unit == "GB":
-            return f"{count:,.0f} {unit}" if unit == "bytes" else f"{count:,.1f} {unit}"
-        count /= 1000
-    raise AssertionError

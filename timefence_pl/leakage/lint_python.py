@@ -1,0 +1,87 @@
+"""Python functions inside serialized expressions and plans.
+
+Takes trees, gives the user's functions and whether each is given one value at a time. Runs none of them.
+"""
+
+from __future__ import annotations
+
+import pickle
+import types
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+__all__ = ["PythonPart", "python_parts"]
+
+_PICKLE: Final = b"\x80\x05"
+#: Fields in which Polars keeps functions.
+_FIELDS: Final = ("function", "callback", "Map", "apply")
+#: Polars' own functions that hand the user's one value at a time, or only print.
+_ONE_VALUE: Final = ("Expr.map_elements.", "Expr.inspect.")
+
+
+@dataclass(frozen=True)
+class PythonPart:
+    """One Python function of an expression.
+
+    Attributes:
+        functions: The user's functions; empty where it is Polars' own alone, or cannot be loaded.
+        each_value: Whether it is given one value at a time.
+    """
+
+    functions: tuple[Callable[..., Any], ...]
+    each_value: bool
+
+
+def python_parts(tree: Any) -> list[PythonPart]:
+    """The Python functions in a tree, in its order."""
+    return [_part(blob) for blob in _blobs(tree)]
+
+
+def _blobs(node: Any) -> Iterator[bytes]:
+    """Serialized functions: bytes, or what JSON makes of them."""
+    if isinstance(node, dict):
+        for name, value in node.items():
+            if name in _FIELDS and isinstance(value, list | bytes) and value:
+                data = _bytes(value)
+                if data is not None and _PICKLE in data:
+                    yield data
+                    continue
+            yield from _blobs(value)
+    elif isinstance(node, list):
+        for value in node:
+            yield from _blobs(value)
+
+
+def _bytes(value: list[Any] | bytes) -> bytes | None:
+    if isinstance(value, bytes):
+        return value
+    return bytes(value) if all(type(v) is int and 0 <= v < 256 for v in value) else None
+
+
+def _part(blob: bytes) -> PythonPart:
+    try:
+        whole = pickle.loads(blob[blob.find(_PICKLE) :])  # noqa: S301 - made by this process
+    except Exception:  # noqa: BLE001 - what cannot be loaded cannot be judged
+        return PythonPart((), each_value=False)
+    functions: list[Callable[..., Any]] = []
+    names: list[str] = []
+    _unwrap(whole, functions, names, set())
+    return PythonPart(tuple(functions), any(n.startswith(_ONE_VALUE) for n in names))
+
+
+def _unwrap(value: Any, functions: list[Callable[..., Any]], names: list[str], seen: set[int]) -> None:
+    """Follow Polars' own wrappers down to code that is not Polars'."""
+    if id(value) in seen:
+        return
+    seen.add(id(value))
+    inner: list[Any] = []
+    if isinstance(value, types.FunctionType) and str(value.__module__).startswith("polars"):
+        names.append(value.__qualname__)
+        inner = [c.cell_contents for c in value.__closure__ or ()]
+    elif str(type(value).__module__).startswith("polars"):
+        inner = list(getattr(value, "__dict__", {}).values())
+    elif callable(value) and not isinstance(value, type):
+        functions.append(value)
+    for item in inner:
+        _unwrap(item, functions, names, seen)
