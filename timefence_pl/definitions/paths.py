@@ -8,10 +8,12 @@ from __future__ import annotations
 import glob as globbing
 import os
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import unquote
 
-from timefence_pl.errors import TimefenceValidationError, did_you_mean, message
+from timefence_pl.errors import TimefenceValidationError, did_you_mean, listing, message
 
 __all__ = [
     "MAGIC",
@@ -21,6 +23,7 @@ __all__ = [
     "is_remote",
     "is_under",
     "missing_file",
+    "partitions",
     "stem_of",
     "stripped",
 ]
@@ -104,6 +107,34 @@ def expand(role: str, pattern: str, kind: TableFormat) -> list[str]:
             )
         )
     return sorted(found, key=lambda p: os.path.relpath(p, base or ".").replace(os.sep, "/"))
+
+
+def partitions(role: str, files: Sequence[str]) -> dict[str, list[str | None]]:
+    """The ``name=value`` folders of files: for each name its value in each file, null where a writer had none.
+
+    Args:
+        role: Whose they are, for messages.
+        files: Their paths.
+
+    Raises:
+        TimefenceValidationError: If the files do not have the same names.
+    """
+    found = [dict(_partition(p) for p in f.replace("\\", "/").split("/")[:-1] if "=" in p) for f in files]
+    odd = next((i for i, f in enumerate(found) if list(f) != list(found[0])), None)
+    if odd is not None:
+        raise TimefenceValidationError(
+            message(
+                f"The files of {role} do not have the same partition folders.",
+                where=f"{files[0]}: {listing(found[0])}\n{files[odd]}: {listing(found[odd])}",
+                fix=("move the files so that each has all of them", "hive_partitioning=False leaves folders unread"),
+            )
+        )
+    return {name: [f[name] for f in found] for name in (found[0] if found else ())}
+
+
+def _partition(folder: str) -> tuple[str, str | None]:
+    name, value = folder.split("=", 1)
+    return unquote(name), None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value)
 
 
 def is_under(pattern: str, path: str) -> bool:

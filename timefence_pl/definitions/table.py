@@ -7,7 +7,7 @@ Knows no keys, times or features, and never reads rows.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -24,6 +24,7 @@ from timefence_pl.definitions.paths import (
     is_remote,
     is_under,
     missing_file,
+    partitions,
     stem_of,
     stripped,
 )
@@ -237,13 +238,20 @@ class Table:
         hive = self.options.get("hive_partitioning")
         if hive is None:
             hive = any("=" in part for name in files for part in name.replace("\\", "/").split("/")[:-1])
+        folders = partitions(self.role, files) if hive else {}
         if kind == "parquet":
             return pl.scan_parquet(files, glob=False, hive_partitioning=hive, schema=schema, storage_options=storage)
-        if kind == "csv":
-            return pl.concat([self._scan_csv(name, schema, storage) for name in files], how="vertical_relaxed")
-        if kind == "ndjson":
+        if kind == "ipc":
+            return pl.scan_ipc(files, glob=False, hive_partitioning=hive, storage_options=storage)
+        if kind == "ndjson" and not folders:
             return pl.scan_ndjson(files, schema=schema, storage_options=storage)
-        return pl.scan_ipc(files, glob=False, hive_partitioning=hive, storage_options=storage)
+        if kind == "ndjson":
+            frames = [pl.scan_ndjson(name, schema=schema, storage_options=storage) for name in files]
+        else:
+            frames = [self._scan_csv(name, schema, storage) for name in files]
+        values = [_as_folders_are_read(name, texts) for name, texts in folders.items()]
+        made = [f.with_columns(pl.lit(v[i], v.dtype).alias(v.name) for v in values) for i, f in enumerate(frames)]
+        return pl.concat(made, how="vertical_relaxed")
 
     def _version(self) -> object:
         """What the schema depends on, cheaply asked: the files as the file system tells them."""
@@ -275,6 +283,19 @@ class Table:
                 )
             )
 
+    def _odd_csv(self) -> str:
+        """Which of several CSV files has other columns than the first; empty where none has, or that is not why."""
+        names = self.local_files("csv")
+        columns: dict[str, list[str]] = {}
+        for name in names if len(names) > 1 else []:
+            try:
+                columns[name] = list(self._scan_csv(name, None, None).collect_schema())
+            except POLARS_FAULTS as error:
+                return f"{name}: {reason_of(error).splitlines()[0][:300]}"
+            if columns[name] != columns[names[0]]:
+                return f"{names[0]} has the columns {listing(columns[names[0]])}\n{name} has {listing(columns[name])}"
+        return ""
+
     def _scan_csv(self, name: str, schema: Any, storage: Any) -> pl.LazyFrame:
         default = "\t" if stripped(name).endswith(".tsv") else ","
         return pl.scan_csv(
@@ -305,7 +326,7 @@ class Table:
             raise TimefenceSchemaError(
                 message(
                     f"The columns of {self.role} ({self.described()}) cannot be read.",
-                    where=reason_of(error).splitlines()[0][:300],
+                    where=self._odd_csv() or reason_of(error).splitlines()[0][:300],
                     fix="Check that the file is whole and of the format it is read as (format=).",
                 )
             ) from error
@@ -324,6 +345,19 @@ def _parquet_schema(name: str) -> dict[str, pl.DataType]:
 @lru_cache(maxsize=65_536)
 def _parquet_schema_of(name: str, *_version: int) -> dict[str, pl.DataType]:
     return dict(pl.read_parquet_schema(name))
+
+
+def _as_folders_are_read(name: str, values: Sequence[str | None]) -> pl.Series:
+    """The values of partition folders in the type that Polars gives those of Parquet files."""
+    texts = pl.DataFrame({name: values}, schema={name: pl.String})
+    known = texts.filter(pl.col(name).is_not_null())
+    if known.is_empty() or (known[name] == "").any():
+        return texts[name]
+    read = pl.read_csv(known.write_csv().encode(), try_parse_dates=True, infer_schema_length=None)
+    if read.height != known.height:
+        return texts[name]
+    positions = texts[name].is_not_null().cum_sum().cast(pl.Int64) - 1
+    return read[name].gather(positions.clip(0)).set(texts[name].is_null(), None)
 
 
 def _text(role: str, value: object) -> str:
