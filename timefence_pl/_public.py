@@ -39,9 +39,11 @@ from timefence_pl.leakage.lookahead import check_lookahead
 from timefence_pl.leakage.lookahead_report import FeatureLookahead, LookaheadReport
 from timefence_pl.namespace import TimefenceNamespace as _TimefenceNamespace
 from timefence_pl.result import BuildResult, BuildStats
+from timefence_pl.tracking.lineage import Lineage
 from timefence_pl.tracking.run import Run
 from timefence_pl.tracking.run_records import RunRecord
 from timefence_pl.tracking.store import Store
+from timefence_pl.tracking.tracker import Tracker, get_tracker
 from timefence_pl.tracking.versions import FeatureSetVersion
 
 __all__ = [
@@ -64,6 +66,7 @@ __all__ = [
     "IntegrityError",
     "InvalidNameError",
     "Labels",
+    "Lineage",
     "LookaheadReport",
     "NotFoundError",
     "ParquetSource",
@@ -81,12 +84,14 @@ __all__ = [
     "TimefenceStoreError",
     "TimefenceTimezoneError",
     "TimefenceValidationError",
+    "Tracker",
     "Window",
     "__version__",
     "audit",
     "build",
     "check_lookahead",
     "explain",
+    "get_tracker",
     "lint",
     "point_in_time",
     "since_last",

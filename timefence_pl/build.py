@@ -41,6 +41,8 @@ from timefence_pl.plan.training_set import (
     prepare_all,
     training_set,
 )
+from timefence_pl.provenance import hashed_inputs, inputs_of
+from timefence_pl.recipes import recipe_of
 from timefence_pl.result import BuildResult, BuildStats
 from timefence_pl.reuse import find_again
 from timefence_pl.splits import Split, SplitBound, make_splits
@@ -124,6 +126,7 @@ def build(
     if check_lookahead:
         say.checking_lookahead()
         look_ahead(flat).assert_clean()
+    inputs = inputs_of(labels, flat)
     with faults_are_ours("The inputs cannot be read.", _FIX):
         plan = training_set(labels, flat, prepare_all(flat, use_hints=True), options)
         parts = make_splits(splits, purge, plan.clock)
@@ -164,6 +167,7 @@ def build(
         build_key=key,
         reused=found is not None,
         engine=engine,
+        inputs=inputs,
     )
     messages = list(made.messages)
     if store is not None:
@@ -194,6 +198,10 @@ def build(
         _explain=lambda: explain_plan(
             labels, plan_training_set(labels, flat, options), options, manifest_status(manifest)
         ),
+        _provenance=lambda hasher: {
+            **hashed_inputs(inputs, labels, flat, hasher, int(started.timestamp() * 1e9)),
+            **recipe_of(labels, flat, options),
+        },
     )
 
 

@@ -18,15 +18,18 @@ from timefence_pl.definitions.feature_set import AnyFeature
 from timefence_pl.definitions.source import Source
 from timefence_pl.definitions.window import Window
 from timefence_pl.errors import TimefenceError, TimefenceStoreError
+from timefence_pl.execution.dropped import dropped_rows
 from timefence_pl.fingerprint import FileHasher, Fingerprint, Uncacheable, changes, fingerprint_frame
+from timefence_pl.growth import Growth, find_growth
 from timefence_pl.identity import feature_fingerprint, source_fingerprint
 from timefence_pl.plan.hints import hints_of
 from timefence_pl.plan.prepare import SortedFrame, prepare
 from timefence_pl.plan.rows import row_sets
-from timefence_pl.plan.stored import can_be_stored, facts_of, restored, stored_columns
+from timefence_pl.plan.stored import can_be_stored, earlier_rows, facts_of, restored, stored_columns
 from timefence_pl.plan.training_set import AnyFrame
 from timefence_pl.plan.window_events import (
     SortedEvents,
+    earlier_events,
     event_facts,
     event_sets,
     prepare_events,
@@ -113,6 +116,20 @@ class FeatureCache:
                 like = prepare_events(replace(events, windows=tuple(w for w, _ in found)))
                 frame = restored_events(like, [e.scan() for _, e in found], found[0][1].record["narrow"])
                 frames.update({w.name: frame for w, _ in found})
+            grown, missing = self._grown(missing)
+            for more in grown:
+                rest = replace(events, windows=tuple(w for w, _ in more))
+                first = more[0][1]
+                frame = prepare_events(
+                    rest,
+                    events.source.of_files(first.files).scan(),
+                    hints=hints,
+                    eager=use_hints,
+                    earlier=earlier_events(
+                        prepare_events(rest), [g.entry.scan() for _, g in more], first.entry.record["narrow"]
+                    ),
+                )
+                frames.update(self._to_compute(frame, events.source, rest.windows))
             if missing:
                 frame = prepare_events(replace(events, windows=tuple(missing)), hints=hints, eager=use_hints)
                 frames.update(self._to_compute(frame, events.source, missing))
@@ -127,6 +144,18 @@ class FeatureCache:
                 like = prepare(replace(rows, features=tuple(f for f, _ in found)))
                 frame = restored(like, {f.name: e.scan() for f, e in found}, found[0][1].record)
                 frames.update({f.name: frame for f, _ in found})
+            grown, missing = self._grown(missing)
+            for more in grown:
+                rest = replace(rows, features=tuple(f for f, _ in more))
+                first = more[0][1]
+                frame = prepare(
+                    rest,
+                    rows.source.of_files(first.files).scan(),
+                    hints=hints,
+                    eager=use_hints,
+                    earlier=earlier_rows(prepare(rest), {f.name: g.entry.scan() for f, g in more}, first.entry.record),
+                )
+                frames.update(self._to_compute(frame, rows.source, rest.features))
             if missing:
                 frame = prepare(replace(rows, features=tuple(missing)), hints=hints, eager=use_hints)
                 frames.update(self._to_compute(frame, rows.source, missing))
@@ -144,6 +173,31 @@ class FeatureCache:
                 order = entry.record["rows_hash"], str(entry.record["narrow"])
                 groups.setdefault(order, []).append((feature, entry))
         return list(groups.values()), missing
+
+    def _grown(self, features: Sequence[F]) -> tuple[list[list[tuple[F, Growth]]], list[F]]:
+        """Misses of which an entry holds all but new files, grouped as hits are; and the others."""
+        groups: dict[object, list[tuple[F, Growth]]] = {}
+        others = []
+        for feature in features:
+            fingerprint = self.fingerprints.get(feature.name)
+            growth = None
+            if fingerprint is not None:
+                growth = find_growth(self._layout, feature, fingerprint, self._hasher)
+            if growth is None:
+                others.append(feature)
+                continue
+            record, count = growth.entry.record, len(growth.files)
+            status = self.status[feature.name]
+            self.status[feature.name] = replace(
+                status, reason=f"{status.reason}; only {count} new file{'s' if count > 1 else ''} computed"
+            )
+            part = feature.source.of_files(growth.files)
+            self.dropped.setdefault(
+                feature.source.identity(), record["dropped"] + dropped_rows([part])[part.identity()]
+            )
+            order = record["rows_hash"], str(record["narrow"]), growth.files
+            groups.setdefault(order, []).append((feature, growth))
+        return list(groups.values()), others
 
     def _to_compute(self, frame: AnyFrame, source: Source, missing: Sequence[AnyFeature]) -> dict[str, AnyFrame]:
         self._row_sets[id(frame)] = frame, source

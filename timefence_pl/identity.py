@@ -42,7 +42,13 @@ from timefence_pl.plan.window_events import EventSet, prepare_events
 from timefence_pl.plan.windows import WindowBounds
 from timefence_pl.splits import Split
 
-__all__ = ["build_fingerprint", "feature_fingerprint", "labels_fingerprint", "source_fingerprint"]
+__all__ = [
+    "build_fingerprint",
+    "definition_fingerprint",
+    "feature_fingerprint",
+    "labels_fingerprint",
+    "source_fingerprint",
+]
 
 
 def source_fingerprint(source: Source, hasher: FileHasher) -> Fingerprint:
@@ -125,9 +131,17 @@ def feature_fingerprint(feature: AnyFeature, source: Fingerprint) -> Fingerprint
     Raises:
         Uncacheable: If the plan cannot be named.
     """
-    if isinstance(feature, Window):
-        return combined("window", {"source": source, "plan": _events(feature)})
-    return combined("feature", {"source": source, "plan": _plan(feature)})
+    kind = "window" if isinstance(feature, Window) else "feature"
+    return combined(kind, {"source": source, "plan": definition_fingerprint(feature)})
+
+
+def definition_fingerprint(feature: AnyFeature) -> Fingerprint:
+    """A feature's plan over a source of its source's schema, apart from the data; of a window, that of its events.
+
+    Raises:
+        Uncacheable: If the plan cannot be named.
+    """
+    return _events(feature) if isinstance(feature, Window) else _plan(feature)
 
 
 def build_fingerprint(

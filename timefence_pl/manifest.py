@@ -15,7 +15,9 @@ from typing import Any
 import polars as pl
 
 from timefence_pl._version import __version__
+from timefence_pl.definitions.feature_set import AnyFeature
 from timefence_pl.definitions.labels import Labels
+from timefence_pl.definitions.window import Window
 from timefence_pl.durations import format_nanoseconds
 from timefence_pl.execution.local import LocalRun
 from timefence_pl.feature_cache import CacheStatus
@@ -25,6 +27,7 @@ from timefence_pl.plan.options import JoinOptions
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.training_set import JoinedFeature, TrainingPlan
 from timefence_pl.printing import plain_rows
+from timefence_pl.provenance import definition_hash
 from timefence_pl.store.files import WholeFiles, hash_file
 
 __all__ = ["Made", "build_manifest", "feature_statistics", "file_record", "manifest_status"]
@@ -103,6 +106,7 @@ def build_manifest(
     build_key: Fingerprint | None,
     reused: bool,
     engine: str,
+    inputs: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Lay out a manifest; the fields are those of the ancestor's ``build.json``."""
     sign = "<" if options.strict else "<="
@@ -151,6 +155,7 @@ def build_manifest(
             "unassigned": made.unassigned,
             "messages": list(made.messages),
         },
+        "inputs": dict(inputs),
         "build_cache_key": None if build_key is None else build_key.key,
         "build_cache_parts": {} if build_key is None else dict(build_key.parts),
         "reused": reused,
@@ -197,9 +202,14 @@ def _feature(joined: JoinedFeature, statistics: Mapping[str, Any], status: Cache
         "cached": status is not None and status.hit,
         "cache_key": None if status is None else status.key,
         "cache_reason": "no store" if status is None else status.reason,
-        "definition_hash": None if status is None else status.parts.get("plan"),
+        "definition_hash": None if status is None else _definition(joined.feature, status),
         "source_content_hash": None if status is None else status.parts.get("source"),
     }
+
+
+def _definition(feature: AnyFeature, status: CacheStatus) -> str | None:
+    """The hash of a feature's plan; of a window, that of its aggregates and lengths too, which its key has not."""
+    return definition_hash(feature)["definition_hash"] if isinstance(feature, Window) else status.parts.get("plan")
 
 
 def _span(amount: int | None, clock: Clock) -> str | int | None:

@@ -15,6 +15,7 @@ import polars as pl
 from timefence_pl.errors import TimefenceValidationError, message
 from timefence_pl.execution.output import OutputFile
 from timefence_pl.explain import ExplainResult
+from timefence_pl.fingerprint import FileHasher
 from timefence_pl.reports import build_html, build_text
 from timefence_pl.store.files import hash_file
 
@@ -69,6 +70,7 @@ class BuildResult:
     _output: OutputFile | None
     _frame: pl.DataFrame | None
     _explain: Callable[[], ExplainResult]
+    _provenance: Callable[[FileHasher], Mapping[str, Any]] = field(default=lambda _: {})
 
     def scan(self) -> pl.LazyFrame:
         """The output, lazily: label columns, then feature columns, in label order."""
@@ -101,6 +103,14 @@ class BuildResult:
     def explain(self) -> ExplainResult:
         """How each feature was joined; ``.row(n)`` shows which source row a label got, and why."""
         return self._explain()
+
+    def provenance(self, hasher: FileHasher) -> Mapping[str, Any]:
+        """What it was made from, for the record of what is published: files, frames and definitions with their hashes.
+
+        Args:
+            hasher: Hashes the files, and says with which algorithm.
+        """
+        return self._provenance(hasher)
 
     def __str__(self) -> str:
         return build_text(self.output_path, self.stats, self.manifest)

@@ -14,6 +14,9 @@ import timefence_pl as tf
 from timefence_pl import errors
 
 NAMES = {
+    "get_tracker",
+    "Tracker",
+    "Lineage",
     "RunRecord",
     "Run",
     "FeatureSetVersion",

@@ -86,12 +86,20 @@ def test_arrays_of_small_integers_are_bytes(numbers):
 @settings(deadline=None, database=None)
 @given(st.lists(st.integers(0, 255), min_size=64, max_size=200), st.integers(1, 7))
 def test_the_blocks_of_a_long_array_do_not_show(numbers, size):
-    before = module._BLOCK
-    module._BLOCK = size
+    before = module._BLOCK, module._SHORT
+    module._BLOCK, module._SHORT = size, 0
     try:
         assert unpack(_pack(numbers)) == (bytes(numbers), len(_pack(numbers)))
     finally:
-        module._BLOCK = before
+        module._BLOCK, module._SHORT = before
+
+
+@settings(deadline=None, database=None)
+@given(st.lists(st.integers(0, 255), min_size=64, max_size=300), st.binary(max_size=4))
+def test_short_arrays_are_read_alike_without_arrow(numbers, more):
+    data = b"-" + b"".join(bytes([n]) if n < 0x80 else bytes([0xCC, n]) for n in numbers)
+    assert module._short_byte_array(data + more, 1, len(numbers)) == (bytes(numbers), len(data))
+    assert module._short_byte_array(data, 1, len(numbers) + 1) is None
 
 
 @settings(deadline=None, database=None)

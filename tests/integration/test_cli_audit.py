@@ -109,6 +109,7 @@ def test_one_feature_and_columns_of_other_names(project: Path) -> None:
 def test_bounds_and_tolerances_are_passed_on(project: Path) -> None:
     run(project, "build", "-o", "short.parquet", "--max-lookback", "5d", "--join-mode", "inclusive")
     flags = ["--max-lookback", "5d", "--join-mode", "inclusive"]
+    run(project, "audit", "short.parquet", "--strict", *flags, "--max-staleness", "1h", code=1)
     run(project, "audit", "short.parquet", "--strict", *flags)
     EVENTS.with_columns(pl.col("x") + 0.5).write_parquet(project / "events.parquet")
     run(project, "build", "-o", "floats.parquet")
@@ -171,7 +172,8 @@ def test_csv_with_times_in_text(project: Path) -> None:
 
 def reports(project: Path, data: str, code: int) -> dict[str, Path]:
     files = {k: project / "out" / f"{data}.{k}" for k in ("html", "junit", "sarif", "markdown")}
-    flags = [w for k, f in files.items() for w in (f"--{k}", str(f))]
+    names = ("--html", "--junit", "--sarif", "--markdown")
+    flags = [w for n, f in zip(names, files.values(), strict=True) for w in (n, str(f))]
     ran = run(project, "audit", data, "--strict", *flags, code=code)
     assert all(str(f) in ran.out for f in files.values())
     return files

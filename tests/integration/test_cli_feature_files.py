@@ -284,6 +284,40 @@ def test_splits_and_purge(simple: Path) -> None:
     assert pl.read_parquet(simple / "o_c.parquet").height == 3
 
 
+def test_options_of_the_join_and_the_file(simple: Path) -> None:
+    words = ["build", "--labels", "labels.parquet", "-o", "o.parquet"]
+    told = run(simple, *words, "--max-staleness", "2h", "--json").json
+    assert told["parameters"]["max_staleness"] == "2h"
+    assert told["features"]["x"]["statistics"]["stale"] == 2
+    assert run(simple, "explain", "--labels", "labels.parquet", "--max-staleness", "2h").out.count("older than 2h") == 1
+    run(simple, *words, "--on-missing", "skip")
+    assert pl.read_parquet(simple / "o.parquet").height == 2
+    run(simple, *words, "--flatten", "--feature-times")
+    assert {"x", "x__feature_time"} <= set(pl.read_parquet_schema(simple / "o.parquet"))
+    sizes = []
+    for compression in ("uncompressed", "brotli"):
+        run(simple, *words, "--compression", compression)
+        sizes.append((simple / "o.parquet").stat().st_size)
+    assert sizes[0] != sizes[1]
+
+
+def test_a_store_elsewhere(simple: Path) -> None:
+    run(simple, "build", "--labels", "labels.parquet", "-o", "o.parquet", "--store", "kept")
+    assert not (simple / ".timefence").exists()
+    assert run(simple, "explain", "--labels", "labels.parquet", "--store", "kept", "--json").json["plan"][0]["cached"]
+    assert len(run(simple, "store", "ls", "--store", "kept", "--json").json["builds"]) == 1
+    (entry,) = (simple / "kept/cache/features").glob("*.parquet")
+    entry.write_bytes(entry.read_bytes()[:-9] + b"\0" * 9)
+    assert "FAIL" in run(simple, "store", "verify", "--store", "kept", code=4).out
+    assert "set aside" in run(simple, "store", "verify", "--store", "kept", "--repair", code=4).out
+    run(simple, "store", "verify", "--store", "kept")
+    (simple / "timefence.toml").write_text("store = 'kept'\n")
+    run(simple, "build", "--labels", "labels.parquet", "-o", "o2.parquet", "--on-missing", "skip")
+    gone = run(simple, "store", "gc", "--older-than", "0s", "--json").json
+    assert any("features" in p for p in gone["paths"])
+    assert run(simple, "store", "gc", "--older-than", "5", code=2).err
+
+
 def test_integer_times(project: Path) -> None:
     pl.DataFrame({"user": [1], "at": [3], "x": [1]}).write_parquet(project / "events.parquet")
     pl.DataFrame({"user": [1, 1], "label_time": [5, 20_000]}).write_parquet(project / "labels.parquet")

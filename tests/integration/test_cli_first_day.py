@@ -84,6 +84,11 @@ def test_the_data_are_the_same_every_time(churn: Path, tmp_path: Path) -> None:
     assert users.row(0) == (1, "FR", "free", datetime(2022, 4, 18, 4, 14, 1))
 
 
+def test_the_one_template(tmp_path: Path) -> None:
+    run(tmp_path, "quickstart", "demo", "--minimal", "--template", "churn")
+    assert "invalid" in run(tmp_path, "quickstart", "demo2", "--template", "iris", code=2).err.lower()
+
+
 def test_quickstart_overwrites_nothing(tmp_path: Path) -> None:
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo/mine.txt").write_text("mine")
@@ -195,6 +200,9 @@ def test_inspect_reads_what_sources_read(data: Path) -> None:
         told = run(data, "inspect", name if name != "data" else "data/trans*.parquet", "--json").json
         assert (told["suggestion"]["keys"], told["suggestion"]["timestamp"]) == (["user_id"], "created_at"), name
     assert 'delimiter=";"' not in run(data, "inspect", "plain.csv").out
+    EVENTS.write_csv(data / "stars.txt", separator="*")
+    ran = run(data, "inspect", "stars.txt", "--format", "csv", "--delimiter", "*")
+    assert 'delimiter="*"' in ran.out
 
 
 def test_inspect_of_an_unusual_file(data: Path) -> None:
@@ -363,6 +371,7 @@ def test_doctor_of_a_healthy_project(healthy: Path) -> None:
 def test_doctor_where_there_is_nothing_yet(tmp_path: Path) -> None:
     found = doctored(tmp_path, code=0)
     assert any("there is none (optional)" in line for line in found["WARN"])
+    assert any("duckdb" in line for line in found["OK"])
 
 
 def _csv(folder: Path) -> None:

@@ -122,6 +122,15 @@ def test_what_cannot_be_published(project: Path, words: list[str], code: int) ->
     assert "Traceback" not in ran.err
 
 
+def test_a_store_elsewhere(project: Path) -> None:
+    words = ["--store", "kept"]
+    run(project, "features", "publish", "users", "rows.parquet", "--keys", "user", *words)
+    assert not (project / ".timefence").exists()
+    run(project, "features", "tag", "users:v1", "first", *words)
+    assert "first" in run(project, "features", "ls", *words).out
+    assert "There are no such runs." in run(project, "runs", "ls", *words).out
+
+
 def test_unknown_names(project: Path) -> None:
     publish(project, "users", "rows.parquet", "--keys", "user")
     for words in (["show", "usrs"], ["show", "users:v9"], ["show", "users:nope"], ["verify", "usrs"], ["ls", "usrs"]):

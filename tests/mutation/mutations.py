@@ -167,7 +167,8 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "expressions see the source order",
         ROWS,
-        "    if ordered:\n        events = in_time_order(source, events)\n",
+        "    if ordered or (not source.has_order and any(f.on_duplicate != \"error\" for f in rows.features)):\n"
+        "        events = in_time_order(source, events)\n",
         "",
     ),
     # Duplicates.

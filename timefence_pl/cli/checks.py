@@ -21,7 +21,13 @@ from timefence_pl.errors import listing
 
 __all__ = ["Check", "Doctor"]
 
-_TEXTS: Final = (".csv", ".ndjson")
+#: What is imported when it is used, with what for.
+_OPTIONAL: Final = {
+    "duckdb": "SQL that Polars does not have",
+    "PyYAML": "timefence.yaml",
+    "deltalake": "Delta tables",
+    "pyiceberg": "Iceberg tables",
+}
 
 
 @dataclass(frozen=True)
@@ -110,6 +116,18 @@ class Doctor:
         import polars as pl  # noqa: PLC0415 - help needs none
 
         self._add("OK", "environment", f"timefence_pl {tf.__version__}, Polars {pl.__version__}")
+        from importlib.metadata import PackageNotFoundError, version  # noqa: PLC0415
+
+        there, missing = [], []
+        for package, what in _OPTIONAL.items():
+            try:
+                there.append(f"{package} {version(package)}")
+            except PackageNotFoundError:
+                missing.append(f"{package} ({what})")
+        if there:
+            self._add("OK", "environment", f"optional packages: {', '.join(there)}")
+        if missing:
+            self._add("OK", "environment", f"not installed, and not needed unless used: {', '.join(missing)}")
         config = self.project.config
         if config.file is None:
             self._add("WARN", "configuration", "there is none (optional)", "`timefence-pl init` writes one.")

@@ -169,6 +169,7 @@ class Profile:
         timestamp: The proposed time column.
         timestamp_format: The format of its times, where they are text.
         available_at: The column that may say when a row became known.
+        format: The format, where the suffix does not tell.
         delimiter: The separator of CSV files, where it is not a comma.
         duplicates: Rows looked at that have key and time of an earlier one.
         targets: Columns that may be targets.
@@ -182,6 +183,7 @@ class Profile:
     timestamp: str | None = None
     timestamp_format: str | None = None
     available_at: str | None = None
+    format: str | None = None
     delimiter: str | None = None
     duplicates: int = 0
     targets: tuple[str, ...] = field(default=())
@@ -243,6 +245,7 @@ def look(path: str, *, shared: Collection[str] = (), **options: Any) -> Profile:
         timestamp_format=None if timestamp is None else timestamp.timestamp_format,
         available_at=None if available is None else available.name,
         duplicates=duplicates,
+        format=options.get("format"),
         delimiter=options.get("delimiter"),
         targets=tuple(c.name for c in columns if _is_target(c) and c.name not in keys),
     )
@@ -252,6 +255,8 @@ def source_code(profile: Profile) -> str:
     """The proposed source, as Python writes it."""
     keys = profile.keys[0] if len(profile.keys) == 1 else list(profile.keys)
     arguments = [_literal(profile.path), f"keys={_literal(keys)}", f"timestamp={_literal(profile.timestamp)}"]
+    if profile.format is not None:
+        arguments.append(f"format={_literal(profile.format)}")
     if profile.delimiter is not None:
         arguments.append(f"delimiter={_literal(profile.delimiter)}")
     if profile.timestamp_format is not None:

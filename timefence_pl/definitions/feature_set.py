@@ -10,10 +10,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.frozen import Frozen
 from timefence_pl.definitions.names import checked_name, sanitised
+from timefence_pl.definitions.source import Source
 from timefence_pl.definitions.window import Window
 from timefence_pl.errors import TimefenceConfigError, TimefenceValidationError, message
 
-__all__ = ["AnyFeature", "FeatureSet", "Features", "flat_features"]
+__all__ = ["AnyFeature", "FeatureSet", "Features", "distinct_sources", "flat_features"]
 
 
 class FeatureSet(Frozen):
@@ -100,6 +101,17 @@ def flat_features(features: Features) -> list[AnyFeature]:
             )
         seen[plain] = feature.name
     return flat
+
+
+def distinct_sources(features: Sequence[AnyFeature]) -> tuple[list[Source], list[int]]:
+    """The sources of features, each once though it may be declared several times, and the place of each feature's."""
+    sources: dict[object, Source] = {}
+    places = []
+    for feature in features:
+        key = (feature.source.name, feature.source.identity())
+        sources.setdefault(key, feature.source)
+        places.append(list(sources).index(key))
+    return list(sources.values()), places
 
 
 def _is_iterable(value: object) -> bool:

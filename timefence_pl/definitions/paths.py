@@ -8,7 +8,7 @@ from __future__ import annotations
 import glob as globbing
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import unquote
@@ -19,6 +19,7 @@ __all__ = [
     "MAGIC",
     "TableFormat",
     "expand",
+    "files_in",
     "format_of",
     "is_remote",
     "is_under",
@@ -87,9 +88,7 @@ def expand(role: str, pattern: str, kind: TableFormat) -> list[str]:
     if is_remote(pattern):
         return [pattern]
     if os.path.isdir(pattern):  # noqa: PTH112 - patterns stay strings
-        root = Path(pattern)
-        inside = [p for p in root.rglob("*") if p.is_file() and format_of(p.name) == kind]
-        found = [str(p) for p in inside if not any(q.startswith((".", "_")) for q in p.relative_to(root).parts)]
+        found = [p for p in files_in(pattern) if format_of(p) == kind]
         base = pattern
     elif os.path.exists(pattern):  # noqa: PTH110
         return [pattern]
@@ -107,6 +106,15 @@ def expand(role: str, pattern: str, kind: TableFormat) -> list[str]:
             )
         )
     return sorted(found, key=lambda p: os.path.relpath(p, base or ".").replace(os.sep, "/"))
+
+
+def files_in(folder: str) -> Iterator[str]:
+    """The files in a folder and those below it, without what is hidden (names that start with ``.`` or ``_``)."""
+    for path, folders, names in os.walk(folder):
+        folders[:] = sorted(f for f in folders if not f.startswith((".", "_")))
+        for name in sorted(names):
+            if not name.startswith((".", "_")) and os.path.isfile(os.path.join(path, name)):  # noqa: PTH113, PTH118
+                yield os.path.join(path, name)  # noqa: PTH118
 
 
 def partitions(role: str, files: Sequence[str]) -> dict[str, list[str | None]]:

@@ -155,6 +155,13 @@ class Source(Frozen):
         """The local Parquet files the rows come from; empty where they come from anything else."""
         return self._table.local_files("parquet")
 
+    def of_files(self, files: Sequence[str]) -> Source:
+        """The same source over some of its files, with the columns and types of all of them."""
+        part = Source.__new__(type(self))
+        part.__dict__.update({k: v for k, v in self.__dict__.items() if not k.startswith("_")})
+        part.__dict__["_table"] = self._table.of_files(files)
+        return part
+
     @property
     def table(self) -> Table:
         """Where the rows come from."""

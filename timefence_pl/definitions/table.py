@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, cast
@@ -20,6 +20,7 @@ from timefence_pl.definitions.paths import (
     MAGIC,
     TableFormat,
     expand,
+    files_in,
     format_of,
     is_remote,
     is_under,
@@ -35,6 +36,8 @@ from timefence_pl.integrations.lakes import LakeTable, lake_kind, lake_name
 
 __all__ = ["Table"]
 
+#: Rows of a CSV file that its columns' types are inferred from.
+_INFERRED: Final = 10_000
 _FORMATS: Final = ("parquet", "csv", "ndjson", "ipc", "delta", "iceberg")
 
 
@@ -49,6 +52,7 @@ class Table:
         in_memory: Whether ``frame`` wraps a DataFrame held in memory.
         format: The file format; None where the suffix tells.
         options: Reading options (``delimiter``, ``schema``, ``hive_partitioning``, ``storage_options``).
+        columns: The columns and types to read as, where they are not the files' own.
         table: A Delta or Iceberg table that is open already.
         behind: Tables that ``frame`` reads and its plan does not show, as those of a query in DuckDB.
         unordered: Whether the rows of ``frame`` come in no order that could be relied on.
@@ -60,6 +64,7 @@ class Table:
     in_memory: bool = False
     format: TableFormat | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    columns: pl.Schema | None = None
     table: object = None
     behind: tuple[Table, ...] = ()
     unordered: bool = False
@@ -156,6 +161,17 @@ class Table:
         target = self.patterns[0] if self.table is None else self.table
         return LakeTable(self.role, kind, target, self.options.get("storage_options"))
 
+    def reads_partitions(self) -> bool:
+        """Whether columns may be read from the names of the files' folders (``year=2024/``)."""
+        hive = self.options.get("hive_partitioning")
+        if hive is not None:
+            return bool(hive)
+        return any("=" in part for name in self.files() for part in name.replace("\\", "/").split("/")[:-1])
+
+    def of_files(self, files: Sequence[str]) -> Table:
+        """The same table over some of its files, with the columns and types that all of them have together."""
+        return replace(self, patterns=tuple(files), format=self.file_format(), columns=self.schema())
+
     def local_files(self, kind: TableFormat | None = None) -> list[str]:
         """The files on this machine, of one format if asked; empty for frames, lakes and remote data."""
         if self.frame is not None or self.file_format() in ("delta", "iceberg"):
@@ -206,11 +222,9 @@ class Table:
         if not is_remote(first) and Path(first).is_dir():
             if (Path(first) / "_delta_log").is_dir():
                 return "delta"
-            inside = sorted(str(p) for p in Path(first).rglob("*") if p.is_file() and not p.name.startswith((".", "_")))
-            for name in inside:
-                found = format_of(name)
-                if found is not None:
-                    return found
+            found = next((f for f in map(format_of, files_in(first)) if f is not None), None)
+            if found is not None:
+                return found
         if not is_remote(first) and not Path(first).exists() and not any(c in first for c in MAGIC):
             raise missing_file(self.role, first)
         raise TimefenceValidationError(
@@ -226,6 +240,12 @@ class Table:
         Raises:
             TimefenceValidationError: If a file is missing or a format's package is not installed.
         """
+        frame = self._scan()
+        if self.columns is None or frame.collect_schema() == self.columns:
+            return frame
+        return frame.select(pl.col(name).cast(dtype) for name, dtype in self.columns.items())
+
+    def _scan(self) -> pl.LazyFrame:
         if self.frame is not None:
             return self.frame
         kind = self.file_format()
@@ -235,9 +255,7 @@ class Table:
         if lake is not None:
             return lake.scan()
         files = self.files()
-        hive = self.options.get("hive_partitioning")
-        if hive is None:
-            hive = any("=" in part for name in files for part in name.replace("\\", "/").split("/")[:-1])
+        hive = self.reads_partitions()
         folders = partitions(self.role, files) if hive else {}
         if kind == "parquet":
             return pl.scan_parquet(files, glob=False, hive_partitioning=hive, schema=schema, storage_options=storage)
@@ -298,13 +316,16 @@ class Table:
 
     def _scan_csv(self, name: str, schema: Any, storage: Any) -> pl.LazyFrame:
         default = "\t" if stripped(name).endswith(".tsv") else ","
+        separator, dates = self.options.get("delimiter") or default, self.options.get("parse_dates", True)
+        if schema is None and not is_remote(name):
+            schema = _csv_schema(name, separator, dates)
         return pl.scan_csv(
             name,
             glob=False,
-            separator=self.options.get("delimiter") or default,
+            separator=separator,
             schema=schema,
-            infer_schema_length=10_000,
-            try_parse_dates=self.options.get("parse_dates", True),
+            infer_schema_length=_INFERRED,
+            try_parse_dates=dates,
             storage_options=storage,
         )
 
@@ -358,6 +379,21 @@ def _as_folders_are_read(name: str, values: Sequence[str | None]) -> pl.Series:
         return texts[name]
     positions = texts[name].is_not_null().cum_sum().cast(pl.Int64) - 1
     return read[name].gather(positions.clip(0)).set(texts[name].is_null(), None)
+
+
+def _csv_schema(name: str, separator: str, dates: bool) -> pl.Schema | None:
+    """What Polars infers of a CSV file, once: it costs as much as reading a tenth of a million rows; None if it fails."""
+    try:
+        status = Path(name).stat()
+        return _csv_schema_of(name, separator, dates, status.st_size, status.st_mtime_ns, status.st_ino)
+    except (pl.exceptions.PolarsError, OSError):
+        return None  # the scan tells what is wrong
+
+
+@lru_cache(maxsize=65_536)
+def _csv_schema_of(name: str, separator: str, dates: bool, *_version: int) -> pl.Schema:
+    frame = pl.scan_csv(name, glob=False, separator=separator, infer_schema_length=_INFERRED, try_parse_dates=dates)
+    return frame.collect_schema()
 
 
 def _text(role: str, value: object) -> str:

@@ -187,7 +187,11 @@ class FileHasher:
         hashes = self.hash_all(paths)
         content = hashes if names is None else [list(pair) for pair in zip(hashes, names, strict=True)]
         parts = {f"file {label}": h for label, h in zip(labels_of(paths), hashes, strict=True)}
-        return Fingerprint(hash_parts("files", content, algorithm=self.algorithm), parts)
+        return Fingerprint(self.combined(content), parts)
+
+    def combined(self, hashes: Sequence[object]) -> str:
+        """The key of :meth:`fingerprint` for files with these hashes, in their order, or pairs of hash and name."""
+        return hash_parts("files", list(hashes), algorithm=self.algorithm)
 
     def _local(self, path: str) -> str:
         for _ in range(3):

@@ -8,6 +8,7 @@ Format: https://github.com/msgpack/msgpack/blob/master/spec.md
 
 from __future__ import annotations
 
+import re
 import struct
 from typing import Any, Final
 
@@ -44,6 +45,10 @@ _SIMPLE: Final = {0xC0: None, 0xC2: False, 0xC3: True}
 # Arrays from here on are tried as bytes; shorter ones stay lists.
 _LONG: Final = 64
 _BLOCK: Final = 1 << 20
+#: Arrays up to here are read without Arrow.
+_SHORT: Final = 1 << 16
+_BYTES: Final = re.compile(rb"(?:[\x00-\x7f]|\xcc[\x80-\xff])*+")
+_MARKED: Final = re.compile(rb"\xcc([\x80-\xff])")
 
 
 class UnknownLayoutError(ValueError):
@@ -136,12 +141,24 @@ def _mapping(members: list[Any]) -> dict[Any, Any]:
     return dict(zip(names, members[1::2], strict=True))
 
 
+def _short_byte_array(data: bytes, position: int, size: int) -> tuple[ByteArray, int] | None:
+    """The same without Arrow, whose loading takes longer than reading most plans."""
+    encoded = _BYTES.match(data, position, min(position + 2 * size, len(data)))
+    values = _MARKED.sub(rb"\1", encoded[0]) if encoded else b""
+    if len(values) < size:
+        return None
+    values = values[:size]
+    return ByteArray(values), position + size + sum(value >= 0x80 for value in values)
+
+
 def _byte_array(data: bytes, position: int, size: int) -> tuple[ByteArray, int] | None:
     """``size`` integers below 256, all at once; None if they are anything else.
 
     Values below 128 are one byte, others 0xCC and the value: so among bytes from 128 up, every other one, from the
     first on, is a marker.
     """
+    if size <= _SHORT:
+        return _short_byte_array(data, position, size)
     found: list[bytes] = []
     parity = 0  # 1 where the last block ended on a marker
     view = pa.py_buffer(data)

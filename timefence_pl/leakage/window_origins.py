@@ -125,6 +125,8 @@ def _shifted(
         made = _evaluated(tried, window, moved, few, clock).hstack(tried.select(_of_wrong(columns)))
         fitting = made.select(_fits(columns, tolerance).sum()).item()
         best, most = (shift, fitting) if fitting > most else (best, most)
+        if most == tried.height:
+            break
     if most < max(_BELIEVED * tried.height, _FEWEST):
         return None
     moved = _Variant("", (replace(bounds, embargo=bounds.embargo - best),))

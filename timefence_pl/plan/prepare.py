@@ -117,7 +117,12 @@ class SortedFrame:
 
 
 def prepare(
-    rows: RowSet, events: pl.LazyFrame | None = None, *, hints: Hints | None = None, eager: bool = False
+    rows: RowSet,
+    events: pl.LazyFrame | None = None,
+    *,
+    hints: Hints | None = None,
+    eager: bool = False,
+    earlier: pl.LazyFrame | None = None,
 ) -> SortedFrame:
     """Compute a row set's features from events and sort them by time key.
 
@@ -127,6 +132,8 @@ def prepare(
         hints: Ranges of the events' entity and time, where they are known; a row outside is an error when it runs.
         eager: Let the sort look at the rows when it runs: events in time order already are sorted by entity alone. The
             plan then holds a Python function, which no projection passes.
+        earlier: Rows computed from earlier events, as :func:`timefence_pl.plan.stored.earlier_rows` gives them, which
+            stand before those of the events; for row-wise features of sources without availability and tie breakers.
 
     Raises:
         TimefenceSchemaError: If a definition does not fit the source.
@@ -134,7 +141,7 @@ def prepare(
     columns = source_columns(rows.source)
     events = rows.source.scan() if events is None else events
     made = feature_rows(rows, usable_events(rows.source, events))
-    return _keyed(rows, columns, made, hints, eager=eager)
+    return _keyed(rows, columns, made, hints, eager=eager, earlier=earlier)
 
 
 def known_clock(event: Clock, available: Clock) -> Clock:
@@ -148,7 +155,15 @@ def known_clock(event: Clock, available: Clock) -> Clock:
     return Clock(size, event.offset % size, kind, event.dtype)
 
 
-def _keyed(rows: RowSet, columns: SourceColumns, made: FeatureRows, hints: Hints | None, *, eager: bool) -> SortedFrame:
+def _keyed(
+    rows: RowSet,
+    columns: SourceColumns,
+    made: FeatureRows,
+    hints: Hints | None,
+    *,
+    eager: bool,
+    earlier: pl.LazyFrame | None,
+) -> SortedFrame:
     spec = key_spec(columns.keys)
     derived = rows.features[0].mode in ("sql", "transform")
     if hints is not None and not derived:
@@ -175,6 +190,8 @@ def _keyed(rows: RowSet, columns: SourceColumns, made: FeatureRows, hints: Hints
     # What transforms and SQL return has no order that could be relied on: the values themselves settle ties.
     order = [*ties, *values] if derived and rows.features[0].on_duplicate != "error" else ties
     frame = frame.drop(*names, TIME_COLUMN, *([AVAILABLE_COLUMN] if bitemporal else []))
+    if earlier is not None:
+        frame = pl.concat([earlier.select(frame.collect_schema().names()), frame])
     unsorted = SortedFrame(
         frame=frame,
         spec=spec,

@@ -16,9 +16,9 @@ from typing import Any, Final
 import polars as pl
 
 from timefence_pl.plan.prepare import COLLIDED, DUPLICATE, EVENT_TICK, KNOWN, SortedFrame
-from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, Narrow, entity_of, pack, tick_of
+from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, KeySpec, Narrow, entity_of, pack, tick_of, unpack
 
-__all__ = ["can_be_stored", "facts_of", "restored", "stored_columns"]
+__all__ = ["can_be_stored", "earlier_rows", "facts_of", "restored", "stored_columns"]
 
 _TICK: Final = "__tf_stored_tick"
 
@@ -76,17 +76,9 @@ def restored(like: SortedFrame, parts: Mapping[str, pl.LazyFrame], facts: Mappin
         parts: For each feature its stored columns.
         facts: The facts stored with them.
     """
-    narrow = facts["narrow"]
-    spec = replace(
-        like.spec,
-        narrow=None if narrow is None else Narrow((narrow[0], narrow[1]), (narrow[2], narrow[3]), narrow[4]),
-    )
-    features = list(parts)
-    values = {f: [f"{f}__{c}" for c in like.outputs[f]] for f in features}
-    first = parts[features[0]]
-    others = [parts[f].select(values[f]) for f in features[1:]]
-    together = pl.concat([first, *others], how="horizontal") if others else first
-    if narrow is None:
+    spec = _spec(like, facts)
+    together = _side_by_side(like, parts)
+    if spec.narrow is None:
         tick = KNOWN if like.bitemporal else EVENT_TICK
         rows = together.rename({_TICK: tick})
         frame = rows.with_columns(pack(spec, pl.col(ENTITY), pl.col(tick)).alias(KEY)).drop(ENTITY, tick)
@@ -99,6 +91,39 @@ def restored(like: SortedFrame, parts: Mapping[str, pl.LazyFrame], facts: Mappin
         frame=frame.set_sorted(KEY),
         rows=rows,
         spec=spec,
-        outputs={f: like.outputs[f] for f in features},
+        outputs={f: like.outputs[f] for f in parts},
         marked=True,
     )
+
+
+def earlier_rows(like: SortedFrame, parts: Mapping[str, pl.LazyFrame], facts: Mapping[str, Any]) -> pl.LazyFrame:
+    """Stored rows as they were before packing, for :func:`timefence_pl.plan.prepare.prepare` to put others behind them.
+
+    Args:
+        like: The frame that computing them would give; nothing of it is run, and it is not bitemporal.
+        parts: For each feature its stored columns.
+        facts: The facts stored with them.
+    """
+    spec = _spec(like, facts)
+    together = _side_by_side(like, parts)
+    if spec.narrow is None:
+        rows = together.rename({_TICK: EVENT_TICK})
+    else:
+        entity, tick = unpack(spec, pl.col(KEY))
+        rows = together.with_columns(entity.alias(ENTITY), tick.alias(EVENT_TICK))
+    hashed = [SECOND_HASH] if spec.kind == "hash" else []
+    return rows.select(ENTITY, EVENT_TICK, *hashed, *(f"{f}__{c}" for f in parts for c in like.outputs[f]))
+
+
+def _spec(like: SortedFrame, facts: Mapping[str, Any]) -> KeySpec:
+    narrow = facts["narrow"]
+    ranges = None if narrow is None else Narrow((narrow[0], narrow[1]), (narrow[2], narrow[3]), narrow[4])
+    return replace(like.spec, narrow=ranges)
+
+
+def _side_by_side(like: SortedFrame, parts: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
+    first, *others = parts
+    if not others:
+        return parts[first]
+    values = [parts[f].select(f"{f}__{c}" for c in like.outputs[f]) for f in others]
+    return pl.concat([parts[first], *values], how="horizontal")

@@ -53,6 +53,7 @@ __all__ = [
     "WIDE",
     "EventSet",
     "SortedEvents",
+    "earlier_events",
     "event_facts",
     "event_sets",
     "prepare_events",
@@ -131,7 +132,12 @@ def event_sets(windows: Sequence[Window]) -> list[EventSet]:
 
 
 def prepare_events(
-    rows: EventSet, events: pl.LazyFrame | None = None, *, hints: Hints | None = None, eager: bool = False
+    rows: EventSet,
+    events: pl.LazyFrame | None = None,
+    *,
+    hints: Hints | None = None,
+    eager: bool = False,
+    earlier: pl.LazyFrame | None = None,
 ) -> SortedEvents:
     """Sort a source's usable events in match order.
 
@@ -140,6 +146,8 @@ def prepare_events(
         events: Events with the source's columns; the source's own by default.
         hints: Ranges of the events' entity and time, where they are known; a row outside is an error when it runs.
         eager: Let the sort look at the rows when it runs, as :func:`timefence_pl.plan.prepare.prepare` does.
+        earlier: Earlier events, as :func:`earlier_events` gives them, which stand before these; for sources without
+            availability and tie breakers.
 
     Raises:
         TimefenceSchemaError: If an aggregate or filter does not fit the source.
@@ -167,6 +175,8 @@ def prepare_events(
         *([] if columns.available is None else [_available(source, columns.available)]),
         *values,
     )
+    if earlier is not None:
+        frame = pl.concat([earlier.select(frame.collect_schema().names()), frame])
     order = [*([] if columns.available is None else [AVAILABLE_TICK]), *ties]
     frame = _in_match_order(frame, spec, order, eager=eager)
     internal = [KEY, *([SECOND_HASH] if spec.kind == "hash" else [])]
@@ -231,14 +241,7 @@ def restored_events(
         parts: For each window that shares the rows its columns, those of :func:`stored_events`.
         narrow: The ranges of their keys as in :func:`event_facts`.
     """
-    spec = like.spec
-    if narrow is not None:
-        spec = replace(spec, narrow=Narrow((narrow[0], narrow[1]), (narrow[2], narrow[3]), narrow[4]))
-    frame = parts[0]
-    for part in parts[1:]:
-        further = [c for c in part.collect_schema() if c not in frame.collect_schema()]
-        if further:
-            frame = pl.concat([frame, part.select(further)], how="horizontal")
+    spec, frame = _spec(like, narrow), _side_by_side(parts)
     if narrow is None:
         frame = frame.with_columns(pack_wide(pl.col(ENTITY), pl.col(EVENT_TICK)).alias(KEY))
     if like.known is not None:
@@ -246,6 +249,39 @@ def restored_events(
         frame = frame.with_columns(key.gather(pl.col(KNOWN_ORDER)).alias(KNOWN_KEY))
     frame = frame.select(like.frame.collect_schema().names())
     return replace(like, frame=frame.set_sorted(KEY), spec=spec)
+
+
+def earlier_events(
+    like: SortedEvents, parts: Sequence[pl.LazyFrame], narrow: tuple[int, int, int, int, int] | None
+) -> pl.LazyFrame:
+    """Stored events as they were before packing, for :func:`prepare_events` to put others behind them.
+
+    Args:
+        like: The frame that computing them would give; nothing of it is run, and it is not bitemporal.
+        parts: As for :func:`restored_events`.
+        narrow: As for :func:`restored_events`.
+    """
+    frame = _side_by_side(parts)
+    if narrow is not None:
+        entity, tick = unpack(_spec(like, narrow), pl.col(KEY))
+        frame = frame.with_columns(entity.alias(ENTITY), tick.alias(EVENT_TICK))
+    hashed = [SECOND_HASH] if like.spec.kind == "hash" else []
+    return frame.select(ENTITY, EVENT_TICK, *hashed, *like.schema)
+
+
+def _spec(like: SortedEvents, narrow: tuple[int, int, int, int, int] | None) -> KeySpec:
+    if narrow is None:
+        return like.spec
+    return replace(like.spec, narrow=Narrow((narrow[0], narrow[1]), (narrow[2], narrow[3]), narrow[4]))
+
+
+def _side_by_side(parts: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
+    frame = parts[0]
+    for part in parts[1:]:
+        further = [c for c in part.collect_schema() if c not in frame.collect_schema()]
+        if further:
+            frame = pl.concat([frame, part.select(further)], how="horizontal")
+    return frame
 
 
 def _marks(frame: SortedEvents) -> list[str]:

@@ -83,11 +83,15 @@ class BuildStore:
         return cache_info(self._layout)
 
     @contextmanager
-    def hasher(self) -> Iterator[FileHasher]:
-        """A hasher that remembers, in the store, the hashes of files that did not change."""
+    def hasher(self, algorithm: Literal["xxh3_128", "sha256"] | None = None) -> Iterator[FileHasher]:
+        """A hasher that remembers, in the store, the hashes of files that did not change.
+
+        Args:
+            algorithm: The store's by default.
+        """
         memo = HashMemo.from_dict(self._read_memo())
         known = memo.to_dict()
-        yield FileHasher(memo, algorithm=self.hash)
+        yield FileHasher(memo, algorithm=algorithm or self.hash)
         now = memo.to_dict()
         if now != known:
             try:

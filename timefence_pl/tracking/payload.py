@@ -25,7 +25,7 @@ from timefence_pl.errors import (
     listing,
     message,
 )
-from timefence_pl.fingerprint import Uncacheable, hash_bytes
+from timefence_pl.fingerprint import FileHasher, Uncacheable, hash_bytes
 from timefence_pl.fingerprint.frames import dtype_part
 from timefence_pl.tracking.parquet import frame_of
 
@@ -43,6 +43,9 @@ class BuildLike(Protocol):
     def frame(self) -> pl.DataFrame:
         """The output in memory."""
 
+    def provenance(self, hasher: FileHasher) -> Mapping[str, Any]:
+        """What it was made from, with hashes."""
+
 
 @dataclass(frozen=True)
 class Payload:
@@ -52,18 +55,15 @@ class Payload:
         frame: The rows.
         data: The bytes of the Parquet file they stand in, if they do.
         path: That file.
-        build: The build they came from, if any.
+        build: The build they came from, if it was given.
+        manifest: The manifest of the build they came from, if any.
     """
 
     frame: pl.DataFrame
     data: bytes | None = None
     path: Path | None = None
     build: BuildLike | None = None
-
-    @property
-    def manifest(self) -> Mapping[str, Any] | None:
-        """The build's manifest."""
-        return None if self.build is None else self.build.manifest
+    manifest: Mapping[str, Any] | None = None
 
 
 def payload_of(name: str, given: object) -> Payload:
@@ -156,7 +156,7 @@ def _collected(name: str, frame: pl.LazyFrame) -> pl.DataFrame:
 def _of_build(build: BuildLike) -> Payload:
     output = build.manifest["output"]
     if output["path"] is None or Path(output["path"]).suffix.lower() not in (".parquet", ".pq"):
-        return Payload(build.frame(), build=build)
+        return Payload(build.frame(), build=build, manifest=build.manifest)
     path = Path(output["path"])
     try:
         data = path.read_bytes()
@@ -165,7 +165,7 @@ def _of_build(build: BuildLike) -> Payload:
     actual = hash_bytes(data)
     if actual != output["content_hash"]:
         raise _changed_output(path, output["content_hash"], actual)
-    return Payload(frame_of(data), data, path, build)
+    return Payload(frame_of(data), data, path, build, build.manifest)
 
 
 def _of_file(name: str, path: Path) -> Payload:

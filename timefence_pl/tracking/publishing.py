@@ -11,7 +11,7 @@ from __future__ import annotations
 import platform
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -59,10 +59,22 @@ def publish(
     aliases: Sequence[str],
     metadata: Mapping[str, Any],
     copy: bool,
-    inputs: Mapping[str, Any],
+    inputs: Callable[[], Mapping[str, Any]],
     run_id: str | None,
 ) -> FeatureSetVersion:
     """Publish rows; equal rows give the version that has them already.
+
+    Args:
+        layout: The store.
+        name: The feature set.
+        payload: The rows.
+        keys: Key columns.
+        timestamp: The time column, if any.
+        aliases: What is to point at the version.
+        metadata: Plain values.
+        copy: Whether the file is copied into the store.
+        inputs: Gives what the rows were made from, with hashes; called for a new version only.
+        run_id: The run that publishes, if any.
 
     Returns:
         The new version, or the one that ``latest`` points at (the newest, where there is no such alias) if its content
@@ -86,6 +98,7 @@ def publish(
             same = _same(folder, content.content_hash)
             if same is not None:
                 return _again(folder, same, moves, payload, run_id)
+    made_from = dict(inputs())
     with _staged(folder) as staging:
         fingerprint = _written(payload, staging, content, copy=copy)
         record = {
@@ -97,7 +110,7 @@ def publish(
             "fingerprint": fingerprint.to_dict(),
             "data": {"kind": "copy"} if copy else {"kind": "reference", "path": str(payload.path)},
             "build": None if payload.manifest is None else dict(payload.manifest),
-            "inputs": dict(inputs),
+            "inputs": made_from,
             "run_id": run_id,
             "environment": {
                 "timefence_version": __version__,

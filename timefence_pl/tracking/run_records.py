@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -23,6 +23,10 @@ from timefence_pl.store.names import checked_stored_name
 from timefence_pl.store.records import unsealed
 from timefence_pl.tracking.folders import RunFolder, experiment_names
 from timefence_pl.tracking.values import from_json
+
+if TYPE_CHECKING:
+    from timefence_pl.tracking.checks import CheckReport
+    from timefence_pl.tracking.lineage import Lineage
 
 __all__ = ["FAILED", "FINISHED", "INTERRUPTED", "RUNNING", "RunRecord", "find_run_folder", "read_run", "summary_of"]
 
@@ -141,6 +145,18 @@ class RunRecord:
                     actual=actual,
                 )
         return target
+
+    def lineage(self, direction: str = "up") -> Lineage:
+        """What it was made from (``"up"``), or what was made of it (``"down"``)."""
+        from timefence_pl.tracking.lineage import trace  # noqa: PLC0415 - lineage is made of runs
+
+        return trace(self._layout, f"run:{self.run_id}", direction)
+
+    def check(self) -> CheckReport:
+        """What of its inputs, and of what they were made from, has changed since."""
+        from timefence_pl.tracking.checks import check  # noqa: PLC0415 - checks are of runs
+
+        return check(self._layout, f"run:{self.run_id}")
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""

@@ -6,17 +6,24 @@ Takes a folder, gives what is in it. A thin face over :mod:`timefence_pl.store` 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, Literal
 
 import polars as pl
 
+from timefence_pl.definitions.feature_set import Features
+from timefence_pl.definitions.labels import Labels
 from timefence_pl.durations import DurationLike
 from timefence_pl.store.base import BuildStore
 from timefence_pl.store.upkeep import Garbage, Problem
 from timefence_pl.tracking import names, upkeep
 from timefence_pl.tracking.aliases import UNCHECKED
+from timefence_pl.tracking.checks import CheckReport, Rebuilt, check, rebuild
 from timefence_pl.tracking.folders import experiment_names, set_names
-from timefence_pl.tracking.payload import payload_of, roles_of
+from timefence_pl.tracking.importing import ImportReport, import_runelog
+from timefence_pl.tracking.lineage import Lineage, trace
+from timefence_pl.tracking.origins import made_from, with_manifest
+from timefence_pl.tracking.payload import Payload, payload_of, roles_of
 from timefence_pl.tracking.publishing import checked_metadata, publish
 from timefence_pl.tracking.refs import LATEST
 from timefence_pl.tracking.run import Run, active_run, open_run, start_run
@@ -94,7 +101,7 @@ class Store(BuildStore):
             TimefenceError: If the rows cannot be published.
         """
         noted = checked_metadata(metadata)
-        payload = payload_of(name, data)
+        payload = with_manifest(payload_of(name, data), self.list_builds)
         named, time = roles_of(payload, keys, timestamp)
         run = active_run(self._layout) if run is None else run
         version = publish(
@@ -106,12 +113,16 @@ class Store(BuildStore):
             aliases=[aliases] if isinstance(aliases, str) else list(aliases),
             metadata=noted,
             copy=copy,
-            inputs={},
+            inputs=lambda: self._made_from(payload),
             run_id=None if run is None else run.run_id,
         )
         if run is not None:
             run.log_output(version)
         return version
+
+    def _made_from(self, payload: Payload) -> Mapping[str, Any]:
+        with self.hasher("sha256") as hasher:
+            return made_from(payload, hasher)
 
     def get(self, ref: str) -> FeatureSetVersion:
         """A published version; its rows are checked when they are read.
@@ -292,6 +303,76 @@ class Store(BuildStore):
             NotFoundError: If there is no such experiment.
         """
         upkeep.delete_experiment(self._layout, name, force=force)
+
+    def import_runelog(self, path: str | Path, *, time_zone: str | None = None) -> ImportReport:
+        """Bring the runs of a RuneLog store in: experiments, parameters, metrics, tags, artifacts, links.
+
+        Runs keep their ids where these are free. What an earlier import of the same folder brought is left alone. Nothing
+        there is changed or run.
+
+        Args:
+            path: The folder given to RuneLog's ``get_tracker``.
+            time_zone: The zone of the machine that wrote it, as in ``"Europe/Berlin"``, which RuneLog does not note;
+                this machine's by default.
+
+        Returns:
+            What came, and what was broken: it prints.
+
+        Raises:
+            NotFoundError: If there is no RuneLog store.
+        """
+        return import_runelog(self._layout, path, time_zone)
+
+    # --- lineage ---------------------------------------------------------------------------------------------------
+
+    def lineage(self, ref: object, direction: Literal["up", "down"] = "up") -> Lineage:
+        """What something was made from, or what was made of it: a tree that prints, a frame, a dictionary, a drawing.
+
+        Run, feature set version, build, labels and features, plans, sources, files with their SHA-256. From records
+        alone: :meth:`check` tells whether the files are still what they were.
+
+        Args:
+            ref: A reference to a version (``"iris:v1"``), the id of a run or a build, or the path of a file
+                (``"run:..."``, ``"build:..."``, ``"file:..."`` where more than one could be meant).
+            direction: ``"up"``: towards sources; ``"down"``: towards runs.
+
+        Raises:
+            NotFoundError: If there is no such thing.
+        """
+        return trace(self._layout, ref, direction)
+
+    def check(self, ref: object, *, features: Features | None = None) -> CheckReport:
+        """Which files that a version, or a run's inputs, were made from have changed since; each is read and hashed.
+
+        Args:
+            ref: A version or a run; as for :meth:`lineage`.
+            features: The features as they are defined now; their definitions are then compared too.
+
+        Raises:
+            NotFoundError: If there is no such thing.
+        """
+        return check(self._layout, ref, features)
+
+    def rebuild(
+        self, ref: str, *, labels: Labels | None = None, features: Features | None = None, **options: Any
+    ) -> Rebuilt:
+        """Make a version again from its record, in memory, and say whether the rows are identical.
+
+        The record of a version that was published from a build holds the definitions as plain values where they hold no
+        code: sources and labels in local files, columns, expressions, windows of expressions. Python functions, SQL, lazy
+        frames and frames in memory cannot be kept so, since nothing that a store holds is ever run: give the definitions.
+
+        Args:
+            ref: The version.
+            labels: Its labels, where the record does not hold them.
+            features: Its features, where the record does not hold them.
+            **options: Options of :func:`build` that are to be others than the record's, as ``store=``.
+
+        Raises:
+            TimefenceStoreError: If no build made it, or its definitions are neither in its record nor given.
+            TimefenceError: If the sources are gone, or no longer fit.
+        """
+        return rebuild(self._layout, ref, labels, features, options)
 
     # --- upkeep ------------------------------------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import polars as pl
 
@@ -21,6 +21,10 @@ from timefence_pl.tracking.fingerprints import SetFingerprint, VerifyLevel, chec
 from timefence_pl.tracking.folders import SetFolder, set_names
 from timefence_pl.tracking.refs import Ref, parse_ref
 from timefence_pl.tracking.values import from_json
+
+if TYPE_CHECKING:
+    from timefence_pl.tracking.checks import CheckReport
+    from timefence_pl.tracking.lineage import Lineage
 
 __all__ = [
     "FeatureSetVersion",
@@ -130,6 +134,42 @@ class FeatureSetVersion:
     def frame(self, verify: VerifyLevel = "file") -> pl.DataFrame:
         """The rows in memory; as :meth:`scan`."""
         return self.scan(verify).collect(engine="streaming")
+
+    def lineage(self, direction: str = "up") -> Lineage:
+        """Where it came from (``"up"``), or what was made of it (``"down"``)."""
+        from timefence_pl.tracking.lineage import trace  # noqa: PLC0415 - lineage is made of versions
+
+        return trace(self._layout, self.ref, direction)
+
+    def check(self) -> CheckReport:
+        """What of its file and its sources has changed since it was published."""
+        from timefence_pl.tracking.checks import check  # noqa: PLC0415 - checks are of versions
+
+        return check(self._layout, self.ref)
+
+    def to_mlflow(self) -> Any:
+        """An MLflow dataset, for ``mlflow.log_input``; needs the extra ``mlflow``."""
+        from timefence_pl.integrations.mlflow import dataset_of  # noqa: PLC0415 - an extra
+
+        return dataset_of(self.to_dict())
+
+    def log_to_mlflow(self, *, context: str = "training", run_id: str | None = None, client: Any = None) -> Any:
+        """Log it as an input of an MLflow run, with its full hash, reference and fingerprint as tags.
+
+        Args:
+            context: What it was used for.
+            run_id: The run; the active one by default.
+            client: An ``MlflowClient``; one of the current tracking URI by default.
+
+        Returns:
+            The MLflow dataset.
+
+        Raises:
+            TimefenceConfigError: If MLflow is not installed, or there is no run.
+        """
+        from timefence_pl.integrations.mlflow import log_dataset  # noqa: PLC0415 - an extra
+
+        return log_dataset(self.to_dict(), context=context, run_id=run_id, client=client)
 
     def to_dict(self) -> dict[str, Any]:
         """Everything known of it, as plain values."""
