@@ -20,6 +20,7 @@ __all__ = [
     "TableFormat",
     "expand",
     "files_in",
+    "format_in",
     "format_of",
     "is_remote",
     "is_under",
@@ -115,6 +116,16 @@ def files_in(folder: str) -> Iterator[str]:
         for name in sorted(names):
             if not name.startswith((".", "_")) and os.path.isfile(os.path.join(path, name)):  # noqa: PTH113, PTH118
                 yield os.path.join(path, name)  # noqa: PTH118
+
+
+def format_in(folder: str) -> TableFormat | None:
+    """The format of a folder's files: Parquet if there is any, else the first known by name; None without any."""
+    found: TableFormat | None = None
+    for kind in map(format_of, files_in(folder)):
+        if kind == "parquet":
+            return kind
+        found = found or kind
+    return found
 
 
 def partitions(role: str, files: Sequence[str]) -> dict[str, list[str | None]]:

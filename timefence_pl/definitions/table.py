@@ -20,7 +20,7 @@ from timefence_pl.definitions.paths import (
     MAGIC,
     TableFormat,
     expand,
-    files_in,
+    format_in,
     format_of,
     is_remote,
     is_under,
@@ -222,7 +222,7 @@ class Table:
         if not is_remote(first) and Path(first).is_dir():
             if (Path(first) / "_delta_log").is_dir():
                 return "delta"
-            found = next((f for f in map(format_of, files_in(first)) if f is not None), None)
+            found = format_in(first)
             if found is not None:
                 return found
         if not is_remote(first) and not Path(first).exists() and not any(c in first for c in MAGIC):
