@@ -210,7 +210,7 @@ def test_what_changed_since(project: Path) -> None:
 
 
 def test_importing_what_is_not_there(project: Path) -> None:
-    assert "does not exist" in run(project, "runs", "import", "nowhere", code=2).err
+    assert "nowhere" in run(project, "runs", "import", "nowhere", code=3).err
     (project / "empty").mkdir()
     assert run(project, "runs", "import", "empty", "--time-zone", "Europe/Berlin", code=3).err
 

@@ -117,7 +117,7 @@ def compare(session: Session, store: tf.Store, run_ids: tuple[str, ...], everyth
 
 
 @options.command("import", "Bring in the runs of a RuneLog store.", "timefence-pl runs import .runelog")
-@click.argument("path", type=click.Path(exists=True, file_okay=False))
+@click.argument("path", type=click.Path(file_okay=False))
 @click.option(
     "--time-zone", metavar="ZONE", help="The zone of the machine that wrote it, as Europe/Berlin. [default: this one's]"
 )
