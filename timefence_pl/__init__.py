@@ -9,14 +9,11 @@ Declare a :class:`Source` of events, :class:`Feature` expressions over it and :c
 # completes words without importing Polars, which takes half a second.
 
 import sys as _sys
+import typing as _typing
 from importlib import import_module as _import
 from types import ModuleType as _ModuleType
-from typing import TYPE_CHECKING as _TYPE_CHECKING
 
 from timefence_pl._version import __version__ as __version__
-
-if _TYPE_CHECKING:
-    from timefence_pl._public import *  # noqa: F403
 
 
 class _Package(_ModuleType):
@@ -30,16 +27,18 @@ class _Package(_ModuleType):
 
 _sys.modules[__name__].__class__ = _Package
 
+if _typing.TYPE_CHECKING:
+    from timefence_pl._public import *  # noqa: F403
+else:  # a type checker is not to take every name for one of ours
 
-def __getattr__(name: str) -> object:
-    if name.startswith("__") and name != "__all__":
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    public = _import("timefence_pl._public")
-    globals().update({n: getattr(public, n) for n in ("__all__", *public.__all__)})
-    if name not in globals():
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return globals()[name]
+    def __getattr__(name: str) -> object:
+        if name.startswith("__") and name != "__all__":
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        public = _import("timefence_pl._public")
+        globals().update({n: getattr(public, n) for n in ("__all__", *public.__all__)})
+        if name not in globals():
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return globals()[name]
 
-
-def __dir__() -> list[str]:
-    return [*__getattr__("__all__"), *(n for n, v in globals().items() if isinstance(v, _ModuleType))]  # type: ignore[misc]
+    def __dir__() -> list[str]:
+        return [*__getattr__("__all__"), *(n for n, v in globals().items() if isinstance(v, _ModuleType))]

@@ -34,6 +34,8 @@ from timefence_pl.explain import ExplainResult
 from timefence_pl.joins import explain, point_in_time
 from timefence_pl.leakage.audit import audit
 from timefence_pl.leakage.audit_report import AuditReport, FeatureAudit
+from timefence_pl.leakage.diff import diff
+from timefence_pl.leakage.diff_result import DiffResult
 from timefence_pl.leakage.lint import Finding, lint
 from timefence_pl.leakage.lookahead import check_lookahead
 from timefence_pl.leakage.lookahead_report import FeatureLookahead, LookaheadReport
@@ -53,6 +55,7 @@ __all__ = [
     "BuildResult",
     "BuildStats",
     "CSVSource",
+    "DiffResult",
     "DvcMismatchError",
     "DvcUnsupportedHashError",
     "ExplainResult",
@@ -90,6 +93,7 @@ __all__ = [
     "audit",
     "build",
     "check_lookahead",
+    "diff",
     "explain",
     "get_tracker",
     "lint",

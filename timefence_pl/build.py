@@ -9,11 +9,11 @@ import time
 import uuid
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from timefence_pl.definitions.feature_set import AnyFeature, Features, flat_features
 from timefence_pl.definitions.labels import Labels
@@ -25,6 +25,7 @@ from timefence_pl.execution.local import Engine, LocalRun, choose_engine, run_lo
 from timefence_pl.execution.output import OutputFile, check_output, refuse_inputs
 from timefence_pl.execution.steps import Progress, Steps
 from timefence_pl.explain import explain_plan
+from timefence_pl.faults import faults_are_ours
 from timefence_pl.feature_cache import FeatureCache
 from timefence_pl.fingerprint import FileHasher, Fingerprint, Uncacheable
 from timefence_pl.identity import build_fingerprint, labels_fingerprint
@@ -49,6 +50,8 @@ from timefence_pl.store.base import BuildStore
 from timefence_pl.store.files import whole_files
 
 __all__ = ["build"]
+
+_FIX: Final = "Check the column, type, value or file Polars names; feature expressions run on whole sources."
 
 
 def build(
@@ -123,15 +126,16 @@ def build(
     if check_lookahead:
         say.checking_lookahead()
         look_ahead(flat).assert_clean()
-    if store is not None:
-        store.layout.create()
     inputs = inputs_of(labels, flat)
-    with nullcontext() if store is None else store.hasher() as hasher:
-        cache = None if store is None or hasher is None else FeatureCache(store.layout, hasher)
+    with faults_are_ours("The inputs cannot be read.", _FIX):
         plan = training_set(labels, flat, prepare_all(flat, use_hints=True), options)
         parts = make_splits(splits, purge, plan.clock)
         target = _target(output, compression, plan, parts, labels, flat)
         engine = _engine(labels, flat, target)
+    if store is not None:
+        store.layout.create()
+    with faults_are_ours("The features cannot be computed from the data.", _FIX), _hasher(store) as hasher:
+        cache = None if store is None or hasher is None else FeatureCache(store.layout, hasher)
         key, found = None, None
         if store is not None and cache is not None and hasher is not None:
             cache.identify(flat)
@@ -199,6 +203,10 @@ def build(
             **recipe_of(labels, flat, options),
         },
     )
+
+
+def _hasher(store: BuildStore | None) -> AbstractContextManager[FileHasher | None]:
+    return nullcontext() if store is None else store.hasher()
 
 
 def _run(

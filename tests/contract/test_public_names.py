@@ -33,6 +33,7 @@ NAMES = {
     "BuildResult",
     "BuildStats",
     "CSVSource",
+    "DiffResult",
     "ExplainResult",
     "Feature",
     "FeatureAudit",
@@ -58,6 +59,7 @@ NAMES = {
     "audit",
     "build",
     "check_lookahead",
+    "diff",
     "explain",
     "lint",
     "point_in_time",
@@ -85,6 +87,7 @@ PARAMETERS = {
         "data features keys label_time feature_time_columns columns target max_lookback max_staleness join embargo "
         "date_known_at timestamp_format atol rtol check_lookahead"
     ),
+    "diff": "old new keys label_time atol rtol timestamp_format parts",
     "Window": "source aggregates windows name embargo where key_mapping",
 }
 DEFAULTS = {

@@ -170,18 +170,16 @@ def test_csv_with_times_in_text(project: Path) -> None:
 # --- for machines -----------------------------------------------------------------------------------------------------
 
 
-def reports(project: Path, data: str, code: int) -> dict[str, Path]:
-    files = {k: project / "out" / f"{data}.{k}" for k in ("html", "junit", "sarif", "markdown")}
-    names = ("--html", "--junit", "--sarif", "--markdown")
-    flags = [w for n, f in zip(names, files.values(), strict=True) for w in (n, str(f))]
-    ran = run(project, "audit", data, "--strict", *flags, code=code)
-    assert all(str(f) in ran.out for f in files.values())
-    return files
+def report(project: Path, data: str, code: int, option: str) -> Path:
+    file = project / "out" / f"{data}{option}"
+    ran = run(project, "audit", data, "--strict", option, str(file), code=code)
+    assert str(file) in ran.out
+    return file
 
 
 def test_junit_has_one_case_for_each_feature(project: Path) -> None:
     for data, code in (("leaky.parquet", 1), ("clean.parquet", 0)):
-        root = ET.parse(reports(project, data, code)["junit"]).getroot()
+        root = ET.parse(report(project, data, code, "--junit")).getroot()
         suite = root[0]
         assert (
             (root.get("tests"), root.get("failures")) == ("2", str(code)) == (suite.get("tests"), suite.get("failures"))
@@ -198,7 +196,7 @@ def test_junit_has_one_case_for_each_feature(project: Path) -> None:
 
 
 def test_sarif_points_to_the_declaration(project: Path) -> None:
-    log = json.loads(reports(project, "leaky.parquet", 1)["sarif"].read_text())
+    log = json.loads(report(project, "leaky.parquet", 1, "--sarif").read_text())
     assert (log["version"], len(log["runs"])) == ("2.1.0", 1)
     (found,) = log["runs"][0]["results"]
     assert (found["ruleId"], found["level"]) == ("timefence/future", "error")
@@ -206,11 +204,11 @@ def test_sarif_points_to_the_declaration(project: Path) -> None:
     assert place == {"artifactLocation": {"uri": "features.py"}, "region": {"startLine": 4}}
     rules = {r["id"] for r in log["runs"][0]["tool"]["driver"]["rules"]}
     assert found["ruleId"] in rules
-    assert json.loads(reports(project, "clean.parquet", 0)["sarif"].read_text())["runs"][0]["results"] == []
+    assert json.loads(report(project, "clean.parquet", 0, "--sarif").read_text())["runs"][0]["results"] == []
 
 
 def test_sarif_has_the_shape_that_its_schema_asks_for(project: Path) -> None:
-    log = json.loads(reports(project, "leaky.parquet", 1)["sarif"].read_text())
+    log = json.loads(report(project, "leaky.parquet", 1, "--sarif").read_text())
     run_ = log["runs"][0]
     assert set(run_) <= {"tool", "columnKind", "results"}
     assert set(run_["tool"]["driver"]) <= {"name", "semanticVersion", "rules"}
@@ -224,15 +222,22 @@ def test_sarif_has_the_shape_that_its_schema_asks_for(project: Path) -> None:
 
 
 def test_markdown_is_appended(project: Path) -> None:
-    reports(project, "leaky.parquet", 1)
-    file = reports(project, "leaky.parquet", 1)["markdown"]
+    report(project, "leaky.parquet", 1, "--markdown")
+    file = report(project, "leaky.parquet", 1, "--markdown")
     text = file.read_text()
     assert text.count("### Training set audit: LEAKAGE") == 2
     assert "| LEAK | last | HIGH | 5 of 5 rows (100.0%)" in text
 
 
 def test_html_is_a_page(project: Path) -> None:
-    assert reports(project, "clean.parquet", 0)["html"].read_text().lstrip().lower().startswith("<!doctype html")
+    assert report(project, "clean.parquet", 0, "--html").read_text().lstrip().lower().startswith("<!doctype html")
+
+
+def test_all_reports_at_once(project: Path) -> None:
+    names = ("--junit", "--sarif", "--markdown")
+    flags = [w for n in names for w in (n, str(project / f"out{n}"))]
+    run(project, "audit", "leaky.parquet", "--json", *flags)
+    assert all((project / f"out{n}").is_file() for n in names)
 
 
 def test_a_report_that_cannot_be_written_is_told(project: Path) -> None:

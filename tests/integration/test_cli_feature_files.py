@@ -204,6 +204,25 @@ def test_a_file_that_cannot_be_used(project: Path, text: str, code: int, said: s
     assert "Traceback" not in ran.err
 
 
+def test_a_fault_in_a_sibling_is_told_with_its_file(project: Path) -> None:
+    (project / "helpers.py").write_text("x = (\n")
+    (project / "features.py").write_text("import helpers\n" + HEAD)
+    said = run(project, "catalog", code=2).err
+    assert "features.py, line 1: SyntaxError" in said
+    assert "helpers.py, line 1" in said
+
+
+@pytest.mark.parametrize("file", ["features.py", "my-features.py", "json.py"])
+def test_features_of_files_are_had_from_the_store(simple: Path, file: str) -> None:
+    text = "def double(e):\n    return e.select('user', 'at', v=pl.col('x') * helper())\ndef helper():\n    return 2\n"
+    (simple / file).write_text(HEAD + text + "f = tf.Feature(events, transform=double)\n")
+    words = ["build", "--labels", "labels.parquet", "--features", file, "--json"]
+    cached = [run(simple, *words, "-o", f"{n}.parquet").json["features"]["double"]["cached"] for n in range(2)]
+    assert cached == [False, True]
+    (simple / file).write_text((simple / file).read_text().replace("return 2", "return 3"))
+    assert run(simple, *words, "-o", "3.parquet").json["features"]["double"]["cached"] is False
+
+
 def test_without_files_it_says_where_it_looked(project: Path) -> None:
     ran = run(project, "catalog", code=2)
     assert "'features.py', 'features/*.py'" in ran.err

@@ -14,6 +14,7 @@ import pytest
 from tests.integration.cli import run
 from timefence_pl.cli.checks import _is_later_than_today
 from timefence_pl.cli.churn import LEAKING, write_churn
+from timefence_pl.cli.commands import init
 from timefence_pl.cli.suggest import look, source_code
 
 START = datetime(2024, 1, 1)
@@ -257,6 +258,11 @@ def test_init_without_data_writes_a_template_that_loads(tmp_path: Path) -> None:
     assert (tmp_path / "new/project/timefence.toml").is_file()
     told = run(tmp_path / "new/project", "doctor", "--json", code=1).json
     assert [c["message"] for c in told["checks"] if c["status"] == "FAIL"] == ["features.py declares no feature."]
+
+
+def test_init_looks_at_so_many_data_sets_only(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(init, "MOST", 1)
+    assert "Only the first 1 of 2 data sets are looked at" in run(data, "init", "--dry-run").err
 
 
 def test_init_dry_run_writes_nothing(data: Path) -> None:

@@ -7,10 +7,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from tests.integration.cli import Ran, run
-from timefence_pl.cli.app import cli
+from timefence_pl.cli.app import COMMANDS, cli
 from timefence_pl.cli.config import config_at
 
 README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
@@ -63,3 +64,12 @@ def test_the_table_of_differences_has_a_reason_for_each() -> None:
         cells = [c.strip() for c in row.strip("|").split(" | ")]
         assert len(cells) == 3 or set(row) <= set("|-"), row
         assert all(cells), row
+
+
+def test_the_table_of_commands_is_whole() -> None:
+    rows = re.findall(r"^\| (`[a-z`, ]+`) \| (.*) \|$", SECTION, flags=re.MULTILINE)
+    named = {name: text for names, text in rows for name in re.findall(r"`([a-z]+)`", names)}
+    assert set(named) == set(COMMANDS)
+    for name, command in ((n, cli.get_command(None, n)) for n in COMMANDS):  # type: ignore[arg-type]
+        if isinstance(command, click.Group):
+            assert set(re.findall(r"`([a-z]+)`", named[name])) == set(command.commands)

@@ -177,3 +177,51 @@ def test_garbage_of_versions(project: Path) -> None:
     run(project, "store", "gc", "--keep-versions", "1", "--delete")
     told = run(project, "features", "ls", "users", "--json").json["versions"]
     assert [r["status"] for r in told] == ["deleted", "deleted", "published"]
+
+
+# --- where things come from -------------------------------------------------------------------------------------------
+
+
+def test_lineage_of_a_version_and_of_a_file(project: Path) -> None:
+    run(project, "build", "-o", "train.parquet")
+    publish(project, "train", "--build", "latest")
+    told = run(project, "store", "lineage", "train:latest", "--json").json
+    assert (told["kind"], told["name"]) == ("feature set", "train:v1")
+    ran = run(project, "store", "lineage", "train:latest")
+    assert "rows.parquet" in ran.out
+    assert "labels.parquet" in ran.out
+    down = run(project, "store", "lineage", str(project / "rows.parquet"), "--down")
+    assert "train:v1" in down.out
+    ran = run(project, "store", "lineage", "train", "--svg", "out/l.svg", "--html", "out/l.html")
+    assert (project / "out/l.svg").read_text().lstrip().startswith("<svg")
+    assert "<svg" in (project / "out/l.html").read_text()
+    assert "out/l.html" in ran.out
+    run(project, "store", "lineage", "nothing", code=3)
+
+
+def test_what_changed_since(project: Path) -> None:
+    run(project, "build", "-o", "train.parquet")
+    publish(project, "train", "--build", "latest")
+    assert run(project, "store", "check", "train", "--strict", "--json").json["ok"] is True
+    ROWS.with_columns(pl.col("x") + 1).write_parquet(project / "rows.parquet")
+    ran = run(project, "store", "check", "train")
+    assert "rows.parquet" in ran.out
+    assert run(project, "store", "check", "train", "--strict", "--json", code=1).json["ok"] is False
+
+
+def test_importing_what_is_not_there(project: Path) -> None:
+    assert "nowhere" in run(project, "runs", "import", "nowhere", code=3).err
+    (project / "empty").mkdir()
+    assert run(project, "runs", "import", "empty", "--time-zone", "Europe/Berlin", code=3).err
+
+
+def test_importing_runs_of_runelog(project: Path) -> None:
+    runelog = pytest.importorskip("runelog")
+    tracker = runelog.get_tracker(str(project / "old"))
+    with tracker.start_run(experiment_name="models"):
+        tracker.log_param("depth", 3)
+        tracker.log_metric("auc", 0.7)
+    told = run(project, "runs", "import", "old", "--json").json["imported"]
+    assert (told["experiments"], len(told["runs"])) == (["models"], 1)
+    assert "1 had been imported before" in run(project, "runs", "import", "old").out
+    assert "auc" in run(project, "runs", "show", "latest").out

@@ -36,6 +36,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "build": ("build", "Build a training set."),
     "audit": ("audit", "Check a data set for values from the future."),
     "explain": ("explain", "Tell how features would be joined, or why a label row gets what it gets."),
+    "diff": ("diff", "Compare two data sets."),
     "catalog": ("catalog", "List the features of a project."),
     "doctor": ("doctor", "Check everything that would fail later."),
     "lint": ("lint", "Find what looks ahead in features, without reading data."),

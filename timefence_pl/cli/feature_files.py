@@ -11,6 +11,7 @@ import importlib.util
 import re
 import sys
 import traceback
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -143,7 +144,7 @@ def _run(file: Path) -> ModuleType:
         return taken
     if taken is not None or not all(p.isidentifier() for p in parts) or name in sys.stdlib_module_names:
         stem = "".join(c if c.isalnum() else "_" for c in file.stem)
-        name = f"timefence_features_{stem}_{len(sys.modules)}"
+        name = f"timefence_features_{stem}_{zlib.crc32(str(file).encode('utf-8', 'replace')):08x}"
     if str(root) not in sys.path:
         sys.path.insert(0, str(root))
     spec = importlib.util.spec_from_file_location(name, file)
@@ -171,7 +172,7 @@ def _failed(file: Path, error: BaseException) -> Exception:
     place = f"{file}, line {line}" if line else str(file)
     if isinstance(error, tf.TimefenceError):
         return type(error)(f"{place}: {error}")
-    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    said = error.msg if isinstance(error, SyntaxError) and error.filename == str(file) else str(error)
     kind = type(error).__name__
     if isinstance(error, ModuleNotFoundError) and error.name == "timefence":
         fix = "Write `import timefence_pl as timefence`: the definitions are the same."

@@ -115,8 +115,7 @@ class Project:
         data = path[0] if len(path) == 1 else list(path)
         made = tf.Labels(data, keys=keys, label_time=label_time, target=target or None, **options)
         if not target:
-            columns = made.scan().collect_schema()
-            rest = [c for c in columns if c not in {*keys, label_time}]
+            rest = [c for c in made.schema if c not in {*keys, label_time}]
             made = tf.Labels(data, keys=keys, label_time=label_time, target=rest or None, **options)
         return made
 

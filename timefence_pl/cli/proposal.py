@@ -16,7 +16,7 @@ from typing import Any, Final
 import timefence_pl as tf
 from timefence_pl.cli.suggest import SAMPLE, Profile, look, source_code
 
-__all__ = ["DataSet", "Proposal", "find_data", "propose"]
+__all__ = ["MOST", "DataSet", "Proposal", "find_data", "propose"]
 
 _SUFFIX: Final = re.compile(
     r"\.(parquet|pq|csv|tsv|ndjson|jsonl|arrow|ipc|feather)(\.(gz|zst|zstd|zlib))?$", re.IGNORECASE
@@ -30,8 +30,8 @@ _TEMPLATE: Final = """# txns = tf.Source("data/transactions.parquet", keys="user
 # amount = tf.Feature(txns, columns="amount", embargo="1d")"""
 #: Keys of two names are the same where the source has so many of the labels' values.
 _SAME: Final = 0.5
-#: A start, not a survey.
-_MOST: Final = 40
+#: At most so many data sets are looked at.
+MOST: Final = 40
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def propose(paths: Sequence[str], *, labels: str | None = None, name: str = "my-
         name: The project's name.
     """
     given = list(dict.fromkeys([*([labels] if labels else []), *paths]))
-    first = [_data_set(p, (), labels) for p in given[:_MOST]]
+    first = [_data_set(p, (), labels) for p in given[:MOST]]
     seen = [[c.name for c in d.profile.columns] for d in first if d.profile is not None]
     likely = {k for d in first if d.profile is not None for k in d.profile.keys}
     shared = {k for k in likely if sum(k in names for names in seen) > 1}

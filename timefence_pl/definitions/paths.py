@@ -8,19 +8,24 @@ from __future__ import annotations
 import glob as globbing
 import os
 import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
+from urllib.parse import unquote
 
-from timefence_pl.errors import TimefenceValidationError, did_you_mean, message
+from timefence_pl.errors import TimefenceValidationError, did_you_mean, listing, message
 
 __all__ = [
     "MAGIC",
     "TableFormat",
     "expand",
+    "files_in",
+    "format_in",
     "format_of",
     "is_remote",
     "is_under",
     "missing_file",
+    "partitions",
     "stem_of",
     "stripped",
 ]
@@ -84,9 +89,7 @@ def expand(role: str, pattern: str, kind: TableFormat) -> list[str]:
     if is_remote(pattern):
         return [pattern]
     if os.path.isdir(pattern):  # noqa: PTH112 - patterns stay strings
-        root = Path(pattern)
-        inside = [p for p in root.rglob("*") if p.is_file() and format_of(p.name) == kind]
-        found = [str(p) for p in inside if not any(q.startswith((".", "_")) for q in p.relative_to(root).parts)]
+        found = [p for p in files_in(pattern) if format_of(p) == kind]
         base = pattern
     elif os.path.exists(pattern):  # noqa: PTH110
         return [pattern]
@@ -104,6 +107,53 @@ def expand(role: str, pattern: str, kind: TableFormat) -> list[str]:
             )
         )
     return sorted(found, key=lambda p: os.path.relpath(p, base or ".").replace(os.sep, "/"))
+
+
+def files_in(folder: str) -> Iterator[str]:
+    """The files in a folder and those below it, without what is hidden (names that start with ``.`` or ``_``)."""
+    for path, folders, names in os.walk(folder):
+        folders[:] = sorted(f for f in folders if not f.startswith((".", "_")))
+        for name in sorted(names):
+            if not name.startswith((".", "_")) and os.path.isfile(os.path.join(path, name)):  # noqa: PTH113, PTH118
+                yield os.path.join(path, name)  # noqa: PTH118
+
+
+def format_in(folder: str) -> TableFormat | None:
+    """The format of a folder's files: Parquet if there is any, else the first known by name; None without any."""
+    found: TableFormat | None = None
+    for kind in map(format_of, files_in(folder)):
+        if kind == "parquet":
+            return kind
+        found = found or kind
+    return found
+
+
+def partitions(role: str, files: Sequence[str]) -> dict[str, list[str | None]]:
+    """The ``name=value`` folders of files: for each name its value in each file, null where a writer had none.
+
+    Args:
+        role: Whose they are, for messages.
+        files: Their paths.
+
+    Raises:
+        TimefenceValidationError: If the files do not have the same names.
+    """
+    found = [dict(_partition(p) for p in f.replace("\\", "/").split("/")[:-1] if "=" in p) for f in files]
+    odd = next((i for i, f in enumerate(found) if list(f) != list(found[0])), None)
+    if odd is not None:
+        raise TimefenceValidationError(
+            message(
+                f"The files of {role} do not have the same partition folders.",
+                where=f"{files[0]}: {listing(found[0])}\n{files[odd]}: {listing(found[odd])}",
+                fix=("move the files so that each has all of them", "hive_partitioning=False leaves folders unread"),
+            )
+        )
+    return {name: [f[name] for f in found] for name in (found[0] if found else ())}
+
+
+def _partition(folder: str) -> tuple[str, str | None]:
+    name, value = folder.split("=", 1)
+    return unquote(name), None if value == "__HIVE_DEFAULT_PARTITION__" else unquote(value)
 
 
 def is_under(pattern: str, path: str) -> bool:

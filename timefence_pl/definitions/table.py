@@ -20,14 +20,17 @@ from timefence_pl.definitions.paths import (
     MAGIC,
     TableFormat,
     expand,
+    format_in,
     format_of,
     is_remote,
     is_under,
     missing_file,
+    partitions,
     stem_of,
     stripped,
 )
 from timefence_pl.errors import TimefenceSchemaError, TimefenceValidationError, did_you_mean, listing, message
+from timefence_pl.faults import POLARS_FAULTS, reason_of
 from timefence_pl.fingerprint.inputs import scanned_paths
 from timefence_pl.integrations.lakes import LakeTable, lake_kind, lake_name
 
@@ -219,11 +222,9 @@ class Table:
         if not is_remote(first) and Path(first).is_dir():
             if (Path(first) / "_delta_log").is_dir():
                 return "delta"
-            inside = sorted(str(p) for p in Path(first).rglob("*") if p.is_file() and not p.name.startswith((".", "_")))
-            for name in inside:
-                found = format_of(name)
-                if found is not None:
-                    return found
+            found = format_in(first)
+            if found is not None:
+                return found
         if not is_remote(first) and not Path(first).exists() and not any(c in first for c in MAGIC):
             raise missing_file(self.role, first)
         raise TimefenceValidationError(
@@ -254,16 +255,21 @@ class Table:
         if lake is not None:
             return lake.scan()
         files = self.files()
-        hive = self.options.get("hive_partitioning")
-        if hive is None:
-            hive = any("=" in part for name in files for part in name.replace("\\", "/").split("/")[:-1])
+        hive = self.reads_partitions()
+        folders = partitions(self.role, files) if hive else {}
         if kind == "parquet":
             return pl.scan_parquet(files, glob=False, hive_partitioning=hive, schema=schema, storage_options=storage)
-        if kind == "csv":
-            return pl.concat([self._scan_csv(name, schema, storage) for name in files], how="vertical_relaxed")
-        if kind == "ndjson":
+        if kind == "ipc":
+            return pl.scan_ipc(files, glob=False, hive_partitioning=hive, storage_options=storage)
+        if kind == "ndjson" and not folders:
             return pl.scan_ndjson(files, schema=schema, storage_options=storage)
-        return pl.scan_ipc(files, glob=False, hive_partitioning=hive, storage_options=storage)
+        if kind == "ndjson":
+            frames = [pl.scan_ndjson(name, schema=schema, storage_options=storage) for name in files]
+        else:
+            frames = [self._scan_csv(name, schema, storage) for name in files]
+        values = [_as_folders_are_read(name, texts) for name, texts in folders.items()]
+        made = [f.with_columns(pl.lit(v[i], v.dtype).alias(v.name) for v in values) for i, f in enumerate(frames)]
+        return pl.concat(made, how="vertical_relaxed")
 
     def _version(self) -> object:
         """What the schema depends on, cheaply asked: the files as the file system tells them."""
@@ -295,6 +301,19 @@ class Table:
                 )
             )
 
+    def _odd_csv(self) -> str:
+        """Which of several CSV files has other columns than the first; empty where none has, or that is not why."""
+        names = self.local_files("csv")
+        columns: dict[str, list[str]] = {}
+        for name in names if len(names) > 1 else []:
+            try:
+                columns[name] = list(self._scan_csv(name, None, None).collect_schema())
+            except POLARS_FAULTS as error:
+                return f"{name}: {reason_of(error).splitlines()[0][:300]}"
+            if columns[name] != columns[names[0]]:
+                return f"{names[0]} has the columns {listing(columns[names[0]])}\n{name} has {listing(columns[name])}"
+        return ""
+
     def _scan_csv(self, name: str, schema: Any, storage: Any) -> pl.LazyFrame:
         default = "\t" if stripped(name).endswith(".tsv") else ","
         separator, dates = self.options.get("delimiter") or default, self.options.get("parse_dates", True)
@@ -324,11 +343,11 @@ class Table:
         try:
             self._check_files_agree()
             schema = self.scan().collect_schema() if lake is None else lake.schema()
-        except (pl.exceptions.PolarsError, OSError) as error:
+        except POLARS_FAULTS as error:
             raise TimefenceSchemaError(
                 message(
                     f"The columns of {self.role} ({self.described()}) cannot be read.",
-                    where=str(error).strip().splitlines()[0][:300],
+                    where=self._odd_csv() or reason_of(error).splitlines()[0][:300],
                     fix="Check that the file is whole and of the format it is read as (format=).",
                 )
             ) from error
@@ -347,6 +366,19 @@ def _parquet_schema(name: str) -> dict[str, pl.DataType]:
 @lru_cache(maxsize=65_536)
 def _parquet_schema_of(name: str, *_version: int) -> dict[str, pl.DataType]:
     return dict(pl.read_parquet_schema(name))
+
+
+def _as_folders_are_read(name: str, values: Sequence[str | None]) -> pl.Series:
+    """The values of partition folders in the type that Polars gives those of Parquet files."""
+    texts = pl.DataFrame({name: values}, schema={name: pl.String})
+    known = texts.filter(pl.col(name).is_not_null())
+    if known.is_empty() or (known[name] == "").any():
+        return texts[name]
+    read = pl.read_csv(known.write_csv().encode(), try_parse_dates=True, infer_schema_length=None)
+    if read.height != known.height:
+        return texts[name]
+    positions = texts[name].is_not_null().cum_sum().cast(pl.Int64) - 1
+    return read[name].gather(positions.clip(0)).set(texts[name].is_null(), None)
 
 
 def _csv_schema(name: str, separator: str, dates: bool) -> pl.Schema | None:

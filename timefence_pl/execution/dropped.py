@@ -12,7 +12,7 @@ from operator import or_
 import polars as pl
 
 from timefence_pl.definitions.source import Source
-from timefence_pl.errors import TimefenceSchemaError, message
+from timefence_pl.faults import POLARS_FAULTS, faults_are_ours
 from timefence_pl.footers import column_facts
 
 __all__ = ["dropped_rows"]
@@ -31,7 +31,7 @@ def dropped_rows(
         TimefenceSchemaError: If a source cannot be read.
     """
     counts: dict[tuple[object, ...], int] = dict(known or {})
-    to_read: dict[tuple[object, ...], pl.LazyFrame] = {}
+    to_read: dict[tuple[object, ...], tuple[Source, pl.LazyFrame]] = {}
     for source in {s.identity(): s for s in sources if s.identity() not in counts}.values():
         columns = [*source.keys, source.timestamp, *([source.available_at] if source.available_at else [])]
         facts = column_facts(source.parquet_files(), columns)
@@ -39,12 +39,17 @@ def dropped_rows(
             counts[source.identity()] = 0
         else:
             null = reduce(or_, (pl.col(c).is_null() for c in columns))
-            to_read[source.identity()] = source.scan().select(null.sum().alias("dropped"))
+            to_read[source.identity()] = source, source.scan().select(null.sum().alias("dropped"))
     try:
-        found = pl.collect_all(list(to_read.values()), engine="streaming")
-    except pl.exceptions.PolarsError as error:
-        raise TimefenceSchemaError(
-            message("A source cannot be read.", where=str(error).strip()[:600], fix="Check the file Polars names.")
-        ) from error
+        found = pl.collect_all([f for _, f in to_read.values()], engine="streaming")
+    except POLARS_FAULTS:
+        for source, frame in to_read.values():
+            with faults_are_ours(
+                f"Source {source.name!r} cannot be read.",
+                "Check that its files are whole and of the types their columns have.",
+                where=f"data: {source.described()}",
+            ):
+                frame.collect(engine="streaming")
+        raise
     counts.update({i: int(f.item()) for i, f in zip(to_read, found, strict=True)})
     return counts

@@ -17,7 +17,6 @@ import polars as pl
 
 from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.labels import Labels
-from timefence_pl.errors import TimefenceError, TimefenceSchemaError, message
 from timefence_pl.execution.observation import Observation
 from timefence_pl.execution.output import OutputFile
 from timefence_pl.execution.steps import Steps
@@ -108,25 +107,15 @@ def run_local(
     Raises:
         TimefenceDuplicateError: If a label met duplicates that must not be chosen between.
         TimefenceLeakageError: If the check of the result fails.
+        Exception: What Polars and the file system raise, for the caller to word.
     """
     observation = Observation(plan, labels.label_time)
-    try:
-        if engine == "streaming" and output is not None and files is not None:
-            run = _streamed(plan, labels, observation, skip=skip, output=output, splits=splits, files=files, say=say)
-        else:
-            run = _in_memory(
-                plan, labels, observation, skip=skip, output=output, splits=splits, files=files, say=say, keep=keep
-            )
-    except TimefenceError:
-        raise
-    except pl.exceptions.PolarsError as error:
-        raise TimefenceSchemaError(
-            message(
-                "The features cannot be computed from the data.",
-                where=str(error).strip()[:600],
-                fix="Check the column, type or value Polars names; feature expressions run on whole sources.",
-            )
-        ) from error
+    if engine == "streaming" and output is not None and files is not None:
+        run = _streamed(plan, labels, observation, skip=skip, output=output, splits=splits, files=files, say=say)
+    else:
+        run = _in_memory(
+            plan, labels, observation, skip=skip, output=output, splits=splits, files=files, say=say, keep=keep
+        )
     observation.check()
     return run
 

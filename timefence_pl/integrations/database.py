@@ -48,12 +48,12 @@ def driver_query(query: str, uri: str, drivers: Sequence[Driver] = _DRIVERS) -> 
         TimefenceValidationError: As :func:`database_query`.
     """
     nothing = f"SELECT * FROM (\n{query}\n) q WHERE 1 = 0"  # noqa: S608 - the user's own query
-    schema = _read(nothing, uri, drivers).schema
+    schema = _read(nothing, uri, drivers, shown=query).schema
 
     def run(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
     ) -> Iterator[pl.DataFrame]:
-        frame = _as_declared(_read(query, uri, drivers), schema, query)
+        frame = _as_declared(_read(query, uri, drivers, shown=query), schema, query)
         if predicate is not None:
             frame = frame.filter(predicate)
         if with_columns is not None:
@@ -88,12 +88,15 @@ def _as_declared(frame: pl.DataFrame, schema: pl.Schema, query: str) -> pl.DataF
         ) from error
 
 
-def _read(query: str, uri: str, drivers: Sequence[Driver]) -> pl.DataFrame:
+def _read(query: str, uri: str, drivers: Sequence[Driver], *, shown: str) -> pl.DataFrame:
     kind = uri.split("://", 1)[0]
     problems = []
     for driver in drivers:
         try:
-            return pl.read_database_uri(query, uri, engine=driver)
+            frame = pl.read_database_uri(query, uri, engine=driver)
+            # Types that Arrow has no name for (ADBC's numeric) are read as what they are kept in.
+            opaque = [n for n, t in frame.schema.items() if isinstance(t, pl.BaseExtension)]
+            return frame.with_columns(pl.col(n).ext.storage() for n in opaque)
         except ImportError as error:
             problems.append(
                 f"{driver}: {str(error).strip().splitlines()[0] if str(error).strip() else 'not installed'}"
@@ -104,7 +107,7 @@ def _read(query: str, uri: str, drivers: Sequence[Driver]) -> pl.DataFrame:
             raise TimefenceValidationError(
                 message(
                     f"The database {kind}://... does not answer the query.",
-                    where=f"{_without_secrets(str(error).strip(), uri)[:400]}\nquery: {query[:300]}",
+                    where=f"{_without_secrets(str(error).strip(), uri)[:400]}\nquery: {shown[:300]}",
                     fix="Check the URI, the query, and the database's permissions.",
                 )
             ) from None  # the error may hold the URI with its password

@@ -45,7 +45,7 @@ def duckdb_query(query: str, tables: Mapping[str, pl.LazyFrame], connection: obj
         TimefenceSchemaError: If DuckDB does not accept the query.
     """
     stubs = {name: pl.DataFrame(schema=frame.collect_schema()) for name, frame in tables.items()}
-    schema = _run(f"SELECT * FROM (\n{query}\n) LIMIT 0", stubs, connection).schema  # noqa: S608 - the user's own query
+    schema = _run(query, stubs, connection, rows=False).schema
 
     def run(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _batch_size: int | None
@@ -61,7 +61,7 @@ def duckdb_query(query: str, tables: Mapping[str, pl.LazyFrame], connection: obj
     return register_io_source(run, schema=schema, explain_name="DuckDB")
 
 
-def _run(query: str, tables: Mapping[str, pl.DataFrame], connection: object) -> pl.DataFrame:
+def _run(query: str, tables: Mapping[str, pl.DataFrame], connection: object, *, rows: bool = True) -> pl.DataFrame:
     duckdb = _duckdb()
     cursor = _cursor(duckdb, connection)
     try:
@@ -70,6 +70,7 @@ def _run(query: str, tables: Mapping[str, pl.DataFrame], connection: object) -> 
         relation = cursor.sql(query)
         _check_names(None if relation is None else relation.columns, query)
         wide = [n for n, t in zip(relation.columns, relation.types, strict=True) if str(t) == "HUGEINT"]
+        relation = relation if rows else relation.limit(0)
         return pl.DataFrame(pl.from_arrow(relation.to_arrow_table())).with_columns(pl.col(wide).cast(pl.Int64))
     except duckdb.Error as error:
         raise TimefenceSchemaError(

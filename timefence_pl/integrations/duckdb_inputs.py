@@ -66,7 +66,7 @@ def _reason(node: dict[str, Any], known: set[str], functions: dict[str, bool]) -
         return None if name in _MAKES_ROWS else f"the SQL query reads rows by {name}"
     if "function_name" in node:
         name = str(node["function_name"]).lower()
-        of_today = name == "age" and len(node.get("children") or ()) == 1
+        of_today = name == "age" and len(node.get("arguments") or node.get("children") or ()) == 1
         if name not in _MAKES_ROWS and (functions.get(name, False) or name in _CHANGING or of_today):
             return f"the SQL query uses {name}, which may change from run to run"
     return None

@@ -28,7 +28,7 @@ __all__ = ["checked_output"]
 
 _BLOCK: Final = 1 << 20
 _SNIFFED: Final = 512
-#: What DVC takes for text: bytes above these, and these.
+#: The bytes of text, as DVC tells it.
 _TEXT: Final = frozenset(range(32, 127)) | frozenset(b"\n\r\t\f\b")
 _IGNORED: Final = frozenset((".dvc", ".git", ".hg"))
 
@@ -65,7 +65,7 @@ def checked_output(path: str | Path) -> dict[str, Any]:
         raise DvcUnsupportedHashError(
             message(f"{str(pointer)!r} names the hash {entry['hash']!r}.", fix="Only md5 can be checked here.")
         )
-    legacy = "hash" not in entry
+    ways = ("bytes",) if "hash" in entry else ("blocks", "file")
     folder = md5.endswith(".dir")
     if folder != data.is_dir():
         kind = "a folder" if folder else "a file"
@@ -78,14 +78,14 @@ def checked_output(path: str | Path) -> dict[str, Any]:
     for name, actual in found.items():
         if isinstance(entry.get(name), int) and actual is not None and entry[name] != actual:
             raise _mismatch(data, pointer, f"{name} {entry[name]:,}", f"{name} {actual:,}")
-    actual_md5 = _folder_md5(data, files, legacy=legacy) if folder else _md5(data, legacy=legacy)
-    if actual_md5 != md5:
-        raise _mismatch(data, pointer, f"md5 {md5}", f"md5 {actual_md5}")
+    hashes = [_folder_md5(data, files, way) if folder else _md5(data, way) for way in ways]
+    if md5 not in hashes:
+        raise _mismatch(data, pointer, f"md5:{md5}", f"md5:{hashes[0]}")
     return {
         "path": str(data),
         "dvc_file": str(pointer),
         "md5": md5,
-        "legacy": legacy,
+        "legacy": "hash" not in entry,
         "size_bytes": found["size"],
         "n_files": len(files),
     }
@@ -149,27 +149,30 @@ def _files(folder: Path) -> list[Path]:
     return sorted(found)
 
 
-def _folder_md5(folder: Path, files: list[Path], *, legacy: bool) -> str:
-    listed = [{"md5": _md5(f, legacy=legacy), "relpath": f.relative_to(folder).as_posix()} for f in files]
+def _folder_md5(folder: Path, files: list[Path], way: str) -> str:
+    listed = [{"md5": _md5(f, way), "relpath": f.relative_to(folder).as_posix()} for f in files]
     text = json.dumps(sorted(listed, key=lambda e: e["relpath"]), sort_keys=True)
     return f"{hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()}.dir"
 
 
-def _md5(path: Path, *, legacy: bool) -> str:
+def _md5(path: Path, way: str) -> str:
+    """The hash of a file: of its ``"bytes"``, or with line ends converted in what DVC takes for text.
+
+    That is told block by block (``"blocks"``), or by the beginning of the file (``"file"``), as by older versions of DVC
+    2. A line end cut in two by a block stays as it is, as there.
+    """
     state = hashlib.md5(usedforsecurity=False)
+    text: bool | None = False if way == "bytes" else None
     with path.open("rb") as file:
-        text = legacy and _is_text(file.read(_SNIFFED))
-        file.seek(0)
         while block := file.read(_BLOCK):
-            # As DVC 2 does: block by block, so that a line end cut in two stays as it is.
+            if way == "blocks" or text is None:
+                text = _is_text(block[:_SNIFFED])
             state.update(block.replace(b"\r\n", b"\n") if text else block)
     return state.hexdigest()
 
 
 def _is_text(block: bytes) -> bool:
-    """Whether DVC takes a file that begins so for text: no null byte, and less than a third of it other bytes."""
-    if not block:
-        return True
+    """Whether DVC takes what begins so for text: no null byte, and no more than three tenths of it other bytes."""
     if b"\0" in block:
         return False
     return sum(byte not in _TEXT for byte in block) / len(block) <= 0.30

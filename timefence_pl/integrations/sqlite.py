@@ -6,7 +6,6 @@ types are those of the first rows, and a later value that does not fit is an err
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -152,8 +151,10 @@ def _check_values(query: str, path: Path, name: str, dtype: pl.DataType, values:
 
 def _rows(query: str, path: Path, size: int) -> Iterator[tuple[Sequence[Sequence[Any]], list[str]]]:
     """Rows, so many at a time, with the columns' names; at least one batch, possibly of no rows."""
+    import sqlite3  # noqa: PLC0415 - not every Python has it
+
     try:
-        connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True)
+        connection = sqlite3.connect(f"file:{quote(str(path.absolute()))}?mode=ro", uri=True, check_same_thread=False)
         try:
             cursor = connection.execute(query)
             if cursor.description is None:

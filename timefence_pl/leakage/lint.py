@@ -16,13 +16,15 @@ from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.feature_set import AnyFeature, Features, flat_features
 from timefence_pl.definitions.source import Source
 from timefence_pl.durations import format_nanoseconds
+from timefence_pl.fingerprint.keys import Uncacheable
+from timefence_pl.fingerprint.msgpack import UnknownLayoutError
 from timefence_pl.leakage.lint_expressions import Order, Report, Scope, read_expression
 from timefence_pl.leakage.lint_plans import PlanReader, reads_several_rows
 from timefence_pl.leakage.lint_rows import Rows
 from timefence_pl.leakage.lint_rules import RULES
 from timefence_pl.leakage.lint_sql import read_sql
 from timefence_pl.leakage.lint_stamps import Stamp
-from timefence_pl.leakage.lint_tree import plan_tree, shown
+from timefence_pl.leakage.lint_tree import plan_tree, shortened, shown
 from timefence_pl.leakage.lookahead_inputs import derived_plan
 from timefence_pl.plan.compatibility import source_columns
 from timefence_pl.plan.rows import TIME_COLUMN
@@ -38,6 +40,8 @@ _OF_SOURCES: Final = frozenset(
         "sampling",
     }
 )
+#: What reading a plan in another layout than the known one raises.
+_STRANGE: Final = (UnknownLayoutError, Uncacheable, KeyError, IndexError, TypeError, AttributeError, ValueError)
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,7 @@ def lint(features: Features) -> list[Finding]:
     """
     found: list[Finding] = []
     for feature in flat_features(features):
+        source_columns(feature.source)  # an error of ours where the source is not what it is declared to be
         found += _of_source(feature)
         if isinstance(feature, Feature):
             found += _of_feature(feature)
@@ -112,13 +117,19 @@ def source_findings(source: Source) -> list[Finding]:
     if tree is None:
         return []
     findings, report = _collector(source.name, source)
-    PlanReader(tree, _source_rows(source), at_end=source.date_known_at == "end", report=report, loose=True).read()
+    try:
+        PlanReader(tree, _source_rows(source), at_end=source.date_known_at == "end", report=report, loose=True).read()
+    except (*_STRANGE, RecursionError):
+        return []  # nothing is said of what cannot be read: the source's rows are what they are
     return [f for f in findings if f.rule in _OF_SOURCES]
 
 
 def _has_steps(frame: pl.LazyFrame) -> bool:
     """Whether a lazy frame does more than read; a plan is copied with its frames, so that this is asked first."""
-    return len([line for line in frame.explain(optimized=False).splitlines() if line.strip()]) > 1
+    try:
+        return len([line for line in frame.explain(optimized=False).splitlines() if line.strip()]) > 1
+    except (pl.exceptions.PolarsError, OSError):
+        return False  # a plan that does not hold is told of where it is run
 
 
 def _of_source(feature: AnyFeature) -> list[Finding]:
@@ -136,12 +147,11 @@ def _of_feature(feature: Feature) -> list[Finding]:
     elif feature.transform is not None:
         _read_transform(feature, report)
     else:
-        source_columns(feature.source)
         scope = Scope(frozenset({feature.source.timestamp}), Order())
         for expr in feature.exprs:
             tree = expression_tree(expr)
             if tree is None:
-                report("unknown", str(expr), what="An expression that cannot be written down")
+                report("unknown", shortened(str(expr)), what="An expression nested so deeply")
             else:
                 read_expression(tree, scope, report)
     return findings
@@ -194,7 +204,11 @@ def _read_transform(feature: Feature, report: Report) -> None:
         several.append(rule)
         report(rule, part, **more)
 
-    rows = PlanReader(tree, _source_rows(source), at_end=source.date_known_at == "end", report=told).read()
+    try:
+        rows = PlanReader(tree, _source_rows(source), at_end=source.date_known_at == "end", report=told).read()
+    except (*_STRANGE, RecursionError):
+        report("unread-transform", feature.name, what="The transform's plan has a layout that is not known.")
+        return
     if source.available_at and reads_several_rows(tree):
         report("availability", f"rows of {feature.name}")
         return

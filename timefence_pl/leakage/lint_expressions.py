@@ -102,7 +102,11 @@ _THROUGH: Final = ("Alias", "KeepName", "RenameAlias", "Cast")
 
 def read_expression(tree: Any, scope: Scope, report: Report) -> Shape:
     """Report what looks ahead in an expression, and give its shape."""
-    shape = _Reader(report).read(tree, scope)
+    try:
+        shape = _Reader(report).read(tree, scope)
+    except RecursionError:
+        report("unknown", "a deeply nested expression", what="An expression nested so deeply")
+        return Shape.SETTLED
     if shape in (Shape.SUBSET, Shape.HEAD) and not scope.known:
         report("selected-rows", tree)
         return Shape.SETTLED
@@ -149,7 +153,13 @@ class _Reader:
         return Shape.FIRST
 
     def _read_binaryexpr(self, _node: Any, body: Any, scope: Scope) -> Shape:
-        return self._all([body["left"], body["right"]], scope)
+        parts = []
+        while True:  # a chain of operators as long as it likes, without going deeper for each
+            parts.append(body["right"])
+            left = body["left"]
+            if not isinstance(left, dict) or "BinaryExpr" not in left:
+                return self._all([left, *reversed(parts)], scope)
+            body = left["BinaryExpr"]
 
     def _read_ternary(self, _node: Any, body: Any, scope: Scope) -> Shape:
         return self._all([body["predicate"], body["truthy"], body["falsy"]], scope)

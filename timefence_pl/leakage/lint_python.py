@@ -5,15 +5,18 @@ Takes trees, gives the user's functions and whether each is given one value at a
 
 from __future__ import annotations
 
-import pickle
 import types
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
+from timefence_pl.fingerprint.keys import Uncacheable
+from timefence_pl.fingerprint.msgpack import as_bytes
+from timefence_pl.fingerprint.pickled import column_function, holds_function, plain_function
+
 __all__ = ["PythonPart", "python_parts"]
 
-_PICKLE: Final = b"\x80\x05"
+_COLUMN: Final = b"PLPYFN"
 #: Fields in which Polars keeps functions.
 _FIELDS: Final = ("function", "callback", "Map", "apply")
 #: Polars' own functions that hand the user's one value at a time, or only print.
@@ -42,28 +45,21 @@ def _blobs(node: Any) -> Iterator[bytes]:
     """Serialized functions: bytes, or what JSON makes of them."""
     if isinstance(node, dict):
         for name, value in node.items():
-            if name in _FIELDS and isinstance(value, list | bytes) and value:
-                data = _bytes(value)
-                if data is not None and _PICKLE in data:
-                    yield data
-                    continue
-            yield from _blobs(value)
+            data = as_bytes(value) if name in _FIELDS else None
+            if data is not None and holds_function(data):
+                yield data
+            else:
+                yield from _blobs(value)
     elif isinstance(node, list):
         for value in node:
             yield from _blobs(value)
 
 
-def _bytes(value: list[Any] | bytes) -> bytes | None:
-    if isinstance(value, bytes):
-        return value
-    return bytes(value) if all(type(v) is int and 0 <= v < 256 for v in value) else None
-
-
 def _part(blob: bytes) -> PythonPart:
     try:
-        whole = pickle.loads(blob[blob.find(_PICKLE) :])  # noqa: S301 - made by this process
-    except Exception:  # noqa: BLE001 - what cannot be loaded cannot be judged
-        return PythonPart((), each_value=False)
+        whole = column_function(blob)[0] if blob.startswith(_COLUMN) else plain_function(blob)
+    except Uncacheable:
+        return PythonPart((), each_value=False)  # what cannot be loaded cannot be judged
     functions: list[Callable[..., Any]] = []
     names: list[str] = []
     _unwrap(whole, functions, names, set())

@@ -27,7 +27,7 @@ class Rule:
 
 
 _AS_OF: Final = "or aggregate as of the label time with tf.Window"
-_CHECK: Final = "tf.check_lookahead runs it, and tells"
+_CHECK: Final = "or let tf.check_lookahead tell, which runs it"
 
 RULES: Final[dict[str, Rule]] = {
     "negative-shift": Rule(
@@ -161,7 +161,7 @@ RULES: Final[dict[str, Rule]] = {
     ),
     "unknown": Rule(
         "{what} is not known to the linter.",
-        f"{_CHECK[0].upper()}{_CHECK[1:]}.",
+        "Let tf.check_lookahead tell, which runs it.",
         unread=True,
     ),
     "unread-transform": Rule(

@@ -18,7 +18,7 @@ from timefence_pl.fingerprint.keys import Uncacheable
 from timefence_pl.fingerprint.layout import after_header, entry_of, is_reference, read_frame, variant_of
 from timefence_pl.fingerprint.msgpack import UnknownLayoutError, as_bytes, unpack
 
-__all__ = ["INPUTS", "PlanTree", "plan_tree", "shown"]
+__all__ = ["INPUTS", "PlanTree", "plan_tree", "shortened", "shown"]
 
 #: The fields of a plan's nodes that hold other nodes.
 INPUTS: Final = ("input", "input_left", "input_right", "inputs", "contexts", "idxs", "dsl", "relations")
@@ -42,8 +42,11 @@ class PlanTree:
 
     def node(self, reference: Any) -> tuple[str, dict[str, Any]]:
         """A step's kind and fields, given by number or, in unions, as it is."""
-        kind, fields = variant_of(entry_of(self._nodes, reference) if is_reference(reference) else reference)
+        kind, fields = self._raw(reference)
         return kind, _normal(fields)
+
+    def _raw(self, reference: Any) -> tuple[str, dict[str, Any]]:
+        return variant_of(entry_of(self._nodes, reference) if is_reference(reference) else reference)
 
     def inputs(self, fields: Mapping[str, Any]) -> list[Any]:
         """References to what a step takes."""
@@ -59,7 +62,7 @@ class PlanTree:
         return found
 
     def steps(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """All steps, each once, the last first."""
+        """All steps, each once, the last first; integers of more than 64 bits as bytes."""
         seen: set[int] = set()
         waiting = [self.root]
         while waiting:
@@ -68,7 +71,7 @@ class PlanTree:
                 if reference["idx"] in seen:
                     continue
                 seen.add(reference["idx"])
-            kind, fields = self.node(reference)
+            kind, fields = self._raw(reference)
             waiting += self.inputs(fields)
             yield kind, fields
 
@@ -97,8 +100,13 @@ def shown(tree: Any) -> str:
     try:
         data = orjson.dumps(tree, default=list, option=orjson.OPT_NON_STR_KEYS)
         text = str(pl.Expr.deserialize(io.BytesIO(data), format="json"))
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError, ValueError):
-        text = str(tree)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError, ValueError, RecursionError):
+        text = "an expression that cannot be shown"
+    return shortened(text)
+
+
+def shortened(text: str) -> str:
+    """A text of a length that fits a finding."""
     return text if len(text) <= _LONGEST else text[: _LONGEST - 3] + "..."
 
 

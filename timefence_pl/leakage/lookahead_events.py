@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import polars as pl
 
@@ -18,13 +18,14 @@ from timefence_pl.leakage.lookahead_compare import same_rows
 from timefence_pl.plan.compatibility import SourceColumns, source_columns
 from timefence_pl.plan.prepare import KNOWN, _in_clock, known_clock
 from timefence_pl.plan.rows import usable_events
-from timefence_pl.plan.ticks import DAY, Clock
+from timefence_pl.plan.ticks import DAY, INT64_MAX, INT64_MIN, Clock
 
 __all__ = ["ROWS", "Events", "load_events", "only_entities"]
 
 #: Rows up to which a source is taken whole; above, entities are sampled until about as many rows are covered.
 ROWS: Final = 500_000
 _HASH: Final = "__tf_hash"
+_UNITS: Final[dict[int, Literal["ns", "us", "ms"]]] = {1: "ns", 1_000: "us", 1_000_000: "ms"}
 
 
 @dataclass(frozen=True)
@@ -73,9 +74,10 @@ class Events:
         if self.clock.size == DAY:
             # The day after a day's last instant, or the day after a day's first.
             return pl.Series([cutoff + 1], dtype=pl.Int32).cast(pl.Date)
-        unit = {1: "ns", 1_000: "us", 1_000_000: "ms"}[self.clock.size]
+        # Beyond what 64 bits of nanoseconds hold, the next finer that fits: what is known stays what it is.
+        size = self.clock.size if INT64_MIN <= instant // self.clock.size <= INT64_MAX else 1_000
         zone = getattr(self.columns.schema[self.source.timestamp], "time_zone", None)
-        return pl.Series([instant // self.clock.size]).cast(pl.Datetime(unit, zone))  # type: ignore[arg-type]
+        return pl.Series([instant // size]).cast(pl.Datetime(_UNITS[size], zone))
 
     @property
     def sampled(self) -> bool:

@@ -33,9 +33,7 @@ __all__ = ["derived_plan", "other_input"]
 _FRAMES: Final = (pl.DataFrame, pl.LazyFrame, pl.Series)
 _READERS: Final = ("read_", "scan_")
 _SQL_READER: Final = re.compile(
-    r"\b(?:read|scan|parquet|csv|json|ndjson|sqlite|postgres|iceberg|delta)_\w+\s*\(|\battach\b|"
-    r"\b(?:from|join)\s+'[^']+'",
-    re.IGNORECASE,
+    r"\b(?:read_\w+|scan_\w+|\w+_scan|glob)\s*\(|\battach\b|\b(?:from|join)\s+'[^']+'", re.IGNORECASE
 )
 
 

@@ -154,7 +154,8 @@ def judged(
     reaches = [c.reach for c in cuts if c.reach is not None]
     reach = max(reaches, default=None)
     rows, differing, within = (sum(getattr(c, n) for c in cuts) for n in ("rows", "differing", "within"))
-    distances, width = _distances(cuts, window=isinstance(feature, Window), integer=integer)
+    embargo = _embargo(feature)
+    distances, width = _distances(cuts, embargo, window=isinstance(feature, Window), integer=integer)
     status, reason = _status(events, findings, other, differing=differing, within=within, rows=rows, integer=integer)
     return FeatureLookahead(
         name=feature.name,
@@ -171,7 +172,7 @@ def judged(
         cutoffs=_cutoff_frame(events, cuts),
         examples=_examples(events, findings, feature),
         distances=distances,
-        embargo_at=None if not distances.height or not _embargo(feature) else _embargo(feature) / width,
+        embargo_at=embargo / width if 0 < embargo <= width * distances.height else None,
     )
 
 
@@ -231,13 +232,17 @@ def _cutoff_frame(events: Events, cuts: Sequence[Cut]) -> pl.DataFrame:
     return pl.DataFrame({"cutoff": empty, **{n: pl.Series(v, dtype=pl.Int64) for n, v in counts.items()}})
 
 
-def _distances(cuts: Sequence[Cut], *, window: bool, integer: bool) -> tuple[pl.DataFrame, float]:
-    """Differing rows by how long before their cutoff they became known, and how long each span is."""
+def _distances(cuts: Sequence[Cut], embargo: int, *, window: bool, integer: bool) -> tuple[pl.DataFrame, float]:
+    """Differing rows by how long before their cutoff they became known, and how long each span is.
+
+    The spans reach to the embargo, unless that is much longer than all of them.
+    """
     schema = {"from": pl.String, "to": pl.String, "rows": pl.Int64}
     away = pl.concat([c.distances for c in cuts]) if cuts else pl.Series(dtype=pl.Float64)
     if window or away.is_empty():
         return pl.DataFrame(schema=schema), 1.0
     longest = max(float(away.max()), 1.0)  # type: ignore[arg-type]
+    longest = max(longest, embargo) if embargo < 3 * longest else longest
     width = round_span(longest / _BINS, integer=integer)
     count = max(1, math.ceil(longest / width))
     counts = (away / width).ceil().cast(pl.Int64).clip(1, count).value_counts(name="rows")

@@ -17,6 +17,7 @@ from timefence_pl.errors import InUseError, NotFoundError, TimefenceConfigError,
 from timefence_pl.store.files import refused_by_file_system, write_whole
 from timefence_pl.store.layout import Layout
 from timefence_pl.store.locks import locked
+from timefence_pl.store.names import checked_stored_name
 from timefence_pl.store.records import sealed
 from timefence_pl.tracking.aliases import (
     State,
@@ -79,7 +80,7 @@ def remove_alias(layout: Layout, name: str, alias: str) -> None:
     Raises:
         NotFoundError: If there is no such alias.
     """
-    folder = SetFolder(layout, parse_ref(name).name)
+    folder = SetFolder(layout, checked_stored_name("feature set", name))
     label = checked_alias("alias", alias)
     with _locked(folder):
         state = read_state(folder)
@@ -153,7 +154,7 @@ def history_frame(layout: Layout, name: str) -> pl.DataFrame:
     Raises:
         NotFoundError: If there is no such feature set.
     """
-    folder = SetFolder(layout, parse_ref(name).name)
+    folder = SetFolder(layout, checked_stored_name("feature set", name))
     if not folder.state.exists() and not folder.claimed():
         find_version(layout, name)  # says what there is
     rows = [

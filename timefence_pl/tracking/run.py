@@ -83,7 +83,7 @@ class Run:
 
     def log_param(self, name: str, value: Any) -> None:
         """Keep one parameter; see :meth:`log_params`."""
-        self.log_params({name: value})
+        self.log_params({checked_stored_name("parameter", name): value})
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Keep parameters: all of them, or none where one cannot be kept. A name that is logged again takes the new value.
@@ -96,7 +96,7 @@ class Run:
 
     def log_metric(self, name: str, value: float, step: int | None = None) -> None:
         """Keep one metric; see :meth:`log_metrics`."""
-        self.log_metrics({name: value}, step=step)
+        self.log_metrics({checked_stored_name("metric", name): value}, step=step)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Keep numbers, NaN and infinities included; each call adds to their history.

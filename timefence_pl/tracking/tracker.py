@@ -65,7 +65,7 @@ class Tracker:
 
     def log_param(self, key: str, value: Any) -> None:
         """Keep a parameter of the active run; anything JSON holds."""
-        self.run.log_params({key: value})
+        self.run.log_param(key, value)
 
     def log_params(self, params: Mapping[str, Any]) -> None:
         """Keep parameters of the active run."""
@@ -73,7 +73,7 @@ class Tracker:
 
     def log_metric(self, key: str, value: float, step: int | None = None) -> None:
         """Keep a metric of the active run."""
-        self.run.log_metrics({key: value}, step=step)
+        self.run.log_metric(key, value, step=step)
 
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Keep metrics of the active run."""

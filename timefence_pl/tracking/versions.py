@@ -15,6 +15,7 @@ import polars as pl
 
 from timefence_pl.errors import IntegrityError, NotFoundError, did_you_mean, listing, message
 from timefence_pl.store.layout import Layout
+from timefence_pl.store.names import checked_stored_name
 from timefence_pl.store.records import unsealed
 from timefence_pl.tracking.aliases import State, read_state
 from timefence_pl.tracking.fingerprints import SetFingerprint, VerifyLevel, checked_level, verify_file
@@ -286,7 +287,7 @@ def versions_frame(layout: Layout, name: str) -> pl.DataFrame:
     Raises:
         NotFoundError: If there is no such feature set.
     """
-    folder = SetFolder(layout, parse_ref(name).name)
+    folder = SetFolder(layout, checked_stored_name("feature set", name))
     if not folder.claimed() and not folder.state.exists():
         raise _no_set(layout, folder.name)
     state = read_state(folder)

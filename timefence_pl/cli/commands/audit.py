@@ -182,7 +182,10 @@ def _targets(project: Project, data: str, given: tuple[str, ...] | None) -> list
     told = project.config.labels.target
     if not told:
         return None
-    columns = tf.Labels(data, keys=[], label_time="?").scan().collect_schema()
+    try:
+        columns = tf.Labels(data, keys=[], label_time="?").scan().collect_schema()
+    except Exception:  # noqa: BLE001 - the audit tells why it cannot be read
+        return None
     return [t for t in told if t in columns] or None
 
 

@@ -12,7 +12,7 @@ import timefence_pl as tf
 from timefence_pl.cli import options
 from timefence_pl.cli.config import config_at, config_file
 from timefence_pl.cli.feature_files import FeatureFiles, importing
-from timefence_pl.cli.proposal import Proposal, find_data, propose
+from timefence_pl.cli.proposal import MOST, Proposal, find_data, propose
 from timefence_pl.cli.session import Session
 
 __all__ = ["command"]
@@ -56,6 +56,8 @@ def command(session: Session, path: Path, data: tuple[str, ...], labels: str | N
     os.chdir(path)
     try:
         found = [f for given in data for f in _files(given)] if data else _default_files()
+        if len(found) > MOST:
+            session.warn(f"Only the first {MOST} of {len(found)} data sets are looked at; name others with --data.")
         proposal = propose(found, labels=labels, name=Path.cwd().name)
         written = [] if dry_run else _write(session, proposal)
         problem = None if dry_run or proposal.labels is None else _problem()

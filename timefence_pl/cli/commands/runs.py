@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import click
 
 import timefence_pl as tf
 from timefence_pl.cli import options
+from timefence_pl.cli.project import Project
 from timefence_pl.cli.session import Session
+from timefence_pl.errors import message
 
 __all__ = ["command"]
 
@@ -113,6 +116,24 @@ def compare(session: Session, store: tf.Store, run_ids: tuple[str, ...], everyth
     return 0
 
 
+@options.command("import", "Bring in the runs of a RuneLog store.", "timefence-pl runs import .runelog")
+@click.argument("path", type=click.Path(file_okay=False))
+@click.option(
+    "--time-zone", metavar="ZONE", help="The zone of the machine that wrote it, as Europe/Berlin. [default: this one's]"
+)
+@options.store_folder
+@options.project
+def import_(project: Project, path: str, time_zone: str | None, store: Path | None) -> int:
+    """Bring in experiments, parameters, metrics, tags and artifacts of the RuneLog store PATH; nothing there changes."""
+    kept = project.store(store)
+    if kept is None:
+        raise tf.TimefenceConfigError(message("The configuration wants no store.", fix="Give --store PATH."))
+    report = kept.import_runelog(path, time_zone=time_zone)
+    project.session.document({"imported": dict(vars(report))})
+    project.session.text(str(report))
+    return 0
+
+
 def _run_id(store: tf.Store, given: str) -> str:
     """A run's id by the beginning of it, or the newest."""
     ids = store.runs()["run_id"].to_list()
@@ -122,5 +143,5 @@ def _run_id(store: tf.Store, given: str) -> str:
     return str(found[0]) if len(found) == 1 else given
 
 
-for _made in (ls, show, compare):
+for _made in (ls, show, compare, import_):
     command.add_command(_made)

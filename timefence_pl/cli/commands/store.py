@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,10 +12,13 @@ import click
 import timefence_pl as tf
 from timefence_pl.cli import options
 from timefence_pl.cli.builds import complete_build, find_build, shown_size
-from timefence_pl.cli.failures import STORE
+from timefence_pl.cli.failures import FAILED, STORE
+from timefence_pl.cli.gate import write_text
 from timefence_pl.cli.session import Session, shown_path
 
 __all__ = ["command"]
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
 
 
 def _bytes(_ctx: click.Context, _parameter: click.Parameter, value: str | None) -> int | None:
@@ -179,7 +183,51 @@ def gc(
     return 0
 
 
-for _made in (ls, show, verify, gc):
+@options.command(
+    "lineage",
+    "Show what something was made from, or what was made of it.",
+    "timefence-pl store lineage churn:latest",
+    "timefence-pl store lineage data/users.parquet --down --html lineage.html",
+)
+@click.argument("ref")
+@click.option("--down", is_flag=True, help="Towards runs: what was made of it; else towards sources.")
+@click.option("--svg", type=_FILE, metavar="FILE", help="Write it as a drawing.")
+@click.option("--html", type=_FILE, metavar="FILE", help="Write it as a drawing under a heading.")
+@options.existing_store
+def lineage(session: Session, store: tf.Store, ref: str, down: bool, svg: Path | None, html: Path | None) -> int:
+    """Show the lineage of REF: a version (NAME:v3), the id of a run or a build, or the path of a file.
+
+    Run, feature set, build, features, plans, sources, files with their hashes, from records alone.
+    """
+    found = store.lineage(ref, "down" if down else "up")
+    for file, text in ((svg, found.to_svg), (html, found.to_html)):
+        if file is not None:
+            write_text(file, text())
+    session.document(found.to_dict())
+    session.text(str(found))
+    for file in (svg, html):
+        if file is not None:
+            session.line(("Written ", "bold"), str(file))
+    return 0
+
+
+@options.command(
+    "check",
+    "Tell which sources of a version or run have changed since.",
+    "timefence-pl store check churn:latest --strict",
+)
+@click.argument("ref")
+@click.option("--strict", is_flag=True, help="Exit 1 where something changed, or could not be checked.")
+@options.existing_store
+def check(session: Session, store: tf.Store, ref: str, strict: bool) -> int:
+    """Read and hash the files that the version or run REF was made from, and tell which have changed since."""
+    report = store.check(ref)
+    session.document(report.to_dict())
+    session.text(str(report))
+    return FAILED if strict and (not report.ok or report.unchecked) else 0
+
+
+for _made in (ls, show, verify, gc, lineage, check):
     command.add_command(_made)
 
 
