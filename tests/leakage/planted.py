@@ -710,7 +710,7 @@ def an_encoding_by_all_rows(w: World) -> Case:
 @_kind(LEAKS)
 def a_function_that_reads_all_rows(w: World) -> Case:
     def scaled(events: pl.LazyFrame) -> pl.LazyFrame:
-        return events.with_columns(x=pl.col("amount") / pl.col("amount").max()).select("user", "t", "x")
+        return events.with_columns(x=pl.col("amount") / pl.col("amount").sum()).select("user", "t", "x")
 
     return _ahead_by_definition(w, transform=scaled)
 
@@ -806,7 +806,7 @@ def _asof_last(w: World) -> pl.DataFrame:
     found = rows.join_asof(
         events, left_on="at", right_on="t", by="user", allow_exact_matches=w.join == "inclusive", check_sortedness=False
     )
-    return found.sort("row").select("user", at=pl.coalesce("t", "at"), churned="churned")
+    return found.sort("row").select("user", at=pl.col("t").fill_null(START - timedelta(days=99)), churned="churned")
 
 
 @_kind(HARMLESS)
