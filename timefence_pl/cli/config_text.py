@@ -6,7 +6,6 @@ Takes the text of a TOML or YAML file, gives a :class:`Document`. Knows no key; 
 from __future__ import annotations
 
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -58,6 +57,8 @@ def read_toml(file: Path) -> Document:
     Raises:
         TimefenceConfigError: If it cannot be read, with the line of the fault.
     """
+    import tomllib  # noqa: PLC0415 - help needs none
+
     text = _text(file)
     try:
         data = tomllib.loads(text)

@@ -6,12 +6,8 @@ The modules stay loaded while the command runs, since transforms may import thei
 
 from __future__ import annotations
 
-import glob
-import importlib.util
 import re
 import sys
-import traceback
-import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -116,6 +112,8 @@ def _expanded(path: str) -> list[Path]:
         if found:
             return found
         raise tf.TimefenceConfigError(message(f"The folder {path!r} has no feature file.", fix="Give a .py file."))
+    import glob  # noqa: PLC0415 - help needs none of these
+
     found = sorted(Path(p) for p in glob.glob(str(file), recursive=True))  # noqa: PTH207 - absolute patterns too
     if found:
         return found
@@ -131,6 +129,9 @@ def _expanded(path: str) -> list[Path]:
 
 def _run(file: Path) -> ModuleType:
     """Import a file as the module that its siblings would import; inside a package, as part of it."""
+    import importlib.util  # noqa: PLC0415
+    import zlib  # noqa: PLC0415
+
     file = file.resolve()
     if file.suffix != ".py":
         raise tf.TimefenceConfigError(message(f"{str(file)!r} is not a Python file.", fix="Feature files end in .py."))
@@ -164,6 +165,8 @@ def _run(file: Path) -> ModuleType:
 
 def _failed(file: Path, error: BaseException) -> Exception:
     """An error in a feature file, with the place; errors of ours keep their kind."""
+    import traceback  # noqa: PLC0415
+
     frames = [f for f in traceback.extract_tb(error.__traceback__) if f.filename == str(file)]
     if isinstance(error, SyntaxError) and error.filename == str(file):
         line: int | None = error.lineno

@@ -5,13 +5,10 @@ Takes an audit report, gives JUnit XML, SARIF 2.1.0, Markdown and a few lines of
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import quote
-from xml.etree import ElementTree as ET
 
 import timefence_pl as tf
 from timefence_pl.errors import message
@@ -77,6 +74,8 @@ def _short(feature: tf.FeatureAudit) -> str:
 
 def junit(report: tf.AuditReport, seconds: float) -> str:
     """One test case for each feature; those that are not clean have failed."""
+    from xml.etree import ElementTree as ET  # noqa: PLC0415 - help needs none
+
     failed = len(report.failing_features) + (not report.features)
     figures = {"tests": str(max(1, len(report.features))), "failures": str(failed), "errors": "0"}
     root = ET.Element("testsuites", {"name": "timefence-pl", **figures, "time": f"{seconds:.3f}"})
@@ -135,6 +134,8 @@ def sarif_of_findings(findings: Sequence[tf.Finding], places: Mapping[str, tuple
 def _result(
     rule: str, level: str, text: str, feature: str, place: tuple[str, int], about: str, known: Mapping[str, Any]
 ) -> dict[str, Any]:
+    from urllib.parse import quote  # noqa: PLC0415 - help needs none
+
     return {
         "ruleId": f"timefence/{rule}",
         "level": level,
@@ -163,6 +164,8 @@ def _log(results: Sequence[dict[str, Any]], rules: Mapping[str, tuple[str, str]]
         }
         for rule, (level, text) in rules.items()
     ]
+    import json  # noqa: PLC0415 - help needs none
+
     driver = {"name": "timefence-pl", "semanticVersion": tf.__version__, "rules": described}
     log = {
         "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
