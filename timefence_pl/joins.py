@@ -10,6 +10,7 @@ from typing import Literal
 
 import polars as pl
 
+from timefence_pl.choices import boolean, shortened
 from timefence_pl.definitions.feature_set import Features, flat_features
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.durations import DurationLike
@@ -78,6 +79,7 @@ def point_in_time(
         flatten_columns=flatten_columns,
         feature_times=feature_times,
     )
+    boolean(checks, "checks")
     flat = flat_features(features)
     for feature in flat:
         name = None if feature.transform is None else runs_at_once(feature.transform)
@@ -131,6 +133,10 @@ def explain(
     flat = flat_features(features)
     check_definitions(labels, flat, options)
     status: Mapping[str, CacheStatus] = {}
+    if store is not None and not isinstance(store, BuildStore):
+        raise TimefenceConfigError(
+            message(f"store={shortened(store)} is not a store.", fix="Use tf.Store('.timefence').")
+        )
     if store is not None:
         with store.hasher() as hasher:
             cache = FeatureCache(store.layout, hasher)

@@ -11,6 +11,7 @@ from typing import Final
 
 import polars as pl
 
+from timefence_pl.choices import mapping_of_names
 from timefence_pl.durations import DurationLike, format_nanoseconds, parse_duration
 from timefence_pl.errors import (
     TimefenceConfigError,
@@ -61,16 +62,13 @@ def audit_times(
         TimefenceSchemaError: If a column is missing, or times do not compare.
         TimefenceConfigError: For arguments that cannot be meant.
     """
-    if not isinstance(columns, Mapping) or not columns:
+    mapping_of_names(columns, "feature_time_columns", fix="Give {'spend_30d': 'spend_computed_at'}.")
+    if not columns:
         raise TimefenceValidationError(
             message(
                 f"feature_time_columns={columns!r} names no column to check.",
                 fix="Give {'spend_30d': 'spend_computed_at'}.",
             )
-        )
-    if date_known_at not in ("end", "start"):
-        raise TimefenceConfigError(
-            message(f"date_known_at={date_known_at!r} is not known.", fix="Use 'end' or 'start'.")
         )
     dataset.require("label_time=", [label_time])
     dataset.require("keys=", keys)
