@@ -294,6 +294,24 @@ def test_init_tells_labels_sources_and_built_sets_apart(data: Path) -> None:
     assert told["problem"] is None
 
 
+@pytest.mark.parametrize("with_labels", [True, False])
+def test_init_proposes_how_to_audit_a_set_that_is_there(data: Path, with_labels: bool) -> None:
+    """A set joined by hand to each user's newest transaction: the commands that init prints find the leak."""
+    newest = EVENTS.group_by("user_id", maintain_order=True).last().select("user_id", "amount", "shop")
+    LABELS.join(newest, on="user_id").write_parquet(data / "data/train_set.parquet")
+    if not with_labels:
+        (data / "data/labels.parquet").unlink()
+    told = run(data, "init", "--json").json
+    (data / "timefence.toml").unlink()
+    (data / "features.py").unlink()
+    ran = run(data, "init")
+    (words,) = told["audits"]
+    assert shlex.join(words) in ran.out
+    assert ("timefence-pl build" in ran.out) is with_labels
+    report = run(data, *words[1:], "--json").json
+    assert report["features"]["transactions_latest"]["counts"]["future"] == 4
+
+
 def test_init_maps_a_key_of_another_name_by_its_values(data: Path) -> None:
     EVENTS.rename({"user_id": "customer_id"}).write_parquet(data / "data/transactions.parquet")
     EVENTS.with_columns(pl.format("s{}", "user_id").alias("shop_id")).drop("user_id").write_parquet(

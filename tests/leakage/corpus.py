@@ -343,6 +343,44 @@ def with_the_same_time(frame: pl.LazyFrame) -> pl.LazyFrame:
     return frame.join(totals, on="at", how="left").select("user", "at", share=N / pl.col("total"))
 
 
+def with_the_days_total(frame: pl.LazyFrame) -> pl.LazyFrame:
+    days = frame.with_columns(today=AT.dt.date())
+    totals = days.group_by("user", "today").agg(total=N.sum())
+    return days.join(totals, on=["user", "today"]).select("user", "at", "total")
+
+
+def with_the_last_whole_days_total(frame: pl.LazyFrame) -> pl.LazyFrame:
+    days = frame.with_columns(today=AT.dt.date())
+    totals = days.group_by("user", "today").agg(total=N.sum()).with_columns(pl.col("today").dt.offset_by("1d"))
+    return days.join(totals, on=["user", "today"], how="left").select("user", "at", "total")
+
+
+def with_the_hours_total_in_whole_hours(frame: pl.LazyFrame) -> pl.LazyFrame:
+    hours = frame.with_columns(hour=AT.dt.truncate("6h"))
+    totals = hours.group_by("user", "hour").agg(total=N.sum())
+    return hours.join(totals, on=["user", "hour"]).select("user", "at", "total")
+
+
+def daily_as_of(frame: pl.LazyFrame) -> pl.LazyFrame:
+    totals = frame.group_by_dynamic("at", every="1d").agg(total=N.sum())
+    return frame.join_asof(totals, on="at").select("user", "at", "total")
+
+
+def daily_as_of_when_whole(frame: pl.LazyFrame) -> pl.LazyFrame:
+    totals = frame.group_by_dynamic("at", every="1d", label="right").agg(total=N.sum())
+    return frame.join_asof(totals, on="at").select("user", "at", "total")
+
+
+def first_seen_of_another(frame: pl.LazyFrame) -> pl.LazyFrame:
+    first = frame.group_by("n").agg(first=AT.min())
+    others = frame.with_columns(other=N * 7 % 40)
+    return others.join(first, left_on="other", right_on="n").select("user", "at", "first")
+
+
+def earliest_hour(frame: pl.LazyFrame) -> pl.LazyFrame:
+    return frame.select("user", "at", earliest=AT.cast(pl.Time).min().over("user"))
+
+
 def stamped_earlier(frame: pl.LazyFrame) -> pl.LazyFrame:
     return frame.select("user", "y", feature_time=AT - dt.timedelta(hours=6))
 
@@ -423,6 +461,8 @@ CLEAN_TRANSFORMS: dict[str, Transform] = {
         as_of_before,
         with_those_before,
         with_the_same_time,
+        with_the_last_whole_days_total,
+        daily_as_of_when_whole,
         stamped_later,
         the_next_value_stamped_when_known,
         renamed,
@@ -455,6 +495,11 @@ LEAKING_TRANSFORMS: dict[str, Transform] = {
         as_of_after,
         as_of_nearest,
         with_all_others,
+        with_the_days_total,
+        with_the_hours_total_in_whole_hours,
+        daily_as_of,
+        first_seen_of_another,
+        earliest_hour,
         stamped_earlier,
         backward_filled,
         interpolated,

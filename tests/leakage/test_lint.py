@@ -314,6 +314,11 @@ def test_texts_and_comments_are_no_sql(text: str) -> None:
         ("SELECT k, sum(x) FROM t GROUP BY k", "group-aggregate"),
         ("SELECT k, at, sum(x) FROM t GROUP BY k, at HAVING sum(x) > 1", None),
         ("SELECT x, random() AS r FROM t", "random-sql"),
+        ("SELECT DISTINCT ON (k) k, at, x FROM t ORDER BY k, at DESC", "unread-sql"),
+        ("SELECT k, at, x FROM t WHERE k IN (SELECT k FROM t WHERE x > 3)", "unread-sql"),
+        ("SELECT k, at, x FROM t ORDER BY x LIMIT 5", "unread-sql"),
+        ("WITH a AS (SELECT k, at, x * 2 AS x FROM t) SELECT k, at, x FROM a", None),
+        ("SELECT k, at, x FROM (SELECT k, at, lag(x) OVER (ORDER BY at) AS x FROM t)", None),
         ("SELECT x, current_date AS r FROM t", "random-sql"),
     ],
 )

@@ -16,7 +16,7 @@ from typing import Any, Final
 import timefence_pl as tf
 from timefence_pl.cli.suggest import SAMPLE, Profile, look, source_code
 
-__all__ = ["MOST", "DataSet", "Proposal", "find_data", "propose"]
+__all__ = ["MOST", "DataSet", "Proposal", "audits", "find_data", "propose"]
 
 _SUFFIX: Final = re.compile(
     r"\.(parquet|pq|csv|tsv|ndjson|jsonl|arrow|ipc|feather)(\.(gz|zst|zstd|zlib))?$", re.IGNORECASE
@@ -107,6 +107,30 @@ def propose(paths: Sequence[str], *, labels: str | None = None, name: str = "my-
     data = [d if found is None or d.kind != "source" else _fitted(d, found) for d in data]
     sources = [d for d in data if d.kind == "source"]
     return Proposal(tuple(data), found, _config(name, found), _features(sources, data))
+
+
+def audits(proposal: Proposal) -> list[list[str]]:
+    """For each training set that was found, the words of the command that audits it, by the features it has."""
+    commands = []
+    sources = [d for d in proposal.data if d.kind == "source" and d.profile is not None]
+    known = None if proposal.labels is None else proposal.labels.profile
+    for d in proposal.data:
+        if d.kind != "training set" or d.profile is None or d.profile.timestamp is None:
+            continue
+        there = {c.name for c in d.profile.columns}
+        words = ["timefence-pl", "audit", d.path]
+        for s in sources:
+            values = [v.name for v in s.profile.values] if s.profile else []
+            if values and all(v in there or f"{s.name}_latest__{v}" in there for v in values):
+                words += ["--features", f"features.py:{s.name}_latest"]
+        if len(words) == 3:
+            continue
+        if known is None or d.profile.timestamp != known.timestamp:
+            words += ["--label-time", d.profile.timestamp]
+        if known is None and d.profile.keys:
+            words += ["--keys", ",".join(d.profile.keys)]
+        commands.append(words)
+    return commands
 
 
 def _data_set(path: str, shared: Any, labels: str | None) -> DataSet:

@@ -44,25 +44,27 @@ def joined(left: Rows, right: Rows, fields: Mapping[str, Any], report: Report) -
 def _as_of(rows: Rows, left: Rows, right: Rows, fields: Mapping[str, Any], report: Report) -> Rows:
     options = fields["options"]["args"]["how"]["AsOf"]
     on = fields["condition"]["Equi"]
-    one, other = (_stamp(on[side][0], of) for side, of in (("left_on", left), ("right_on", right)))
-    if one is None or other is None:
+    one, other = (_column(on[side][0]) for side in ("left_on", "right_on"))
+    if one not in left.stamps or other not in right.stamps:
         report("other-index", ".join_asof(...)", by="other columns")
     elif options["strategy"] != "Backward":
         report("forward-join", f".join_asof(strategy={options['strategy'].lower()!r})")
     else:
-        return replace(rows, stamps=_later(rows.stamps, left, other.lag))
+        return replace(rows, stamps=_later(rows.stamps, left, str(one), right.stamps[str(other)].lag))
     return rows
 
 
 def _equal(rows: Rows, left: Rows, right: Rows, on: Mapping[str, Any], how: Any, report: Report) -> Rows:
-    pairs = [
-        (a, b)
-        for a, b in ((_stamp(i, left), _stamp(j, right)) for i, j in zip(on["left_on"], on["right_on"], strict=False))
-        if a is not None and b is not None
-    ]
-    if pairs:
-        return replace(rows, stamps=_later(rows.stamps, left, max(b.lag for _, b in pairs)))
-    if not (right.lasting or left.lasting) or how == "Anti":
+    names = [(_column(i), _column(j)) for i, j in zip(on["left_on"], on["right_on"], strict=False)]
+    stamps = dict(rows.stamps)
+    timed = [(i, j) for i, j in names if i in left.stamps and j in right.stamps]
+    for i, j in timed:
+        stamps = _later(stamps, left, str(i), right.stamps[str(j)].lag)
+    if timed:
+        return replace(rows, stamps=stamps)
+    # What is known from a group's first row on is known at each of its rows: where these are joined by the same key.
+    same = bool(names) and all(i == j and i is not None for i, j in names)
+    if not (same and (right.lasting or left.lasting)) or how == "Anti":
         report("self-join", f".join(..., how={str(how).lower()!r})")
     return rows
 
@@ -74,21 +76,24 @@ def _compared(rows: Rows, left: Rows, right: Rows, condition: Mapping[str, Any],
         body = predicate.get("BinaryExpr") if isinstance(predicate, dict) else None
         if body is None or body["op"] not in ("Gt", "GtEq", "Lt", "LtEq"):
             continue
-        sides = [body["left"], body["right"]]
+        sides = [_column(body["left"]), _column(body["right"])]
         later, earlier = sides if body["op"].startswith("Gt") else sides[::-1]
-        one = _stamp(later, left)
-        column = earlier.get("Column") if isinstance(earlier, dict) else None
-        other = right.stamps.get(str(column).removesuffix(suffix)) if column not in left.stamps else None
-        if one is not None and other is not None:
-            return replace(rows, stamps=_later(rows.stamps, left, other.lag))
+        other = None if earlier in left.stamps else right.stamps.get(str(earlier).removesuffix(suffix))
+        if later in left.stamps and other is not None:
+            return replace(rows, stamps=_later(rows.stamps, left, str(later), other.lag))
     report("self-join", ".join_where(...)")
     return rows
 
 
-def _later(stamps: Mapping[str, Stamp], left: Rows, lag: int) -> dict[str, Stamp]:
-    """Stamps of rows that hold what was known this long after the left side's time."""
-    return {n: replace(s, lag=max(s.lag, lag)) if n in left.stamps else s for n, s in stamps.items()}
+def _later(stamps: Mapping[str, Stamp], left: Rows, by: str, lag: int) -> dict[str, Stamp]:
+    """Stamps of rows that hold, too, what was known this long after one of the left side's stamps."""
+    lead = left.stamps[by].lead
+    found = dict(stamps)
+    for name, stamp in left.stamps.items():
+        late = lag if name == by else stamp.lag + lead + lag
+        found[name] = replace(stamps[name], lag=max(stamps[name].lag, late))
+    return found
 
 
-def _stamp(tree: Any, rows: Rows) -> Stamp | None:
-    return rows.stamps.get(tree["Column"]) if isinstance(tree, dict) and "Column" in tree else None
+def _column(tree: Any) -> str | None:
+    return str(tree["Column"]) if isinstance(tree, dict) and "Column" in tree else None

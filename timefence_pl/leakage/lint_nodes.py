@@ -88,7 +88,9 @@ def follows_time(node: Any, times: frozenset[str]) -> bool:
         return False
     ((kind, body),) = node.items()
     if kind == "Cast":
-        return follows_time(body["expr"], times)
+        dtype = body["dtype"].get("Literal") if isinstance(body["dtype"], dict) else None
+        timed = isinstance(dtype, dict) and "Datetime" in dtype
+        return (timed or dtype in ("Date", "Int64", "UInt64")) and follows_time(body["expr"], times)
     if kind == "Alias":
         return follows_time(body[0], times)
     if kind == "Function" and isinstance(body["function"], dict) and "TemporalExpr" in body["function"]:

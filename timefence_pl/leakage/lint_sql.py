@@ -78,9 +78,20 @@ def read_sql(query: str, time: str, report: Report) -> None:
     for rule, text, what in _groups(words, time.lower()):
         found = True
         report(rule, text, what=what)
-    joins = sum(w.lower() == "join" for w in words)
-    if joins and not found:
-        report("unread-sql", _shown(words), what="The query joins tables; which of their rows meet is not read.")
+    lowered = [w.lower() for w in words]
+    if not found:
+        for what in _unread(lowered):
+            report("unread-sql", _shown(words), what=what)
+
+
+def _unread(words: list[str]) -> Iterator[str]:
+    """What a query does that its words do not tell enough of."""
+    reads = sum(w in ("from", "join") and words[i + 1 : i + 2] != ["("] for i, w in enumerate(words))
+    defined = sum(w == "as" and words[i + 1 : i + 2] == ["("] for i, w in enumerate(words) if "with" in words)
+    if "join" in words or reads > 1 + defined:
+        yield "The query reads tables more than once; which of their rows meet is not read."
+    if any(words[i : i + 2] == ["distinct", "on"] for i in range(len(words))) or "limit" in words:
+        yield "The query keeps some of its rows; which of them is not read."
 
 
 def _window_calls(words: list[str]) -> Iterator[_Call]:

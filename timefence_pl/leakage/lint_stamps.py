@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
-from timefence_pl.leakage.lint_nodes import integer
+from timefence_pl.leakage.lint_nodes import function_name, integer
 from timefence_pl.leakage.lint_spans import DAY, duration_literal
 
 __all__ = ["Stamp", "stamp_of"]
+
+#: Later than anything: how far a stamp may lie ahead of its row that is not known.
+_LONG: Final = 1 << 80
 
 
 @dataclass(frozen=True)
@@ -23,11 +26,17 @@ class Stamp:
         lag: How long after the stamp, at most, the row is known; below zero where the stamp comes later than it could.
         exact: Whether it is the row's own event time.
         date: Whether it is a Date, known at its day's end.
+        lead: How long after the row's event time the stamp stands, at most.
     """
 
     lag: int = 0
     exact: bool = True
     date: bool = False
+    lead: int = 0
+
+    def moved(self, lag: int, lead: int) -> Stamp:
+        """The stamp earlier by up to ``lag``, or later by up to ``lead``; either may be below zero."""
+        return replace(self, lag=self.lag + lag, lead=self.lead + lead, exact=False)
 
 
 def stamp_of(tree: Any, stamps: Mapping[str, Stamp], *, at_end: bool) -> Stamp | None:
@@ -64,7 +73,7 @@ def _latest(stamps: list[Stamp]) -> Stamp | None:
     """One stamp or the other: as late known as either may be."""
     if not stamps or len({s.date for s in stamps}) > 1:
         return None
-    return Stamp(max(s.lag for s in stamps), exact=False, date=stamps[0].date)
+    return Stamp(max(s.lag for s in stamps), exact=False, date=stamps[0].date, lead=max(s.lead for s in stamps))
 
 
 def _cast(inner: Stamp, dtype: Any, *, at_end: bool) -> Stamp | None:
@@ -73,14 +82,14 @@ def _cast(inner: Stamp, dtype: Any, *, at_end: bool) -> Stamp | None:
         return inner if inner.date else _as_date(inner, at_end=at_end)
     if isinstance(literal, dict) and "Datetime" in literal:
         midnight = DAY if inner.date and at_end else 0
-        return Stamp(inner.lag + midnight, exact=False)
+        return replace(inner.moved(midnight, -midnight), date=False)
     if isinstance(literal, str) and literal.startswith(("Int", "UInt")) and not inner.date:
         return inner
     return None
 
 
 def _as_date(inner: Stamp, *, at_end: bool) -> Stamp:
-    return Stamp(inner.lag if at_end else inner.lag + DAY, exact=False, date=True)
+    return replace(inner.moved(0, DAY) if at_end else inner.moved(DAY, 0), date=True)
 
 
 def _arithmetic(body: Any, stamps: Mapping[str, Stamp], *, at_end: bool) -> Stamp | None:
@@ -90,9 +99,9 @@ def _arithmetic(body: Any, stamps: Mapping[str, Stamp], *, at_end: bool) -> Stam
         length = duration_literal(right)
         length = integer(right) if length is None else length
         if length is not None:
-            return replace(inner, lag=inner.lag - length if op == "Plus" else inner.lag + length, exact=False)
+            return inner.moved(-length, length) if op == "Plus" else inner.moved(length, -length)
         bucket = _remainder_of(right, stamps, at_end=at_end)
-        return replace(inner, lag=inner.lag + bucket, exact=False) if op == "Minus" and bucket else None
+        return inner.moved(bucket, 0) if op == "Minus" and bucket else None
     if op == "Multiply":
         length = integer(right)
         return None if length is None else _quotient(left, stamps, length, at_end=at_end)
@@ -114,11 +123,11 @@ def _quotient(tree: Any, stamps: Mapping[str, Stamp], length: int, *, at_end: bo
         return None
     if body["op"] == "FloorDivide" and integer(body["right"]) == length:
         inner = stamp_of(body["left"], stamps, at_end=at_end)
-        return None if inner is None else replace(inner, lag=inner.lag + length, exact=False)
+        return None if inner is None else inner.moved(length, 0)
     steps = integer(body["right"])
     if body["op"] == "Plus" and steps is not None:
         inner = _quotient(body["left"], stamps, length, at_end=at_end)
-        return None if inner is None else replace(inner, lag=inner.lag - steps * length)
+        return None if inner is None else inner.moved(-steps * length, steps * length)
     return None
 
 
@@ -126,35 +135,37 @@ def _function(function: Any, inputs: list[Any], stamps: Mapping[str, Stamp], *, 
     inner = stamp_of(inputs[0], stamps, at_end=at_end) if inputs else None
     if function == "MaxHorizontal":
         found = [s for s in (stamp_of(i, stamps, at_end=at_end) for i in inputs) if s is not None]
-        return Stamp(min(s.lag for s in found), exact=False, date=found[0].date) if found else None
+        return Stamp(min(s.lag for s in found), exact=False, date=found[0].date, lead=_LONG) if found else None
     if function == "Coalesce":
         several = [stamp_of(i, stamps, at_end=at_end) for i in inputs]
         return _latest([s for s in several if s is not None]) if None not in several else None
     if inner is None:
         return None
-    if function == "SetSortedFlag" or (isinstance(function, dict) and "SetSortedFlag" in function):
+    if function_name(function) == "SetSortedFlag":
         return inner
     method = function.get("TemporalExpr") if isinstance(function, dict) else None
     named = method if isinstance(method, str) or method is None else next(iter(method))
     if named == "Date":
         return inner if inner.date else _as_date(inner, at_end=at_end)
-    if named in ("Truncate", "Round") and len(inputs) > 1:
-        length = duration_literal(inputs[1])
-        if length is None:
-            return None
-        return replace(inner, lag=inner.lag + (length if named == "Truncate" else (length + 1) // 2), exact=False)
-    if named == "OffsetBy" and len(inputs) > 1:
-        length = duration_literal(inputs[1], shortest=True)
-        if length is None:
-            return None
-        length = length if length >= 0 else duration_literal(inputs[1]) or 0
-        return replace(inner, lag=inner.lag - length, exact=False)
+    if named in ("Truncate", "Round", "OffsetBy") and len(inputs) > 1:
+        return _by_length(str(named), inner, inputs[1])
     if named == "MonthStart":
-        return replace(inner, lag=inner.lag + 31 * DAY, exact=False)
-    if named == "Combine":
-        return Stamp(inner.lag + DAY, exact=False)
+        return inner.moved(31 * DAY, 0)
     if named == "MonthEnd":
-        return replace(inner, exact=False)
+        return inner.moved(0, 31 * DAY)
+    if named == "Combine":
+        return replace(inner.moved(DAY, DAY), date=False)
     if named == "CastTimeUnit":
-        return replace(inner, exact=False)
+        return inner.moved(0, 0)
     return inner if named == "ConvertTimeZone" else None
+
+
+def _by_length(method: str, inner: Stamp, length: Any) -> Stamp | None:
+    longest, shortest = duration_literal(length), duration_literal(length, shortest=True)
+    if longest is None or shortest is None:
+        return None
+    if method == "Truncate":
+        return inner.moved(longest, 0)
+    if method == "Round":
+        return inner.moved((longest + 1) // 2, (longest + 1) // 2)
+    return inner.moved(-shortest, longest) if longest >= 0 else inner.moved(-longest, shortest)

@@ -47,10 +47,17 @@ _BELIEVED, _FEWEST, _MOST = 0.8, 5, 300
 
 @dataclass(frozen=True)
 class _Variant:
-    """One other way to take the windows: bounds (for some or all lengths) and what it is, in words."""
+    """One other way to take the windows: bounds (for some or all lengths), and what it is, in words.
+
+    Attributes:
+        how: What it is.
+        bounds: For all lengths, or for each.
+        reaches: Whether it reaches past the last usable instant even where no event lies there.
+    """
 
     how: str
     bounds: tuple[WindowBounds, ...]
+    reaches: bool = False
 
 
 def window_origins(
@@ -79,15 +86,18 @@ def window_origins(
     """
     late: list[pl.DataFrame] = []
     numbered = wrong.with_row_index(_ROW)
+    at = instant(pl.col(_KNOWN), events.clock)
+    too_late = (at > pl.col(LIMIT)).fill_null(value=False)
     for variant in _too_far(bounds):
         made = _evaluated(numbered, window, variant, events, clock)
-        at = instant(pl.col(_KNOWN), events.clock)
-        # A window may differ by its lower end alone, which lets nothing of the future in.
-        fits = (_fits(columns, tolerance) & (at > pl.col(LIMIT))).fill_null(value=False)
+        made = made.hstack(numbered.select(LIMIT, *_of_wrong(columns)))
+        # A window may differ by its lower end alone, which lets nothing of the future in. Without an embargo that was
+        # due, that nothing happened meanwhile is known too late as well.
+        fits = _fits(columns, tolerance) if variant.reaches else _fits(columns, tolerance) & too_late
         late.append(
-            made.hstack(numbered.select(LIMIT, *_of_wrong(columns)))
-            .filter(fits)
-            .select(_ROW, at.alias(FUTURE_INSTANT), pl.lit(variant.how).alias(FUTURE_HOW))
+            made.filter(fits).select(
+                _ROW, pl.when(too_late).then(at).alias(FUTURE_INSTANT), pl.lit(variant.how).alias(FUTURE_HOW)
+            )
         )
     past = _at_last_event(numbered, window, bounds, events, clock, columns, tolerance)
     explained = pl.concat([p.select(_ROW) for p in (*late, past)])
@@ -96,7 +106,7 @@ def window_origins(
         late.append(shifted)
     elif shifted is not None:
         past = pl.concat([past, shifted])
-    future = pl.concat(late).sort(FUTURE_INSTANT, nulls_last=True, maintain_order=True)
+    future = pl.concat(late)  # the likelier ones first
     return (
         numbered.select(_ROW)
         .join(future.unique(_ROW, keep="first", maintain_order=True), on=_ROW, how="left", maintain_order="left")
@@ -154,7 +164,8 @@ def _too_far(bounds: WindowBounds) -> Iterator[_Variant]:
     without = "without the embargo" if bounds.embargo else "with events exactly at the label"
     for strict in (True, False):
         if bounds.embargo or (bounds.strict and not strict):
-            yield _Variant(f"the window {without}", (replace(bounds, embargo=0, strict=strict),))
+            variant = (replace(bounds, embargo=0, strict=strict),)
+            yield _Variant(f"the window {without}", variant, reaches=bounds.embargo > 0)
     for strict in (True, False):
         after = tuple(
             WindowBounds(-(length or _ENDLESS), {w: length or _ENDLESS}, strict) for w, length in bounds.lengths.items()

@@ -37,9 +37,9 @@ _TONES: Final[dict[str, Tone]] = {
     "differs": "warn",
 }
 _MEANING: Final = {
-    "future": "the value of a row that became known too late",
+    "future": "the value of a row, or window, that was not known yet",
     "unexpected": "a value where none is due, found in no row of the entity",
-    "stale": "the value of an older row",
+    "stale": "the value of an older row, or window",
     "differs": "another value than the one due, found in no row of the entity",
     "absent": "nothing where a value is due",
 }

@@ -12,7 +12,7 @@ import timefence_pl as tf
 from timefence_pl.cli import options
 from timefence_pl.cli.config import config_at, config_file
 from timefence_pl.cli.feature_files import FeatureFiles, importing
-from timefence_pl.cli.proposal import MOST, Proposal, find_data, propose
+from timefence_pl.cli.proposal import MOST, Proposal, audits, find_data, propose
 from timefence_pl.cli.session import Session
 
 __all__ = ["command"]
@@ -81,6 +81,7 @@ def command(session: Session, path: Path, data: tuple[str, ...], labels: str | N
             "config": proposal.config,
             "features": proposal.features,
             "problem": problem,
+            "audits": audits(proposal),
         }
     )
     _print(session, proposal, path, written, problem, dry_run=dry_run)
@@ -152,6 +153,7 @@ def _print(
         session.text(problem)
     session.line()
     session.line("Look through the files, then:")
+    builds = ["timefence-pl build -o train.parquet"] if proposal.labels is not None else []
     elsewhere = [f"cd {shlex.quote(str(path))}"] if path != Path() else []
-    for line in (*elsewhere, "timefence-pl doctor", "timefence-pl build -o train.parquet"):
+    for line in (*elsewhere, "timefence-pl doctor", *(shlex.join(words) for words in audits(proposal)), *builds):
         session.line(("  " + line, "bold"))
