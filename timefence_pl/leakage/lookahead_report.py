@@ -13,6 +13,7 @@ from typing import Any, Final, Literal
 import orjson
 import polars as pl
 
+from timefence_pl.choices import path_of, shortened
 from timefence_pl.errors import (
     TimefenceLeakageError,
     TimefenceStoreError,
@@ -218,10 +219,10 @@ class LookaheadReport:
         return _written(lookahead_page(self), path)
 
     def __getitem__(self, name: str) -> FeatureLookahead:
-        if name not in self.features:
+        if not isinstance(name, str) or name not in self.features:
             raise TimefenceValidationError(
                 message(
-                    f"There is no feature {name!r} in the report. {did_you_mean(str(name), self.features)}".rstrip(),
+                    f"There is no feature {shortened(name)} in the report. {did_you_mean(str(name), self.features)}".rstrip(),
                     where=f"features: {listing(self.features)}",
                     fix="Name a feature that was checked.",
                 )
@@ -265,10 +266,14 @@ def _json(value: Any) -> Any:
 
 def _written(text: str, path: str | Path | None) -> str:
     if path is not None:
+        target = path_of(path, "path")
         try:
-            Path(path).write_text(text, encoding="utf-8")
+            target.write_text(text, encoding="utf-8")
         except OSError as error:
             raise TimefenceStoreError(
-                message(f"The report cannot be written to {str(path)!r}: {error.strerror}.", fix="Check the folder.")
+                message(
+                    f"The report cannot be written to {shortened(str(path))}: {error.strerror}.",
+                    fix="Check the folder.",
+                )
             ) from error
     return text

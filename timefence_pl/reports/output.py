@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from timefence_pl.choices import path_of, shortened
 from timefence_pl.errors import TimefenceStoreError, message
 
 __all__ = ["json_text", "written"]
@@ -24,11 +25,15 @@ def written(text: str, path: str | Path | None) -> str:
         TimefenceStoreError: If the file cannot be written.
     """
     if path is not None:
+        target = path_of(path, "path")
         try:
-            Path(path).write_text(text, encoding="utf-8")
+            target.write_text(text, encoding="utf-8")
         except OSError as error:
             raise TimefenceStoreError(
-                message(f"The report cannot be written to {str(path)!r}: {error.strerror}.", fix="Check the folder.")
+                message(
+                    f"The report cannot be written to {shortened(str(path))}: {error.strerror}.",
+                    fix="Check the folder.",
+                )
             ) from error
     return text
 

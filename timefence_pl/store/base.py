@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import orjson
 
-from timefence_pl.choices import one_of, shortened
+from timefence_pl.choices import is_file, one_of, path_of, shortened
 from timefence_pl.errors import TimefenceConfigError, TimefenceValidationError, message
 from timefence_pl.fingerprint import FileHasher, HashMemo
 from timefence_pl.store.builds import list_builds, read_build, save_build
@@ -84,8 +84,8 @@ class BuildStore:
         Raises:
             TimefenceValidationError: If the file cannot be read.
         """
-        if not Path(path).is_file():
-            raise TimefenceValidationError(message(f"There is no file {str(path)!r}.", fix="Check the path."))
+        if not is_file(path_of(path, "path")):
+            raise TimefenceValidationError(message(f"There is no file {shortened(str(path))}.", fix="Check the path."))
         return FileHasher(algorithm="sha256").hash(path)
 
     def cache_info(self) -> dict[str, Any]:
@@ -99,9 +99,11 @@ class BuildStore:
         Args:
             algorithm: The store's by default.
         """
+        if algorithm is not None:
+            one_of(algorithm, ("xxh3_128", "sha256"), "algorithm")
         memo = HashMemo.from_dict(self._read_memo())
         known = memo.to_dict()
-        yield FileHasher(memo, algorithm=algorithm or self.hash)
+        yield FileHasher(memo, algorithm=self.hash if algorithm is None else algorithm)
         now = memo.to_dict()
         if now != known:
             try:

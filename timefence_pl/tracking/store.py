@@ -11,9 +11,12 @@ from typing import Any, Literal
 
 import polars as pl
 
+from timefence_pl.choices import boolean, shortened
 from timefence_pl.definitions.feature_set import Features
 from timefence_pl.definitions.labels import Labels
+from timefence_pl.definitions.names import column_list
 from timefence_pl.durations import DurationLike
+from timefence_pl.errors import TimefenceConfigError, message
 from timefence_pl.store.base import BuildStore
 from timefence_pl.store.upkeep import Garbage, Problem
 from timefence_pl.tracking import names, upkeep
@@ -100,7 +103,12 @@ class Store(BuildStore):
             IntegrityError: If a build's output is no longer what the build wrote.
             TimefenceError: If the rows cannot be published.
         """
-        noted = checked_metadata(metadata)
+        boolean(copy, "copy")
+        if run is not None and not isinstance(run, Run):
+            raise TimefenceConfigError(
+                message(f"run={shortened(run)} is not a run.", fix="Give what start_run gave, inside its with block.")
+            )
+        noted, labels = checked_metadata(metadata), column_list("the feature set", "aliases", aliases, empty=True)
         payload = with_manifest(payload_of(name, data), self.list_builds)
         named, time = roles_of(payload, keys, timestamp)
         run = active_run(self._layout) if run is None else run
@@ -110,7 +118,7 @@ class Store(BuildStore):
             payload,
             keys=named,
             timestamp=time,
-            aliases=[aliases] if isinstance(aliases, str) else list(aliases),
+            aliases=labels,
             metadata=noted,
             copy=copy,
             inputs=lambda: self._made_from(payload),
