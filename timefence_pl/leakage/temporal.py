@@ -11,7 +11,7 @@ from typing import Final
 
 import polars as pl
 
-from timefence_pl.choices import mapping_of_names
+from timefence_pl.choices import mapping_of_names, shortened
 from timefence_pl.durations import DurationLike, format_nanoseconds, parse_duration
 from timefence_pl.errors import (
     TimefenceConfigError,
@@ -62,14 +62,14 @@ def audit_times(
         TimefenceSchemaError: If a column is missing, or times do not compare.
         TimefenceConfigError: For arguments that cannot be meant.
     """
-    mapping_of_names(columns, "feature_time_columns", fix="Give {'spend_30d': 'spend_computed_at'}.")
-    if not columns:
+    if not isinstance(columns, Mapping) or not columns:
         raise TimefenceValidationError(
             message(
-                f"feature_time_columns={columns!r} names no column to check.",
+                f"feature_time_columns={shortened(columns)} names no column to check.",
                 fix="Give {'spend_30d': 'spend_computed_at'}.",
             )
         )
+    mapping_of_names(columns, "feature_time_columns", fix="Give {'spend_30d': 'spend_computed_at'}.")
     dataset.require("label_time=", [label_time])
     dataset.require("keys=", keys)
     dataset.require("feature_time_columns=", columns.values())

@@ -14,7 +14,6 @@ import polars as pl
 from timefence_pl.choices import boolean, shortened
 from timefence_pl.definitions.feature_set import Features
 from timefence_pl.definitions.labels import Labels
-from timefence_pl.definitions.names import column_list
 from timefence_pl.durations import DurationLike
 from timefence_pl.errors import TimefenceConfigError, message
 from timefence_pl.store.base import BuildStore
@@ -108,7 +107,11 @@ class Store(BuildStore):
             raise TimefenceConfigError(
                 message(f"run={shortened(run)} is not a run.", fix="Give what start_run gave, inside its with block.")
             )
-        noted, labels = checked_metadata(metadata), column_list("the feature set", "aliases", aliases, empty=True)
+        if not isinstance(aliases, str | list | tuple):
+            raise TimefenceConfigError(
+                message(f"aliases={shortened(aliases)} is no list of names.", fix="Use aliases=['latest'], or [].")
+            )
+        noted = checked_metadata(metadata)
         payload = with_manifest(payload_of(name, data), self.list_builds)
         named, time = roles_of(payload, keys, timestamp)
         run = active_run(self._layout) if run is None else run
@@ -118,7 +121,7 @@ class Store(BuildStore):
             payload,
             keys=named,
             timestamp=time,
-            aliases=labels,
+            aliases=[aliases] if isinstance(aliases, str) else list(aliases),
             metadata=noted,
             copy=copy,
             inputs=lambda: self._made_from(payload),
