@@ -26,10 +26,11 @@ from timefence_pl.fingerprint import Uncacheable
 from timefence_pl.fingerprint.plain_expressions import expression_of, plain_expression
 from timefence_pl.plan.options import JoinOptions
 
-__all__ = ["NotKept", "recipe_of", "restored_recipe"]
+__all__ = ["NotKept", "recipe_of", "recorded_options", "restored_recipe"]
 
 _INHERIT: Final = "inherit"
 _OPTIONS: Final = ("delimiter", "hive_partitioning")
+_JOIN_OPTIONS: Final = ("max_lookback", "max_staleness", "join", "on_missing", "flatten_columns", "feature_times")
 
 
 class NotKept(Exception):  # noqa: N818 - not a fault: the definitions are to be given
@@ -89,11 +90,7 @@ def restored_recipe(recipe: Mapping[str, Any]) -> tuple[Labels, list[AnyFeature]
         )
         sources = [_read_source(s) for s in recipe["sources"]]
         features = [_read_feature(f, sources[f["source"]]) for f in recipe["features"]]
-        options = dict(recipe["options"])
-        lookback = options.pop("max_lookback")
-        options["max_staleness"] = _read_duration(options["max_staleness"])
-        if lookback is not None:
-            options["max_lookback"] = _read_duration(lookback[0])
+        options = recorded_options(recipe)
     except Uncacheable as error:
         raise NotKept(error.reason) from error
     except TimefenceError:
@@ -101,6 +98,20 @@ def restored_recipe(recipe: Mapping[str, Any]) -> tuple[Labels, list[AnyFeature]
     except (KeyError, TypeError, IndexError, ValueError, AttributeError) as error:
         raise NotKept(f"the record is not one of definitions ({type(error).__name__}: {error})") from error
     return labels, features, options
+
+
+def recorded_options(recipe: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of the join that a recipe is of; no others, whatever it says.
+
+    Raises:
+        NotKept: If it says others.
+    """
+    given = dict(recipe["options"])
+    if set(given) != set(_JOIN_OPTIONS):
+        raise NotKept(f"the record has the options {sorted(given)}")
+    lookback = given.pop("max_lookback")
+    options = {**given, "max_staleness": _read_duration(given["max_staleness"])}
+    return options if lookback is None else {**options, "max_lookback": _read_duration(lookback[0])}
 
 
 def _table(role: str, table: Table) -> dict[str, Any]:

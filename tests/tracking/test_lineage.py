@@ -8,12 +8,14 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
 import timefence_pl as tf
 from timefence_pl.errors import TimefenceStoreError
+from timefence_pl.store.records import sealed
 from timefence_pl.tracking.folders import SetFolder
 
 EVENTS = pl.DataFrame({"k": [1, 2, 1], "t": [1, 2, 4], "x": [1.0, 2.0, 3.0], "kind": ["a", "b", "a"]})
@@ -519,3 +521,61 @@ def test_builds_of_every_format_are_published(project: Project, suffix: str, cop
     assert version.is_reference == (not copy)
     if suffix == "parquet":
         assert version.fingerprint.file_sha256 == project.store.content_hash(str(result.output_path))
+
+
+def tampered(version: tf.FeatureSetVersion, change: Any) -> None:
+    """Write a version's record as a forger would: changed, and sealed again."""
+    path = version.path.with_name("version.json")
+    record = json.loads(path.read_bytes())
+    change(record["inputs"]["recipe"])
+    path.chmod(0o644)
+    path.write_bytes(sealed(record))
+
+
+def test_a_forged_record_runs_nothing(project: Project) -> None:
+    store = project.store
+    marker = project.folder / "executed"
+
+    class Bomb:
+        def __reduce__(self) -> Any:
+            return (Path.write_text, (marker, "boom"))
+
+    pickled = list(b"PLPYFN" + cloudpickle.dumps(Bomb()))
+    forged: list[Any] = [
+        lambda r: r["features"][1].update(
+            exprs=[{"AnonymousFunction": {"input": [{"Column": "x"}], "function": pickled, "options": {}}}]
+        ),
+        lambda r: r["features"][1].update(mode="transform", transform=pickled),
+        lambda r: r["features"][1].update(sql="SELECT 1", mode="sql"),
+        lambda r: r["features"][1].update(exprs=["x"]),
+        lambda r: r["features"].append(5),
+        lambda r: r["sources"][0].update(patterns=[]),
+        lambda r: r["sources"][0].update(reading={"storage_options": {"a": "b"}}),
+        lambda r: r.update(features=None),
+        lambda r: r.update(options=None),
+        lambda r: r.update(polars="0.1"),
+        lambda r: r["labels"].update(keys={"a": 1}),
+        lambda r: r["options"].update(output="/etc/passwd"),
+        lambda r: r["options"].update(store="x"),
+        lambda r: r["options"].update(progress="print"),
+    ]
+    for i, change in enumerate(forged):
+        version = store.publish(f"forged{i}", project.build(store=None))
+        tampered(version, change)
+        try:
+            again = store.rebuild(version.ref)
+        except tf.TimefenceError:
+            continue
+        # What the record says besides is not looked at.
+        assert change in (forged[1], forged[2], forged[6]), i
+        assert again.identical
+    assert not marker.exists()
+
+
+def test_options_of_a_record_are_those_of_joins_alone(project: Project) -> None:
+    version = project.store.publish("train", project.build(store=None))
+    target = project.folder / "written.parquet"
+    tampered(version, lambda r: r["options"].update(output=str(target)))
+    with pytest.raises(TimefenceStoreError, match="cannot be made again"):
+        project.store.rebuild("train")
+    assert not target.exists()

@@ -27,7 +27,7 @@ from timefence_pl.leakage.judged import Judgement, judge
 from timefence_pl.leakage.lookahead import check_lookahead as look_ahead
 from timefence_pl.leakage.lookahead_report import LookaheadReport
 from timefence_pl.leakage.rebuilt import Rebuilt, rebuild
-from timefence_pl.leakage.tallies import AGE_BIN, Ages, TimeAxis
+from timefence_pl.leakage.tallies import Ages, TimeAxis
 from timefence_pl.leakage.temporal import audit_times
 from timefence_pl.leakage.verdicts import VERDICTS
 from timefence_pl.plan.compatibility import label_clock
@@ -344,12 +344,11 @@ def _charts(
     marks: Sequence[tuple[int, str]],
 ) -> Charts:
     reasons = {r.value: r.name.lower() for r in Reason}
-    ages = Ages.of(joined.frame.clock.kind)
-    first, labels = ages.shown(found.ages[AGE_BIN].to_list(), [at for at, _ in marks])
+    ages = Ages.of(joined.frame.clock.kind).drawn(found.ages, marks)
     return Charts(
-        ages=found.ages.with_columns((pl.col(AGE_BIN).cast(pl.Int64) - 1 - first).alias(AGE_BIN)),
-        edges=labels,
-        marks=[(ages.place(at) - first, word) for at, word in marks],
+        ages=ages.tally,
+        edges=ages.labels,
+        marks=ages.marks,
         reasons=found.rebuilt.reasons.drop_nulls().with_columns(
             pl.col("reason").replace_strict(reasons, return_dtype=pl.String)
         ),

@@ -43,7 +43,7 @@ class Charts:
 
     Attributes:
         ages: Bins of the age at label time of the values found: ``bin``, ``verdict``, ``rows``.
-        edges: The bins' edges as they are shown; bin ``i`` lies before edge ``i``.
+        edges: The bins' edges as they are shown; bin ``i`` lies between edges ``i`` and ``i + 1``.
         marks: Where embargo and bounds lie between the edges, in words.
         reasons: What became of the rows in the rebuild: ``bucket``, ``reason``, ``rows``; empty where none was made.
         verdicts: Rows that are not ``ok``: ``bucket``, ``verdict``, ``rows``.
@@ -121,12 +121,14 @@ class FeatureAudit:
 
     @property
     def severity(self) -> str:
-        """``"OK"`` where clean, else ``"LOW"``, ``"MEDIUM"`` or ``"HIGH"``.
+        """``"OK"`` where clean, else ``"LOW"``, ``"MEDIUM"`` or ``"HIGH"``; ``"UNKNOWN"`` where nothing was checked.
 
         HIGH above 7 days or above 5 % of the rows, MEDIUM above 1 % or from 1 day; also HIGH where the feature looks
         ahead, or a value never became known.
         """
         looks = self.lookahead is not None and self.lookahead.status == "leaky"
+        if not looks and not any(self.counts.values()):
+            return "UNKNOWN"
         largest = None if self.integer_times else self._largest()
         return severity_of(self.leaky_row_pct, largest, clean=self.clean, endless=self.endless > 0 or looks)
 

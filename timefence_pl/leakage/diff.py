@@ -315,7 +315,7 @@ class _Found:
             value_changes={c: found.plain(self._matched) for c, found in changed.items()},
             removed=alone[0],
             added=alone[1],
-            _largest={c: _readable(found.largest, names) for c, found in changed.items()},
+            _largest={c: _readable(found.shown(), names) for c, found in changed.items()},
         )
 
     def _shown(self) -> list[str]:
@@ -345,9 +345,7 @@ class _Found:
         return changes
 
 
-def _readable(largest: pl.DataFrame | None, names: dict[str, str]) -> pl.DataFrame:
-    if largest is None:
-        return pl.DataFrame()
+def _readable(largest: pl.DataFrame, names: dict[str, str]) -> pl.DataFrame:
     found = largest.select(*names, "old", "new", *(["change"] if "change" in largest.columns else []))
     clashing = {n for n in names.values() if n in ("old", "new", "change")}
     return found.rename({k: f"key_{n}" if n in clashing else n for k, n in names.items()})

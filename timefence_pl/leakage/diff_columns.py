@@ -16,8 +16,9 @@ from timefence_pl.leakage.equality import Tolerance, equal
 
 __all__ = ["LARGEST", "ColumnChanges"]
 
-#: Changes of a column that are kept, the largest first.
+#: Changes of a column that are kept: at most so many that are no finite number, then the largest.
 LARGEST: Final = 10
+_NO_NUMBER: Final = 3
 
 _DELTA: Final = "__tf_delta"
 
@@ -93,9 +94,19 @@ class ColumnChanges:
         rows = pl.concat(frames)
         if "change" not in rows.columns:
             return rows.sort(ROW).head(LARGEST)
-        # Values that came, went or are not finite stand before the numbers: no number is larger.
-        rows = rows.with_columns(pl.col("change").abs().alias(_DELTA))
-        return rows.sort(_DELTA, ROW, descending=[True, False], nulls_last=False).head(LARGEST).drop(_DELTA)
+        rows = rows.with_columns(pl.col("change").abs().alias(_DELTA)).sort(_DELTA, ROW, descending=[True, False])
+        came_or_went = pl.col("change").is_null()
+        # Twice: what is left out now may be all there is.
+        kept = [rows.filter(came_or_went).head(LARGEST), rows.filter(~came_or_went).head(LARGEST)]
+        return pl.concat(kept).drop(_DELTA)
+
+    def shown(self) -> pl.DataFrame:
+        """The largest changes, as they are shown."""
+        if self.largest is None or "change" not in self.largest.columns:
+            return pl.DataFrame() if self.largest is None else self.largest
+        numbers = self.largest.filter(pl.col("change").is_not_null())
+        others = self.largest.filter(pl.col("change").is_null()).head(max(_NO_NUMBER, LARGEST - numbers.height))
+        return pl.concat([others, numbers.head(LARGEST - others.height)])
 
 
 def _kinds(types: tuple[pl.DataType, pl.DataType]) -> list[pl.Expr]:

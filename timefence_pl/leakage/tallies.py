@@ -6,7 +6,7 @@ Takes ticks and marks, gives small tables of plain numbers. Draws nothing, and k
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
@@ -15,7 +15,7 @@ import polars as pl
 
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
 
-__all__ = ["AGE_BIN", "BUCKET", "Ages", "TimeAxis", "age_bins", "counted"]
+__all__ = ["AGE_BIN", "BUCKET", "AgeAxis", "Ages", "TimeAxis", "age_bins", "counted"]
 
 #: The bin of a value's age, and the bucket of a row's label time.
 AGE_BIN: Final = "bin"
@@ -105,23 +105,54 @@ class Ages:
         found = edges.search_sorted(ages, side="right").clip(1, len(edges) - 1).cast(pl.UInt8)
         return pl.select(pl.when(ages.is_not_null()).then(found)).to_series().alias(AGE_BIN)
 
-    def shown(self, used: Sequence[int], marks: Iterable[int]) -> tuple[int, list[str]]:
-        """The first edge shown, and the labels from there on, so that all bins used and all marks are seen."""
-        at = [self.place(m) for m in marks]
-        lows, highs = [b - 1 for b in used], list(used)
-        first = min([*lows, *map(math.floor, at)], default=0)
-        last = max([*highs, *map(math.ceil, at), first + 1])
-        return first, list(self.labels[first : last + 1])
+    def drawn(self, tally: pl.DataFrame, marks: Sequence[tuple[int, str]]) -> AgeAxis:
+        """The bins that hold something, and the marks, on an axis without long empty stretches near zero.
 
-    def place(self, age: int) -> float:
-        """Where an age stands between the edges: 2.5 is half-way, by ratio, from edge 2 to edge 3."""
-        below = sum(e <= age for e in self.edges) - 1
-        if below < 0 or below >= len(self.edges) - 1:
-            return float(min(max(below, 0), len(self.edges) - 1))
-        low, high = self.edges[below], self.edges[below + 1]
-        if low > 0:
-            return below + math.log(age / low) / math.log(high / low)
-        return below + (age - low) / (high - low)
+        Args:
+            tally: ``AGE_BIN`` and whatever is counted.
+            marks: Ages to be marked, with their texts.
+        """
+        used, zero = tally[AGE_BIN].unique().to_list(), self.edges.index(0)
+        at = [_place(self.edges, age) for age, _ in marks]
+        first = min([*(b - 1 for b in used), *map(math.floor, at)], default=zero)
+        last = max([*used, *map(math.ceil, at), first + 1])
+        nearest = min([*(b - 1 for b in used if b > zero), *(math.floor(m) for m in at if m > zero)], default=last)
+        latest = max((b for b in used if b <= zero), default=first)
+        kept = [i for i in range(first, last + 1) if not (zero < i < nearest or latest < i < zero)]
+        edges = [self.edges[i] for i in kept]
+        position = {i: n for n, i in enumerate(kept)}
+        moved = pl.col(AGE_BIN).cast(pl.Int64).replace_strict({b: position[b - 1] for b in used}, return_dtype=pl.Int64)
+        return AgeAxis(
+            tally.with_columns(moved) if used else tally.with_columns(pl.col(AGE_BIN).cast(pl.Int64)),
+            tuple(self.labels[i] for i in kept),
+            tuple((_place(edges, age), word) for age, word in marks),
+        )
+
+
+@dataclass(frozen=True)
+class AgeAxis:
+    """Ages, laid out to be drawn.
+
+    Attributes:
+        tally: What was counted; bin ``i`` lies between labels ``i`` and ``i + 1``.
+        labels: The bins' edges as they are shown.
+        marks: Positions among the edges (2.5 is half-way from 2 to 3), and texts.
+    """
+
+    tally: pl.DataFrame
+    labels: tuple[str, ...]
+    marks: tuple[tuple[float, str], ...]
+
+
+def _place(edges: Sequence[int], age: int) -> float:
+    """Where an age stands between edges: 2.5 is half-way, by ratio, from edge 2 to edge 3."""
+    below = sum(e <= age for e in edges) - 1
+    if below < 0 or below >= len(edges) - 1:
+        return float(min(max(below, 0), len(edges) - 1))
+    low, high = edges[below], edges[below + 1]
+    if low > 0:
+        return below + math.log(age / low) / math.log(high / low)
+    return below + (age - low) / (high - low)
 
 
 def age_bins(ages: Ages, labels: pl.Series, of: Clock, known: pl.Series, own: Clock) -> pl.Series:

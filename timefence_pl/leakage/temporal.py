@@ -204,7 +204,7 @@ def _checked(
 
     ages = Ages.of(clocks[0].kind)
     tally = counted({AGE_BIN: ages.bins(judged["__tf_age"]), "verdict": words}).drop_nulls()
-    first, labels = ages.shown(tally[AGE_BIN].to_list(), [m for m, _ in marks])
+    axis_of_ages = ages.drawn(tally, [(m, f"{w} {span(m)}") for m, w in marks])
     return FeatureAudit(
         name=column,
         total_rows=frame.height,
@@ -219,9 +219,9 @@ def _checked(
         integer_times=integer,
         rows=rows,
         charts=Charts(
-            ages=tally.with_columns((pl.col(AGE_BIN).cast(pl.Int64) - 1 - first).alias(AGE_BIN)),
-            edges=labels,
-            marks=[(ages.place(m) - first, f"{w} {span(m)}") for m, w in marks],
+            ages=axis_of_ages.tally,
+            edges=axis_of_ages.labels,
+            marks=axis_of_ages.marks,
             reasons=pl.DataFrame(schema={BUCKET: pl.UInt8, "reason": pl.String, "rows": pl.Int64}),
             verdicts=counted({BUCKET: bucket.filter(fails), "verdict": words.filter(fails)}).drop_nulls(),
             totals=dict(bucket.drop_nulls().value_counts().iter_rows()),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any, Final
 
 import polars as pl
 
+from timefence_pl.durations import short_span
 from timefence_pl.printing import plain_rows
 from timefence_pl.reports.charts import LEFT_OUT, Bars, Histogram, drawn, histogram, over_time
 from timefence_pl.reports.page import (
@@ -260,5 +262,7 @@ def _name(data: str) -> str:
 def _cell(value: object) -> str:
     if value is None:
         return "null"
-    shown = str(value)
+    if isinstance(value, timedelta):
+        return short_span(value // timedelta(microseconds=1) * 1000)
+    shown = f"{value:.10g}" if isinstance(value, float) else str(value)
     return shown if len(shown) <= _LONGEST else shown[:_LONGEST] + "…"

@@ -157,10 +157,10 @@ def over_time(given: Bars, colours: dict[str, str]) -> str | None:
             x2=f"to:{kind}",
             y=alt.Y("bottom:Q", title=given.counted, axis=y_axis),
             y2="top:Q",
-            color=_colour(alt, series, colours),
+            color=_colour(alt, series, colours, always=True),
         )
     )
-    return _svg(chart, legend=len(series) > 1)
+    return _svg(chart, legend=True)
 
 
 def _stacked(
@@ -177,9 +177,14 @@ def _stacked(
     return series, data
 
 
-def _colour(alt: Any, series: list[str], colours: dict[str, str]) -> Any:
+def _colour(alt: Any, series: list[str], colours: dict[str, str], *, always: bool = False) -> Any:
     scale = alt.Scale(domain=series, range=[colours[s] for s in series])
-    legend = alt.Legend(orient="top", title=None, columns=3, symbolType="square") if len(series) > 1 else None
+    words = "replace(datum.label, /_/g, ' ')"
+    legend = (
+        alt.Legend(orient="top", title=None, columns=3, symbolType="square", labelExpr=words)
+        if always or len(series) > 1
+        else None
+    )
     return alt.Color("series:N", scale=scale, legend=legend)
 
 

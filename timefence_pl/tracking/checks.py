@@ -29,7 +29,7 @@ from timefence_pl.errors import (
 )
 from timefence_pl.fingerprint import FileHasher
 from timefence_pl.provenance import definition_hash
-from timefence_pl.recipes import NotKept, restored_recipe
+from timefence_pl.recipes import NotKept, recorded_options, restored_recipe
 from timefence_pl.result import BuildResult
 from timefence_pl.store.layout import Layout
 from timefence_pl.tracking.content import content_of, schema_text
@@ -246,9 +246,10 @@ def _recorded_options(version: FeatureSetVersion) -> dict[str, Any]:
     """The options of a build whose definitions are given; the recipe knows them exactly, else the manifest."""
     recipe = version.inputs.get("recipe")
     if recipe is not None:
-        options = dict(recipe["options"])
-        lookback = options.pop("max_lookback")
-        return options if lookback is None else {**options, "max_lookback": lookback[0]}
+        try:
+            return recorded_options(recipe)
+        except (NotKept, KeyError, TypeError, IndexError):
+            recipe = None  # the manifest says them too
     parameters = dict((version.build or {}).get("parameters") or {})
     if parameters.get("max_lookback") == "365d":
         parameters.pop("max_lookback")  # the default, which fits integer times too
