@@ -31,6 +31,7 @@ from timefence_pl.feature_cache import FeatureCache
 from timefence_pl.fingerprint import FileHasher, Fingerprint, Uncacheable
 from timefence_pl.identity import build_fingerprint, labels_fingerprint
 from timefence_pl.leakage.lookahead import check_lookahead as look_ahead
+from timefence_pl.leakage.profile import profile
 from timefence_pl.manifest import Made, build_manifest, feature_statistics, file_record, manifest_status, now
 from timefence_pl.plan.guards import chosen_among_duplicates
 from timefence_pl.plan.options import DEFAULT_LOOKBACK, JoinOptions, join_options
@@ -204,6 +205,7 @@ def build(
         _explain=lambda: explain_plan(
             labels, plan_training_set(labels, flat, options), options, manifest_status(manifest)
         ),
+        _profile=lambda: profile(labels, flat, options),
         _provenance=lambda hasher: {
             **hashed_inputs(inputs, labels, flat, hasher, int(started.timestamp() * 1e9)),
             **recipe_of(labels, flat, options),

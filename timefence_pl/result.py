@@ -12,11 +12,14 @@ from typing import Any
 
 import polars as pl
 
-from timefence_pl.errors import TimefenceValidationError, message
+from timefence_pl.errors import TimefenceError, TimefenceValidationError, message
 from timefence_pl.execution.output import OutputFile
 from timefence_pl.explain import ExplainResult
 from timefence_pl.fingerprint import FileHasher
 from timefence_pl.reports import build_html, build_text
+from timefence_pl.reports.build import PARTS, build_page
+from timefence_pl.reports.charts import LEFT_OUT, drawn
+from timefence_pl.reports.output import json_text, written
 from timefence_pl.store.files import hash_file
 
 __all__ = ["BuildResult", "BuildStats"]
@@ -71,6 +74,7 @@ class BuildResult:
     _frame: pl.DataFrame | None
     _explain: Callable[[], ExplainResult]
     _provenance: Callable[[FileHasher], Mapping[str, Any]] = field(default=lambda _: {})
+    _profile: Callable[[], Mapping[str, Any]] = field(default=dict)
 
     def scan(self) -> pl.LazyFrame:
         """The output, lazily: label columns, then feature columns, in label order."""
@@ -111,6 +115,46 @@ class BuildResult:
             hasher: Hashes the files, and says with which algorithm.
         """
         return self._provenance(hasher)
+
+    def to_polars(self) -> pl.DataFrame:
+        """One row for each feature: ``feature``, then its figures as in ``stats.feature_stats``."""
+        rows = [{"feature": name, **figures} for name, figures in self.stats.feature_stats.items()]
+        return pl.DataFrame(rows, infer_schema_length=None)
+
+    def to_json(self, path: str | Path | None = None) -> str:
+        """The manifest as JSON; written to ``path`` too, if given.
+
+        Raises:
+            TimefenceStoreError: If the file cannot be written.
+        """
+        return written(lambda: json_text(dict(self.manifest)), path)
+
+    def to_html(self, path: str | Path | None = None) -> str:
+        """The build as a page of its own, without scripts or network; written to ``path`` too, if given.
+
+        Its charts (ages of the values, missing values over time) are drawn from the labels and sources as they are now,
+        joined once more; where these have changed since, a line says so instead. They need the extra ``report``.
+
+        Raises:
+            TimefenceStoreError: If the file cannot be written.
+        """
+        return written(lambda: build_page(self.output_path, self.stats, self.manifest, *self._charts()), path)
+
+    def _charts(self) -> tuple[dict[str, Any], str]:
+        """What charts are drawn from, by feature, or why there are none."""
+        if not drawn():
+            return {}, LEFT_OUT
+        try:
+            profile = self._profile()
+        except (TimefenceError, pl.exceptions.PolarsError, OSError) as error:
+            return (
+                {},
+                f"Charts are left out: the labels and features cannot be joined again. {str(error).splitlines()[0]}",
+            )
+        for name, figures in self.stats.feature_stats.items():
+            if name not in profile or any(profile[name].counts.get(p, 0) != figures[p] for p in PARTS):
+                return {}, "Charts are left out: the labels or sources have changed since the build."
+        return {name: p.charts for name, p in profile.items()}, ""
 
     def __str__(self) -> str:
         return build_text(self.output_path, self.stats, self.manifest)

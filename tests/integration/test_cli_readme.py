@@ -67,9 +67,9 @@ def test_the_table_of_differences_has_a_reason_for_each() -> None:
 
 
 def test_the_table_of_commands_is_whole() -> None:
-    rows = re.findall(r"^\| (`[a-z`, ]+`) \| (.*) \|$", SECTION, flags=re.MULTILINE)
-    named = {name: text for names, text in rows for name in re.findall(r"`([a-z]+)`", names)}
+    rows = re.findall(r"^\| (`[a-z`, -]+`) \| (.*) \|$", SECTION, flags=re.MULTILINE)
+    named = {name: text for names, text in rows for name in re.findall(r"`([a-z-]+)`", names)}
     assert set(named) == set(COMMANDS)
     for name, command in ((n, cli.get_command(None, n)) for n in COMMANDS):  # type: ignore[arg-type]
         if isinstance(command, click.Group):
-            assert set(re.findall(r"`([a-z]+)`", named[name])) == set(command.commands)
+            assert set(re.findall(r"`([a-z-]+)`", named[name])) == set(command.commands)

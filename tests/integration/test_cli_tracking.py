@@ -225,3 +225,19 @@ def test_importing_runs_of_runelog(project: Path) -> None:
     assert (told["experiments"], len(told["runs"])) == (["models"], 1)
     assert "1 had been imported before" in run(project, "runs", "import", "old").out
     assert "auc" in run(project, "runs", "show", "latest").out
+
+
+def test_the_examples_run_from_any_directory(tmp_path: Path) -> None:
+    pytest.importorskip("sklearn")
+    assert "examples features" in run(tmp_path, "examples", "train-fs", code=2).err
+    ran = run(tmp_path, "examples", "features", "--folder", "raw")
+    assert "iris_features:v1" in ran.out
+    assert (tmp_path / "raw/iris_features.parquet").is_file()
+    assert run(tmp_path, "examples", "features", "--folder", "raw", "--json").json["version"] == 1
+    ran = run(tmp_path, "examples", "train-fs")
+    assert "iris_features:v1" in ran.out
+    told = run(tmp_path, "examples", "train-fs", "--json").json
+    assert told["inputs"][0]["ref"] == "iris_features:v1"
+    assert told["metrics"]["accuracy"] > 0.9
+    assert "iris_features:v1" in run(tmp_path, "runs", "ls").out
+    assert run(tmp_path, "features", "verify", "iris_features:latest", "--level", "content").code == 0

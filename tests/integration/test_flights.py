@@ -20,6 +20,8 @@ import numpy as np
 import polars as pl
 import pytest
 
+import timefence_pl as tf
+
 if TYPE_CHECKING:
     from types import ModuleType
 
@@ -250,6 +252,21 @@ def test_report(report: Report) -> None:
     assert any(line.split()[:2] == ["3,588", "rows"] for line in lines)
     assert any(line.split()[:2] == ["3,274", "naive"] for line in lines)
     assert f"{report.scores.naive.roc_auc:.4f}" in report.printed
+
+
+def test_the_model_is_linked_to_published_rows(
+    example: ModuleType, report: Report, frames: dict[str, pl.DataFrame]
+) -> None:
+    store = tf.Store(report.folder / "store")
+    version = store.get("flights:latest")
+    assert version.verify("content")
+    record = store.run(store.runs("late-flights")["run_id"][0])
+    assert record.inputs[0]["content_hash"] == version.fingerprint.content_hash
+    assert record.metrics == pytest.approx(report.scores.honest._asdict())
+    assert {f.name for f in store.lineage(record.run_id).find("feature")} == set(version.inputs["features"])
+    assert "linked to flights:v1" in report.printed
+    for name, rows in zip(("train", "test"), example.split_rows(frames["honest"]), strict=True):
+        assert rows.equals(pl.read_parquet(report.folder / f"honest_{name}.parquet"))
 
 
 def test_both_explanations(report: Report) -> None:

@@ -268,6 +268,26 @@ def test_the_plan_of_a_source_is_read_and_checked(plan: pl.LazyFrame, found: lis
         assert "the plan of its source looks ahead" in report.reason
 
 
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("SELECT * FROM ev WHERE x > 3", []),
+        ('SELECT "user", "at", SUM(x) AS x FROM ev GROUP BY "user", "at"', []),
+        ('SELECT "user", MIN("at") AS "at", SUM(x) AS x FROM ev GROUP BY "user"', []),
+        ('SELECT *, LAG(x) OVER (PARTITION BY "user" ORDER BY "at") AS z FROM ev', []),
+        ('SELECT *, AVG(x) OVER (PARTITION BY "user") AS z FROM ev', ["group-aggregate"]),
+        ('SELECT *, LEAD(x) OVER (PARTITION BY "user" ORDER BY "at") AS z FROM ev', ["negative-shift"]),
+    ],
+)
+def test_the_query_of_a_source_is_read_and_checked(query: str, found: list[str]) -> None:
+    tables = {"ev": EVENTS.select("user", "at", "x")}
+    feature = tf.Feature(
+        tf.SQLSource(query, keys="user", timestamp="at", name="q", tables=tables), columns="x", name="f"
+    )
+    assert [f.rule for f in tf.lint(feature)] == found
+    assert tf.check_lookahead(feature)["f"].status == ("unchecked" if found else "clean")
+
+
 def test_columns_are_never_a_finding() -> None:
     assert tf.lint(tf.Feature(SOURCE, columns={"x": "amount", "y": "share"})) == []
 

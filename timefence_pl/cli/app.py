@@ -43,6 +43,7 @@ COMMANDS: Final[dict[str, tuple[str, str]]] = {
     "store": ("store", "Look into the store, check it, and free its space."),
     "features": ("features", "Publish feature sets, and look into them."),
     "runs": ("runs", "List, show and compare runs."),
+    "examples": ("examples", "Run the examples: make a feature set, and train on it."),
     "completion": ("completion", "Print the script that completes commands in your shell."),
 }
 

@@ -17,7 +17,7 @@ __all__ = ["failures_of", "junit", "markdown", "sarif", "sarif_of_findings", "su
 
 #: What a feature can be found guilty of, with what it means; the order is that of severity.
 _RULES: Final = {
-    "future": ("error", "The value is that of a row that became known too late."),
+    "future": ("error", "The value is that of a row, or window, that was not known yet."),
     "unexpected": ("error", "There is a value where none was known."),
     "lookahead": ("error", "The feature's values depend on rows after their feature time."),
     "differs": ("warning", "The value is another than the one that was known, and no other row's."),

@@ -16,22 +16,22 @@ from timefence_pl.choices import boolean, mapping_of_names, one_of, optional_cal
 from timefence_pl.definitions.feature_set import AnyFeature, Features, flat_features
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.definitions.names import column_list
-from timefence_pl.durations import DurationLike, format_nanoseconds
+from timefence_pl.durations import DurationLike
 from timefence_pl.errors import TimefenceConfigError, TimefenceValidationError, did_you_mean, listing, message
 from timefence_pl.execution.steps import Progress
-from timefence_pl.leakage.audit_report import AuditReport, Charts, FeatureAudit
+from timefence_pl.leakage.audit_report import AuditReport, FeatureAudit
 from timefence_pl.leakage.columns import Pairing, pair_columns
 from timefence_pl.leakage.data import DataSet, read
 from timefence_pl.leakage.equality import Tolerance, comparable, tolerance_of
 from timefence_pl.leakage.judged import Judgement, judge
 from timefence_pl.leakage.lookahead import check_lookahead as look_ahead
 from timefence_pl.leakage.lookahead_report import LookaheadReport
+from timefence_pl.leakage.profile import drawn_ages, named_reasons
 from timefence_pl.leakage.rebuilt import Rebuilt, rebuild
-from timefence_pl.leakage.tallies import Ages, TimeAxis
+from timefence_pl.leakage.tallies import Charts, TimeAxis, bounds_marked
 from timefence_pl.leakage.temporal import audit_times
 from timefence_pl.leakage.verdicts import VERDICTS
 from timefence_pl.plan.compatibility import label_clock
-from timefence_pl.plan.latest import Reason
 from timefence_pl.plan.options import DEFAULT_LOOKBACK, DefaultLookback, JoinOptions, join_options
 from timefence_pl.plan.training_set import (
     JoinedFeature,
@@ -271,14 +271,8 @@ def _feature_audit(
     labels = frame.select([*dict.fromkeys((*keys, label_time))]).select(pl.all().gather(found.rows["row"]))
     labels = labels.rename({c: _free(c, [*labels.columns, *found.rows.columns]) for c in _shared(labels, found.rows)})
     rows = pl.concat([found.rows.select("row"), labels, found.rows.drop("row")], how="horizontal")
-    bounds = joined.bounds
-    marks = [(bounds.embargo, "embargo")] if bounds.embargo else []
-    marks += [(b, w) for b, w in ((bounds.lookback, "lookback"), (bounds.staleness, "staleness")) if b is not None]
-    integer = plan.clock.kind == "integer"
-
-    def span(amount: int) -> str:
-        return f"{amount:,}" if integer else format_nanoseconds(amount)
-
+    bounds, integer = joined.bounds, plan.clock.kind == "integer"
+    marks = bounds_marked(bounds.embargo, bounds.lookback, bounds.staleness, integer=integer)
     return FeatureAudit(
         name=name,
         total_rows=frame.height,
@@ -287,12 +281,19 @@ def _feature_audit(
         columns={p.column: p.data for p in pairings},
         problems=problems,
         notes=notes,
-        bounds=", ".join(f"{word} {span(at)}" for at, word in marks) or "no bounds",
+        bounds=", ".join(word for _, word in marks) or "no bounds",
         leaks=found.leaks,
         endless=found.endless,
         integer_times=integer,
         rows=rows,
-        charts=_charts(joined, found, axis, totals, [(at, f"{word} {span(at)}") for at, word in marks]),
+        charts=Charts(
+            **drawn_ages(joined, found.ages, marks),
+            reasons=named_reasons(found.rebuilt.reasons),
+            verdicts=found.verdicts.drop_nulls(),
+            totals=totals,
+            spans=axis.spans(),
+            times=axis.clock.kind != "integer",
+        ),
         lookahead=None if looked is None else looked[name],
     )
 
@@ -334,26 +335,3 @@ def _problems(
         if p.data not in (None, p.output)
     ]
     return tuple(problems), tuple(notes)
-
-
-def _charts(
-    joined: JoinedFeature,
-    found: Judgement,
-    axis: TimeAxis,
-    totals: Mapping[int, int],
-    marks: Sequence[tuple[int, str]],
-) -> Charts:
-    reasons = {r.value: r.name.lower() for r in Reason}
-    ages = Ages.of(joined.frame.clock.kind).drawn(found.ages, marks)
-    return Charts(
-        ages=ages.tally,
-        edges=ages.labels,
-        marks=ages.marks,
-        reasons=found.rebuilt.reasons.drop_nulls().with_columns(
-            pl.col("reason").replace_strict(reasons, return_dtype=pl.String)
-        ),
-        verdicts=found.verdicts.drop_nulls(),
-        totals=totals,
-        spans=axis.spans(),
-        times=axis.clock.kind != "integer",
-    )

@@ -6,7 +6,7 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -26,40 +26,16 @@ from timefence_pl.errors import (
 )
 from timefence_pl.leakage.lookahead_report import FeatureLookahead, LookaheadReport
 from timefence_pl.leakage.severity import severity_of
+from timefence_pl.leakage.tallies import Charts
 from timefence_pl.leakage.verdicts import LEAKING, VERDICTS
 from timefence_pl.printing import plain_rows
 from timefence_pl.reports.audit import audit_html, audit_page, audit_text
 from timefence_pl.reports.output import json_text, written
 
-__all__ = ["AuditReport", "Charts", "FeatureAudit"]
+__all__ = ["AuditReport", "FeatureAudit"]
 
 _INT64_MAX: Final = (1 << 63) - 1
 _LONGEST: Final = 999_999_999 * 86_400_000_000  # microseconds of a timedelta
-
-
-@dataclass(frozen=True)
-class Charts:
-    """Figures that an audit's charts are drawn from.
-
-    Attributes:
-        ages: Bins of the age at label time of the values found: ``bin``, ``verdict``, ``rows``.
-        edges: The bins' edges as they are shown; bin ``i`` lies between edges ``i`` and ``i + 1``.
-        marks: Where embargo and bounds lie between the edges, in words.
-        reasons: What became of the rows in the rebuild: ``bucket``, ``reason``, ``rows``; empty where none was made.
-        verdicts: Rows that are not ``ok``: ``bucket``, ``verdict``, ``rows``.
-        totals: All rows, by bucket.
-        spans: Each bucket's start and end: milliseconds since 1970, or integer times.
-        times: Whether spans are milliseconds.
-    """
-
-    ages: pl.DataFrame
-    edges: Sequence[str]
-    marks: Sequence[tuple[float, str]]
-    reasons: pl.DataFrame
-    verdicts: pl.DataFrame
-    totals: Mapping[int, int]
-    spans: Sequence[tuple[float, float]]
-    times: bool
 
 
 @dataclass(frozen=True, repr=False)
@@ -349,7 +325,7 @@ class AuditReport:
         Raises:
             TimefenceStoreError: If the file cannot be written.
         """
-        return written(json_text(self.to_dict()), path)
+        return written(lambda: json_text(self.to_dict()), path)
 
     def to_html(self, path: str | Path | None = None) -> str:
         """The report as a page of its own, without scripts or network; written to ``path`` too, if given.
@@ -359,7 +335,7 @@ class AuditReport:
         Raises:
             TimefenceStoreError: If the file cannot be written.
         """
-        return written(audit_page(self), path)
+        return written(lambda: audit_page(self), path)
 
     def __getitem__(self, name: str) -> FeatureAudit:
         if not isinstance(name, str) or name not in self.features:

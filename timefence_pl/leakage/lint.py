@@ -15,6 +15,7 @@ from timefence_pl.definitions.aggregates import expression_tree
 from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.feature_set import AnyFeature, Features, flat_features
 from timefence_pl.definitions.source import Source
+from timefence_pl.definitions.sql_source import SQLSource
 from timefence_pl.durations import format_nanoseconds
 from timefence_pl.fingerprint.keys import Uncacheable
 from timefence_pl.fingerprint.msgpack import UnknownLayoutError
@@ -109,7 +110,11 @@ def lint(features: Features) -> list[Finding]:
 
 
 def source_findings(source: Source) -> list[Finding]:
-    """What looks ahead in a source's own plan, where it is one; findings carry the source's name."""
+    """What looks ahead in a source's own plan or query, where it has one; findings carry the source's name."""
+    if isinstance(source, SQLSource):
+        findings, report = _collector(source.name, source)
+        read_sql(source.query, source.timestamp, report, only_windows=True)
+        return [f for f in findings if f.rule in _OF_SOURCES]
     frame = source.table.frame
     if frame is None or source.table.in_memory or not _has_steps(frame):
         return []

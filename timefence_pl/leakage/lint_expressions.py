@@ -28,6 +28,7 @@ from timefence_pl.leakage.lint_nodes import (
     time_column,
 )
 from timefence_pl.leakage.lint_python import python_parts
+from timefence_pl.leakage.lint_rules import RULES
 from timefence_pl.leakage.lint_spans import span
 from timefence_pl.leakage.lint_tree import shown
 from timefence_pl.plan.expressions import _function_row_wise
@@ -51,7 +52,7 @@ class Shape(Enum):
     HEAD = "head"
     #: Other rows than the frame's.
     SUBSET = "subset"
-    #: Reported already, or of rows that are known.
+    #: Reported already.
     SETTLED = "settled"
 
 
@@ -126,7 +127,7 @@ class _Reader:
             return Shape.ROWS
         if not isinstance(node, dict) or len(node) != 1:
             self._report("unknown", node, what=f"The expression {shown(node)}")
-            return Shape.SETTLED
+            return Shape.ROWS
         ((kind, body),) = node.items()
         if kind in _ROW_NODES:
             return Shape.ROWS
@@ -138,7 +139,7 @@ class _Reader:
         handler = getattr(self, f"_read_{kind.lower()}", None)
         if handler is None:
             self._report("unknown", node, what=f"The expression {kind}")
-            return Shape.SETTLED
+            return Shape.ROWS
         made: Shape = handler(node, body, scope)
         return made
 
@@ -257,16 +258,16 @@ class _Reader:
         return -1 if options["descending"] else 1
 
     def _read_rolling(self, node: Any, body: Any, scope: Scope) -> Shape:
-        self.read(body["function"], replace(scope, known=True))
-        if scope.known:
-            return Shape.ROWS
+        shape = self.read(body["function"], replace(scope, known=True))
+        if scope.known or shape is Shape.SETTLED:
+            return shape
         if time_column(body["index_column"], scope.times) is None:
             self._report("other-index", node, by=shown(body["index_column"]))
             return Shape.SETTLED
         if span(body["offset"]) + span(body["period"]) > 0:
             self._report("forward-window", node)
             return Shape.SETTLED
-        return Shape.ROWS
+        return self._in_order(node, scope, Shape.ROWS, forward=True)  # it goes wrong along an index out of order
 
     def _read_agg(self, node: Any, body: Any, scope: Scope) -> Shape:
         kind, inner = next(iter(body.items())) if isinstance(body, dict) else (str(body), None)
@@ -286,8 +287,9 @@ class _Reader:
     def _aggregate(self, node: Any, shape: Shape, scope: Scope) -> Shape:
         if shape in (Shape.CONSTANT, Shape.FIRST, Shape.SETTLED):
             return shape
-        if not scope.known:
-            self._report("group-aggregate" if scope.grouped else "whole-column", node)
+        if scope.known:
+            return Shape.ROWS
+        self._report("group-aggregate" if scope.grouped else "whole-column", node)
         return Shape.SETTLED
 
     def _read_anonymousfunction(self, node: Any, body: Any, scope: Scope) -> Shape:
@@ -295,9 +297,10 @@ class _Reader:
         parts = python_parts(body)
         if parts and all(p.each_value for p in parts):
             return shape
-        if not scope.known:
-            self._report("python", node)
-        return Shape.SETTLED
+        if scope.known:
+            return Shape.ROWS
+        self._report("python", node)
+        return Shape.ROWS
 
     _read_anonymousagg = _read_anonymousfunction
 
@@ -337,13 +340,14 @@ class _Reader:
         if name in EACH_ROW or _function_row_wise(orjson.dumps(function, default=list), len(inputs)):
             return shape
         self._report("unknown", node, what=f"The function {name}")
-        return Shape.SETTLED
+        return Shape.ROWS
 
     def _told(self, rule: str, node: Any, shape: Shape) -> Shape:
         if shape in (Shape.CONSTANT, Shape.FIRST, Shape.SETTLED):
             return shape
         self._report(rule, node)
-        return Shape.SETTLED
+        # What could not be read may be clean, and what is made of it may not.
+        return Shape.ROWS if RULES[rule].unread else Shape.SETTLED
 
     def _range(self, node: Any, function: Any, inputs: Sequence[Any], scope: Scope) -> Shape:
         """Row numbers count the rows so far; any other range with a length in it looks to the end."""

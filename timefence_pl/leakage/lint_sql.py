@@ -56,13 +56,14 @@ class _Call:
     text: str
 
 
-def read_sql(query: str, time: str, report: Report) -> None:
+def read_sql(query: str, time: str, report: Report, *, only_windows: bool = False) -> None:
     """Report what looks ahead in a query.
 
     Args:
         query: The text.
         time: The source's timestamp column.
         report: Told of what is found.
+        only_windows: Leave groups and joins alone: in the query of a source they make the events.
     """
     words = [w for w in _TOKEN.findall(query) if isinstance(w, str) and w.strip() and not w.startswith(("--", "/*"))]
     found = False
@@ -75,6 +76,8 @@ def read_sql(query: str, time: str, report: Report) -> None:
         if rule is not None:
             found = True
             report(rule, call.text)
+    if only_windows:
+        return
     for rule, text, what in _groups(words, time.lower()):
         found = True
         report(rule, text, what=what)

@@ -21,10 +21,10 @@ _SPANS: Final = (
 
 
 def shown_span(amount: int, *, integer: bool = False) -> str:
-    """A length in words, without what is less than a millionth of it: a cutoff stands a unit after a row."""
+    """A length in words, without what is less than a thousandth of it: a cutoff stands a unit after a row."""
     if integer:
         return f"{amount:,}"
-    rest = next((size for size in NANOSECONDS.values() if size * 1_000_000 <= amount), 1)
+    rest = next((size for size in NANOSECONDS.values() if size * 1_000 <= amount), 1)
     return format_nanoseconds(amount // rest * rest)
 
 

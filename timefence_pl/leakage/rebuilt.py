@@ -175,6 +175,8 @@ def _compared(
         own.to_series().null_count()
         if own.width == 1
         else own.select(pl.all_horizontal(pl.all().is_null()).sum()).item()
+        if own.width
+        else 0
     )
     ages = age_bins(Ages.of(joined.frame.clock.kind), rows[LABEL_TICK], plan.clock, known, joined.frame.clock)
     if fails is not None:

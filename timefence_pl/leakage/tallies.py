@@ -6,16 +6,17 @@ Takes ticks and marks, gives small tables of plain numbers. Draws nothing, and k
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
 import polars as pl
 
+from timefence_pl.durations import format_nanoseconds
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
 
-__all__ = ["AGE_BIN", "BUCKET", "AgeAxis", "Ages", "TimeAxis", "age_bins", "counted"]
+__all__ = ["AGE_BIN", "BUCKET", "AgeAxis", "Ages", "Charts", "TimeAxis", "age_bins", "bounds_marked", "counted"]
 
 #: The bin of a value's age, and the bucket of a row's label time.
 AGE_BIN: Final = "bin"
@@ -23,7 +24,10 @@ BUCKET: Final = "bucket"
 
 _BUCKETS: Final = 30
 _NS: Final = {"ms": 10**6, "s": 10**9, "m": 60 * 10**9, "h": 3600 * 10**9, "d": 86_400 * 10**9}
-_STEPS: Final = ("1ms", "1s", "1m", "10m", "1h", "6h", "1d", "3d", "7d", "30d", "90d", "365d", "1095d", "3650d")
+_STEPS: Final = (
+    *("1ms", "1s", "1m", "10m", "1h", "3h", "6h", "12h", "1d", "2d", "4d", "7d"),
+    *("14d", "30d", "60d", "120d", "240d", "365d", "730d", "1460d", "3650d"),
+)
 
 
 @dataclass(frozen=True)
@@ -153,6 +157,37 @@ def _place(edges: Sequence[int], age: int) -> float:
     if low > 0:
         return below + math.log(age / low) / math.log(high / low)
     return below + (age - low) / (high - low)
+
+
+@dataclass(frozen=True)
+class Charts:
+    """Figures that the charts of one feature are drawn from.
+
+    Attributes:
+        ages: Bins of the age at label time of the values found: ``bin``, ``verdict``, ``rows``.
+        edges: The bins' edges as they are shown; bin ``i`` lies between edges ``i`` and ``i + 1``.
+        marks: Where embargo and bounds lie between the edges, in words.
+        reasons: What became of the rows in the rebuild: ``bucket``, ``reason``, ``rows``; empty where none was made.
+        verdicts: Rows that are not ``ok``: ``bucket``, ``verdict``, ``rows``.
+        totals: All rows, by bucket.
+        spans: Each bucket's start and end: milliseconds since 1970, or integer times.
+        times: Whether spans are milliseconds.
+    """
+
+    ages: pl.DataFrame
+    edges: Sequence[str]
+    marks: Sequence[tuple[float, str]]
+    reasons: pl.DataFrame
+    verdicts: pl.DataFrame
+    totals: Mapping[int, int]
+    spans: Sequence[tuple[float, float]]
+    times: bool
+
+
+def bounds_marked(embargo: int, lookback: int | None, staleness: int | None, *, integer: bool) -> list[tuple[int, str]]:
+    """A feature's bounds as ages to be marked, with their texts."""
+    bounds = (("embargo", embargo or None), ("lookback", lookback), ("staleness", staleness))
+    return [(b, f"{word} {f'{b:,}' if integer else format_nanoseconds(b)}") for word, b in bounds if b is not None]
 
 
 def age_bins(ages: Ages, labels: pl.Series, of: Clock, known: pl.Series, own: Clock) -> pl.Series:

@@ -12,7 +12,7 @@ from typing import Final
 import polars as pl
 
 from timefence_pl.choices import mapping_of_names, shortened
-from timefence_pl.durations import DurationLike, format_nanoseconds, parse_duration
+from timefence_pl.durations import DurationLike, parse_duration
 from timefence_pl.errors import (
     TimefenceConfigError,
     TimefenceSchemaError,
@@ -21,11 +21,11 @@ from timefence_pl.errors import (
     listing,
     message,
 )
-from timefence_pl.leakage.audit_report import AuditReport, Charts, FeatureAudit
+from timefence_pl.leakage.audit_report import AuditReport, FeatureAudit
 from timefence_pl.leakage.data import DataSet, read
 from timefence_pl.leakage.history import instant
 from timefence_pl.leakage.judged import leak_column
-from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, TimeAxis, counted
+from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, Charts, TimeAxis, bounds_marked, counted
 from timefence_pl.leakage.verdicts import VERDICTS
 from timefence_pl.plan.compatibility import check_reserved, comparable
 from timefence_pl.plan.options import JoinOptions
@@ -196,15 +196,10 @@ def _checked(
     counts = dict.fromkeys(VERDICTS, 0)
     if not nothing:
         counts |= dict(words.value_counts().iter_rows())
-    marks = [(wait, "embargo")] if wait else []
-    marks += [(b, w) for b, w in ((lookback, "lookback"), (staleness, "staleness")) if b is not None]
-
-    def span(amount: int) -> str:
-        return f"{amount:,}" if integer else format_nanoseconds(amount)
-
+    marks = bounds_marked(wait, lookback, staleness, integer=integer)
     ages = Ages.of(clocks[0].kind)
     tally = counted({AGE_BIN: ages.bins(judged["__tf_age"]), "verdict": words}).drop_nulls()
-    axis_of_ages = ages.drawn(tally, [(m, f"{w} {span(m)}") for m, w in marks])
+    axis_of_ages = ages.drawn(tally, marks)
     return FeatureAudit(
         name=column,
         total_rows=frame.height,
@@ -213,7 +208,7 @@ def _checked(
         columns={column: column if column in frame.columns else None, "feature_time": time},
         problems=problems,
         notes=notes,
-        bounds=", ".join(f"{word} {span(at)}" for at, word in marks) or "no bounds",
+        bounds=", ".join(word for _, word in marks) or "no bounds",
         leaks=failing["__tf_leak"].drop_nulls(),
         endless=0,
         integer_times=integer,

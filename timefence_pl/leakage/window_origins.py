@@ -43,6 +43,8 @@ _HALF_HOURS: Final = (*range(1, 29), 11.5, 72, 48, 96, 144, 336, 672, 1440)
 _SHIFTS: Final = tuple(sign * int(n * _HOUR / 2) for n in _HALF_HOURS for sign in (1, -1))
 #: A shift is believed where it explains this share of at least so many of at most so many rows.
 _BELIEVED, _FEWEST, _MOST = 0.8, 5, 300
+#: A later shift is believed where at least this share of the rows it explains holds an event that came too late.
+_LATE: Final = 0.05
 
 
 @dataclass(frozen=True)
@@ -146,8 +148,11 @@ def _shifted(
     found = made.filter(_fits(columns, tolerance))
     if best < 0:
         return found.select(_ROW, at.alias(PAST_INSTANT), pl.lit(how).alias(PAST_HOW))
+    late = found.select((at > pl.col(LIMIT)).fill_null(value=False)).to_series()
+    if late.sum() < _LATE * found.height:
+        return None  # the windows differ by their lower ends alone, which lets nothing of the future in
     # That nothing happened in the time between is known too late as well.
-    return found.select(_ROW, pl.when(at > pl.col(LIMIT)).then(at).alias(FUTURE_INSTANT), pl.lit(how).alias(FUTURE_HOW))
+    return found.select(_ROW, pl.when(late).then(at).alias(FUTURE_INSTANT), pl.lit(how).alias(FUTURE_HOW))
 
 
 def _of_entities(events: SortedEvents, entities: pl.Series) -> SortedEvents:

@@ -119,13 +119,11 @@ def histogram(given: Histogram, colours: dict[str, str]) -> str | None:
         layers.append(base.mark_rule(strokeDash=[4, 3], color=_INK, strokeWidth=1.5))
         for i, (at, _) in enumerate(given.marks):
             late = at > (len(given.edges) - 1) * 0.6
-            layers.append(
-                base.transform_filter(f"datum.line == {i}")
-                .mark_text(
-                    align="right" if late else "left", dx=-4 if late else 4, baseline="top", color=_INK, fontSize=11
-                )
-                .encode(y=alt.value(2 + 13 * i), text="text:N")
-            )
+            place = {"align": "right" if late else "left", "dx": -4 if late else 4, "baseline": "top", "fontSize": 11}
+            one = base.transform_filter(f"datum.line == {i}").encode(y=alt.value(2 + 13 * i), text="text:N")
+            # Twice, so that lines and bars do not run through it.
+            layers.append(one.mark_text(**place, stroke="white", strokeWidth=4, color="white"))
+            layers.append(one.mark_text(**place, color=_INK))
     return _svg(alt.layer(*layers), legend=len(series) > 1)
 
 

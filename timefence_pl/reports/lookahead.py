@@ -106,7 +106,8 @@ def lookahead_page(report: Any) -> Html:
         section("What was covered", grid(["source", "covered"], _covered(features), left=(0, 1), wrap=(1,))),
         *(_feature(f) for f in features if not f.cutoffs.is_empty() and f.rows_differing),
     ]
-    return page("Look-ahead report", *parts, lead=f"{_RULE} {_summary(report)}.", verdict=verdict)
+    said = _summary(report)
+    return page("Look-ahead report", *parts, lead=f"{_RULE} {said[:1].upper()}{said[1:]}.", verdict=verdict)
 
 
 def _feature(f: Any) -> Html:

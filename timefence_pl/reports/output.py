@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,16 @@ def json_text(value: Any) -> str:
     return orjson.dumps(_plain(value), option=orjson.OPT_INDENT_2).decode()
 
 
-def written(text: str, path: str | Path | None) -> str:
-    """The text, written to ``path`` too, if given.
+def written(make: Callable[[], str], path: str | Path | None) -> str:
+    """The text, written to ``path`` too, if given; made once the path is known to be one.
 
     Raises:
+        TimefenceConfigError: If it is no path.
         TimefenceStoreError: If the file cannot be written.
     """
-    if path is not None:
-        target = path_of(path, "path")
+    target = None if path is None else path_of(path, "path")
+    text = make()
+    if target is not None:
         try:
             target.write_text(text, encoding="utf-8")
         except OSError as error:

@@ -1,0 +1,204 @@
+"""Audits of window features: rebuilt as of each label, and explained by windows as of other times."""
+
+from __future__ import annotations
+
+import random
+from datetime import datetime, timedelta
+from typing import Any
+
+import polars as pl
+import pytest
+
+import timefence_pl as tf
+
+START = datetime(2024, 1, 1)
+KEYS: dict[str, Any] = {"keys": "u", "label_time": "at"}
+AGGREGATES = {"sum": pl.col("x").sum(), "n": pl.len(), "last": pl.col("x").last(), "kinds": pl.col("kind").n_unique()}
+
+
+def day(number: float) -> datetime:
+    return START + timedelta(days=number)
+
+
+def world(seed: int, *, late: bool = False) -> tuple[tf.Source, pl.DataFrame]:
+    c = random.Random(seed)
+    n = 400
+    events = pl.DataFrame(
+        {
+            "u": [c.choice("abcdefgh") for _ in range(n)],
+            "t": [day(c.random() * 30) for _ in range(n)],
+            "x": [float(c.randrange(1000)) for _ in range(n)],
+            "kind": [c.choice(["p", "q", None]) for _ in range(n)],
+        }
+    ).with_columns(known=pl.col("t") + pl.duration(hours=pl.int_range(n) % 50))
+    labels = pl.DataFrame(
+        {"u": [c.choice("abcdefghi") for _ in range(300)], "at": [day(c.random() * 30) for _ in range(300)]}
+    )
+    return tf.Source(events, keys="u", timestamp="t", available_at="known" if late else None, name="events"), labels
+
+
+def window(source: tf.Source, **options: Any) -> tf.Window:
+    return tf.Window(source, AGGREGATES, **{"windows": ["2d", "10d", None], "name": "w", "embargo": "12h", **options})
+
+
+def built(labels: pl.DataFrame, feature: Any, **options: Any) -> pl.DataFrame:
+    return tf.build(tf.Labels(labels, **KEYS), feature, **options).frame()
+
+
+def audit(data: pl.DataFrame, feature: Any, **options: Any) -> tf.FeatureAudit:
+    return tf.audit(data, feature, **KEYS, check_lookahead=False, **options)["w"]
+
+
+@pytest.mark.parametrize("join", ["strict", "inclusive"])
+@pytest.mark.parametrize("late", [False, True])
+def test_windows_as_built_are_clean(join: Any, *, late: bool) -> None:
+    source, labels = world(1, late=late)
+    one = window(source)
+    found = audit(built(labels, one, join=join), one, join=join)
+    assert found.clean
+    assert found.charts.ages["rows"].sum() > 100
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize("seed", range(3))
+def test_windows_without_their_embargo_leak_by_at_most_it(seed: int, *, late: bool) -> None:
+    source, labels = world(seed, late=late)
+    found = audit(built(labels, window(source, embargo=None)), window(source))
+    assert found.counts["future"] > 50
+    assert found.counts["differs"] == found.counts["unexpected"] == 0
+    assert found.max_leakage is not None
+    assert timedelta(0) <= found.max_leakage < timedelta(hours=12)  # type: ignore[operator]
+    assert set(found.rows["found_as"].drop_nulls()) == {"the window without the embargo"}
+
+
+def test_the_time_after_the_label_is_told_by_its_last_event() -> None:
+    events = pl.DataFrame({"u": ["a"] * 3, "t": [day(1), day(6), day(7)], "x": [1.0, 2.0, 4.0], "kind": ["p"] * 3})
+    source = tf.Source(events, keys="u", timestamp="t", name="events")
+    one = window(source, windows=["3d"], embargo=None)
+    data = pl.DataFrame(
+        {"u": ["a"], "at": [day(5)], "w__sum_3d": [6.0], "w__n_3d": [2], "w__last_3d": [4.0], "w__kinds_3d": [1]}
+    )
+    row = audit(data, one).rows.row(0, named=True)
+    assert (row["verdict"], row["found_as"]) == ("future", "the time after the label")
+    assert (row["leakage"], row["found_last_event"]) == (timedelta(days=2), day(7))
+    assert (row["sum_3d__found"], row["sum_3d__due"]) == (6.0, 0.0)
+
+
+def test_all_events_of_the_entity_leak_where_some_come_later() -> None:
+    source, labels = world(2)
+    one = window(source, windows=["10d"])
+    whole = source.scan().group_by("u").agg(**{f"w__{n}_10d": e for n, e in AGGREGATES.items()}).collect()
+    data = labels.join(whole, on="u", how="left", maintain_order="left")
+    found = audit(data, one)
+    assert found.leaky
+    assert "all events of the entity" in found.rows["found_as"].to_list()
+
+
+def test_windows_as_of_the_last_event_are_stale() -> None:
+    source, labels = world(3)
+    one = window(source, windows=["2d"], embargo=None)
+    events = source.scan().select("u", "t").sort("t").collect()
+    last = labels.with_row_index("row").sort("at")
+    last = last.join_asof(events, left_on="at", right_on="t", by="u", allow_exact_matches=False, check_sortedness=False)
+    moved = last.sort("row").select("u", at=pl.col("t").fill_null(day(-99)))
+    found = audit(built(moved, one, join="inclusive").with_columns(labels["at"]), one)
+    assert found.counts["stale"] > 50
+    assert not found.leaky
+    assert set(found.rows["found_as"].drop_nulls()) == {"the window at the entity's last usable event"}
+
+
+@pytest.mark.parametrize(("hours", "words"), [(5.5, "5h30m later"), (-7, "7h earlier"), (72, "3d later")])
+def test_windows_of_shifted_labels_are_told_by_the_shift(hours: float, words: str) -> None:
+    source, labels = world(4)
+    one = window(source)
+    moved = labels.with_columns(pl.col("at") + timedelta(hours=hours))
+    found = audit(built(moved, one).with_columns(labels["at"]), one)
+    assert found.leaky == (hours > 0)
+    assert f"the window {words}" in found.rows["found_as"].to_list()
+    assert found.counts["differs"] + found.counts["unexpected"] == 0
+
+
+def test_a_lower_end_that_differs_is_no_leak() -> None:
+    source, labels = world(5)
+    at_events = source.scan().select("u", at=pl.col("t") + timedelta(days=2)).collect()
+    one = window(source, windows=["2d"], embargo=None)
+    right = built(at_events, one)
+    wide = built(at_events, one, join="inclusive")
+    at_label = at_events.join(source.scan().select("u", at="t").collect(), on=["u", "at"], how="semi")
+    assert not at_label.height
+    found = audit(wide, one)
+    assert not right.equals(wide)
+    assert not found.leaky
+    assert labels.height
+
+
+def test_counts_from_nowhere_differ_and_nothing_is_absent() -> None:
+    source, labels = world(6)
+    one = window(source)
+    right = built(labels, one)
+    wrong = right.with_columns(pl.col("w__n_all") + 10_000)
+    assert audit(wrong, one).counts["differs"] == 300
+    lost = right.with_columns(pl.lit(None, dtype=pl.UInt32).alias("w__n_all"))
+    assert audit(lost, one).counts["absent"] == 300
+
+
+def test_a_column_that_is_wrong_alone_is_sought_alone() -> None:
+    source, labels = world(7)
+    one = window(source)
+    early = built(labels, window(source, embargo=None))
+    mixed = built(labels, one).with_columns(early["w__n_all"])
+    found = audit(mixed, one)
+    assert found.counts["future"] == 300 - found.counts["ok"] > 50
+
+
+def test_integer_times_and_hashed_keys() -> None:
+    source, labels = world(8)
+    events = source.scan().with_columns(pl.col("t").dt.epoch("s")).drop("known").collect()
+    whole = tf.Source(events, keys=["u", "kind"], timestamp="t", name="events")
+    labels = labels.with_columns(pl.col("at").dt.epoch("s"), kind=pl.lit("p"))
+    keys: dict[str, Any] = {"keys": ["u", "kind"], "label_time": "at"}
+    one = tf.Window(whole, {"n": pl.len(), "s": pl.col("x").sum()}, windows=[86_400, None], name="w", embargo=3_600)
+    no = tf.Window(whole, {"n": pl.len(), "s": pl.col("x").sum()}, windows=[86_400, None], name="w")
+    clean = tf.build(tf.Labels(labels, **keys), one).frame()
+    leaking = tf.build(tf.Labels(labels, **keys), no).frame()
+    assert tf.audit(clean, one, **keys, check_lookahead=False).clean
+    found = tf.audit(leaking, one, **keys, check_lookahead=False)["w"]
+    assert found.leaky
+    assert isinstance(found.max_leakage, int)
+    assert 0 <= found.max_leakage < 3_600
+
+
+def test_since_last_is_compared_too() -> None:
+    source, labels = world(9)
+    one = tf.Window(source, {"since": tf.since_last()}, windows=[None], name="w", embargo="12h")
+    early = tf.Window(source, {"since": tf.since_last()}, windows=[None], name="w")
+    assert audit(built(labels, one), one).clean
+    assert audit(built(labels, early), one).leaky
+
+
+def test_a_set_that_leaks_everywhere_is_judged_in_reasonable_time() -> None:
+    c = random.Random(1)
+    n, users = 60_000, 2_000
+    events = pl.DataFrame(
+        {
+            "u": [c.randrange(users) for _ in range(n)],
+            "t": pl.Series([c.randrange(10**9) for _ in range(n)]).cast(pl.Datetime("us")),
+            "x": [c.random() for _ in range(n)],
+        }
+    ).unique(["u", "t"], keep="first", maintain_order=True)
+    source = tf.Source(events, keys="u", timestamp="t", name="events")
+    labels = pl.DataFrame(
+        {
+            "u": [c.randrange(users) for _ in range(n)],
+            "at": pl.Series([c.randrange(10**9) for _ in range(n)]).cast(pl.Datetime("us")),
+        }
+    )
+    features = [
+        tf.Feature(source, columns="x", name="x"),
+        tf.Window(source, {"s": pl.col("x").sum()}, windows=["1m", None], name="w", embargo="5s"),
+    ]
+    moved = labels.with_columns(pl.col("at") + timedelta(seconds=300))
+    data = built(moved, features).with_columns(labels["at"])
+    report = tf.audit(data, features, **KEYS, check_lookahead=False)
+    assert report["x"].leaky_row_pct > 0.95
+    assert report["w"].counts["ok"] < n * 0.05
