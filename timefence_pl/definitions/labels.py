@@ -15,6 +15,7 @@ from timefence_pl.definitions.frozen import Frozen
 from timefence_pl.definitions.names import column_list, one_column
 from timefence_pl.definitions.reading import reading_options
 from timefence_pl.definitions.table import Table
+from timefence_pl.definitions.times import times_of_text
 from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, did_you_mean, listing, message
 
 __all__ = ["Labels"]
@@ -119,12 +120,18 @@ class Labels(Frozen):
         """Where the rows come from."""
         return self._table
 
-    def scan(self) -> pl.LazyFrame:
-        """All rows, lazily, in label order."""
+    def scan(self, *, checks: bool = True) -> pl.LazyFrame:
+        """All rows, lazily, in label order, with a String label time parsed where ``timestamp_format`` is given.
+
+        Args:
+            checks: As for :meth:`Source.scan`.
+        """
         frame = self._table.scan()
         if self.timestamp_format is None or self._table.schema().get(self.label_time) != pl.String:
             return frame
-        return frame.with_columns(pl.col(self.label_time).str.to_datetime(self.timestamp_format, strict=True))
+        return frame.with_columns(
+            times_of_text("labels", "label_time", self.label_time, self.timestamp_format, checks=checks)
+        )
 
     @property
     def schema(self) -> pl.Schema:

@@ -16,6 +16,7 @@ from timefence_pl.definitions.frozen import Frozen
 from timefence_pl.definitions.names import checked_name, column_list, one_column
 from timefence_pl.definitions.reading import reading_options
 from timefence_pl.definitions.table import Table
+from timefence_pl.definitions.times import times_of_text
 from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, did_you_mean, listing, message
 
 __all__ = ["CSVSource", "ParquetSource", "Source"]
@@ -167,14 +168,22 @@ class Source(Frozen):
         """Whether rows come in an order that settles ties; those of queries and of Delta and Iceberg tables do not."""
         return self._table.has_order()
 
-    def scan(self) -> pl.LazyFrame:
-        """All rows, lazily, in source order, with String times parsed where ``timestamp_format`` is given."""
+    def scan(self, *, checks: bool = True) -> pl.LazyFrame:
+        """All rows, lazily, in source order, with String times parsed where ``timestamp_format`` is given.
+
+        Args:
+            checks: Whether the frame may hold Python, which words the error for text that is not of the format.
+        """
         frame = self._table.scan()
         if self.timestamp_format is None:
             return frame
         schema = self._table.schema()
-        texts = [c for c in (self.timestamp, self.available_at) if c and schema.get(c) == pl.String]
-        return frame.with_columns(pl.col(c).str.to_datetime(self.timestamp_format, strict=True) for c in texts)
+        roles = {"timestamp": self.timestamp, "available_at": self.available_at}
+        return frame.with_columns(
+            times_of_text(f"source {self.name!r}", role, column, self.timestamp_format, checks=checks)
+            for role, column in roles.items()
+            if column is not None and schema.get(column) == pl.String
+        )
 
     @property
     def schema(self) -> pl.Schema:

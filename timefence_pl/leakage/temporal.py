@@ -12,6 +12,7 @@ from typing import Final
 import polars as pl
 
 from timefence_pl.choices import mapping_of_names, shortened
+from timefence_pl.definitions.times import times_of_text
 from timefence_pl.durations import DurationLike, parse_duration
 from timefence_pl.errors import (
     TimefenceConfigError,
@@ -77,7 +78,9 @@ def audit_times(
     scanned = dataset.scan(label_time)
     if dataset.timestamp_format is not None:
         texts = [c for c in dict.fromkeys(columns.values()) if schema[c] == pl.String]
-        scanned = scanned.with_columns(pl.col(c).str.to_datetime(dataset.timestamp_format, strict=True) for c in texts)
+        scanned = scanned.with_columns(
+            times_of_text(f"the {dataset.role}", "feature time", c, dataset.timestamp_format) for c in texts
+        )
     values = [c for c in columns if c in schema]
     check_reserved("the data set", {c: schema[c] for c in (*keys, label_time, *columns.values(), *values)})
     frame = read(scanned, [*keys, label_time, *columns.values(), *values], dataset.role)
