@@ -174,11 +174,10 @@ def _explain_window(
         cost = cost.replace("sort all events once", "read the sorted events from the store")
     end = "label_time" + (f" - {span(joined.bounds.embargo, joined)}" if joined.bounds.embargo else "")
     shown = []
+    opening, closing = ("[", ")") if joined.bounds.strict else ("(", "]")
     for name, length in joined.bounds.lengths.items():
-        start = "-inf" if length is None else f"{end} - {span(length, joined)}"
-        shown.append(
-            f"{name}: {'[' if joined.bounds.strict else '('}{start}, {end}{')' if joined.bounds.strict else ']'}"
-        )
+        start = "(-inf" if length is None else f"{opening}{end} - {span(length, joined)}"
+        shown.append(f"{name}: {start}, {end}{closing}")
     return FeatureExplanation(
         name=joined.feature.name,
         source=joined.feature.source.name,

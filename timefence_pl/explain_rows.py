@@ -32,7 +32,7 @@ from timefence_pl.plan.training_set import (
 from timefence_pl.plan.window_events import SortedEvents, with_known_order
 from timefence_pl.plan.windows import WindowBounds
 from timefence_pl.printing import plain_rows
-from timefence_pl.reports import row_text
+from timefence_pl.reports import row_html, row_text
 
 __all__ = ["Candidate", "FeatureRow", "RowExplanation", "condition", "explain_row", "named", "span"]
 
@@ -100,6 +100,9 @@ class RowExplanation:
 
     def __str__(self) -> str:
         return row_text(self)
+
+    def _repr_html_(self) -> str:
+        return row_html(self)
 
 
 _Value = TypeVar("_Value")

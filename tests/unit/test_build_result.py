@@ -174,6 +174,16 @@ def test_html_has_the_partition() -> None:
         assert part in html
 
 
+def test_html_tells_splits_purged_rows_and_what_the_store_had(tmp_path: Path) -> None:
+    store = tf.Store(tmp_path / "store")
+    options: dict[str, Any] = {"splits": {"train": (0, 6), "test": (6, 10)}, "purge": 1, "store": store}
+    html = built(output=tmp_path / "a.parquet", **options)._repr_html_()
+    for part in ("Splits: train 1 rows, test", "1 rows purged."):
+        assert part in html
+    assert "from the store" not in html
+    assert "1 of 1 features from the store." in built(output=tmp_path / "b.csv", **options)._repr_html_()
+
+
 def test_html_escapes_the_output(tmp_path: Path) -> None:
     html = built(output=tmp_path / "<script>.parquet")._repr_html_()
     assert "&lt;script&gt;.parquet" in html

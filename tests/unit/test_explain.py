@@ -156,12 +156,50 @@ def test_html_is_escaped(what: str) -> None:
     assert "<script" not in html
 
 
-def test_html_has_a_row_for_each_feature() -> None:
-    html = tf.explain(labels(), [feature(name="first"), feature(name="second")])._repr_html_()
-    found = Tags(html)
-    assert html.count("<tr>") == 3
-    assert "first" in found.text
-    assert "second" in found.text
+def test_html_has_a_block_for_each_feature_with_every_fact() -> None:
+    result = tf.explain(labels(), [feature(name="first", embargo=1), feature(name="second")])
+    html = result._repr_html_()
+    assert html.count("font-weight:600") == 3  # the title and two names
+    for one in result.features.values():
+        for fact in (one.name, one.window, one.strategy, one.cost, one.cache_reason, *one.columns):
+            assert fact in Tags(html).text
+        for part in one.condition.split(" AND "):
+            assert part in Tags(html).text
+
+
+def test_text_breaks_between_parts_and_loses_none() -> None:
+    columns = [f"column_number_{i}" for i in range(30)]
+    events = EVENTS.with_columns(pl.lit(i).alias(c) for i, c in enumerate(columns))
+    wide = tf.explain(labels(), [feature(events, columns=columns, name="wide")])
+    text = str(wide)
+    assert max(len(line) for line in text.splitlines()) <= 120
+    found = text.split("columns:")[1].replace(",", " ").split()
+    assert found == [f"wide__{c}" for c in columns]
+    window = tf.Window(source(), {"n": pl.len()}, windows=[*range(1, 20), None], name="w")
+    shown = tf.explain(labels(), window)
+    assert shown["w"].window.endswith("all: (-inf, label_time)")
+    between = str(shown).split("window:")[1].split("embargo:")[0]
+    assert " ".join(between.split()) == shown["w"].window
+    for part in shown["w"].window.split("; "):
+        assert part in Tags(shown._repr_html_()).text
+
+
+def test_a_row_as_html_tells_what_its_text_tells() -> None:
+    result = explained()
+    for position in range(8):
+        row = result.row(position)
+        found = Tags(row._repr_html_())
+        for one in row["f"].passed_over:
+            assert one.verdict in found.text
+            assert one.why in found.text
+        assert row["f"].reason.replace("_", " ") in found.text
+        assert row["f"].condition in found.text
+        assert row["f"].note in found.text
+        assert ("\u2192 chosen" in found.text) == (row["f"].chosen is not None)
+    events = EVENTS.rename({"x": "<i>x"}).with_columns(pl.lit(HOSTILE).alias("<b>"))
+    hostile = tf.explain(labels(), feature(events, columns=["<i>x", "<b>"])).row(0)._repr_html_()
+    assert not Tags(hostile).tags & {"script", "i"}
+    assert HOSTILE in Tags(hostile).text
 
 
 # --- rows --------------------------------------------------------------------------------------------------------------
@@ -222,8 +260,8 @@ def test_the_arithmetic_is_told() -> None:
     assert "age 9, more than the lookback of 8" in text
     assert "3 after the limit" in str(result.row(1))
     assert "exactly at the limit, which strict excludes" in str(tf.explain(labels(), feature()).row(0))
-    assert "the entity has no row in the source" in str(result.row(4))
-    assert "the entity has no row in the source" not in str(result.row(5))
+    assert "the entity has no row of this feature" in str(result.row(4))
+    assert "the entity has no row of this feature" not in str(result.row(5))
 
 
 def test_a_choice_among_duplicates_is_told() -> None:

@@ -45,9 +45,18 @@ def build_html(output: str | None, stats: Any, manifest: Mapping[str, Any]) -> s
     where = f" &rarr; <code>{escape(output)}</code>" if output else ""
     rows = [[name, *(f"{s[p]:,}" for p in PARTS)] for name, s in stats.feature_stats.items()]
     audit = manifest["audit"]
-    note = f"Checked: {audit['invariant']} in {audit['rows_checked']:,} rows."
+    lines = [f"Checked: {audit['invariant']} in {audit['rows_checked']:,} rows."]
+    if stats.split_rows:
+        lines.append(f"Splits: {', '.join(f'{name} {n:,} rows' for name, n in stats.split_rows.items())}.")
+    lines += [
+        f"{n:,} rows {what}."
+        for n, what in ((stats.purged_rows, "purged"), (stats.unassigned_rows, "in no split"))
+        if n
+    ]
+    taken = sum(bool(f.get("cached")) for f in manifest["features"].values())
+    lines += [f"{taken} of {len(manifest['features'])} features from the store."] if taken else []
     columns = ["feature", *(p.replace("_", " ") for p in PARTS)]
-    return table(f"Training set: {head}", columns, rows, lead=where, note=note)
+    return table(f"Training set: {head}", columns, rows, lead=where, note="\n".join(lines))
 
 
 def build_page(

@@ -12,10 +12,31 @@ from typing import Final, Literal, NamedTuple
 
 from timefence_pl._version import __version__
 
-__all__ = ["Fact", "Html", "badge", "fact_list", "figures", "grid", "note", "page", "section", "table", "text"]
+__all__ = [
+    "Block",
+    "Fact",
+    "Html",
+    "badge",
+    "blocks",
+    "fact_list",
+    "figures",
+    "grid",
+    "note",
+    "page",
+    "section",
+    "table",
+    "text",
+]
 
 _BOX = "font-family:system-ui,sans-serif;font-size:13px;line-height:1.45;max-width:100%;overflow-x:auto"
-_CELL = "padding:3px 12px 3px 0;text-align:{};vertical-align:top;border-bottom:1px solid #8883;white-space:nowrap"
+_CELL = "padding:3px 12px 3px 0;vertical-align:top;border-bottom:1px solid #8883;"
+_NUMBER = _CELL + "text-align:right;white-space:nowrap"
+#: Long names break, but never into a column of letters.
+_WORDS = _CELL + "text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:7em;max-width:36em"
+#: Columns of a block stand side by side where there is room.
+_BLOCK = "display:flex;flex-wrap:wrap;gap:2px 20px;padding:7px 0;border-top:1px solid #8883;overflow-wrap:anywhere"
+_SIDE = "flex:{} 1 {};min-width:0;max-width:100%"
+_SOFT = "opacity:.7"
 
 #: How a text is meant: its colour, and nothing else.
 Tone = Literal["plain", "good", "bad", "warn", "quiet"]
@@ -153,25 +174,74 @@ def table(
         columns: Column heads; escaped.
         rows: Cells; escaped.
         lead: HTML after the heading, taken as it is.
-        note: A line below; escaped.
+        note: Lines below; escaped.
         left: Columns aligned left; numbers are aligned right.
     """
-    aligned = ["left" if i in left else "right" for i in range(len(columns))]
-    head = "".join(
-        f'<th style="{_CELL.format(a)};font-weight:600">{escape(c)}</th>' for a, c in zip(aligned, columns, strict=True)
-    )
+    styles = [_WORDS if i in left else _NUMBER for i in range(len(columns))]
+    heads = [f"{style};white-space:normal;font-weight:600" for style in styles]
+    head = "".join(f'<th style="{style}">{escape(c)}</th>' for style, c in zip(heads, columns, strict=True))
     body = "".join(
         "<tr>"
-        + "".join(f'<td style="{_CELL.format(a)}">{escape(c)}</td>' for a, c in zip(aligned, r, strict=True))
+        + "".join(
+            f'<td style="{style}{";opacity:.45" if c == "0" else ""}">{escape(c)}</td>'
+            for style, c in zip(styles, r, strict=True)
+        )
         + "</tr>"
         for r in rows
     )
-    foot = f'<div style="opacity:.7;margin-top:4px">{escape(note)}</div>' if note else ""
+    foot = (
+        f'<div style="{_SOFT};margin-top:4px;overflow-wrap:anywhere">{_lines(note.splitlines())}</div>' if note else ""
+    )
     return (
-        f'<div style="{_BOX}"><div style="font-weight:600;margin-bottom:4px">{escape(title)}{lead}</div>'
+        f'<div style="{_BOX}"><div style="font-weight:600;margin-bottom:4px;overflow-wrap:anywhere">{escape(title)}{lead}</div>'
         f'<table style="border-collapse:collapse;font-variant-numeric:tabular-nums"><thead><tr>{head}</tr></thead>'
         f"<tbody>{body}</tbody></table>{foot}</div>"
     )
+
+
+class Block(NamedTuple):
+    """One entry of :func:`blocks`.
+
+    Attributes:
+        name: What it is of.
+        under: Lines below the name.
+        left: Lines that matter most.
+        right: Words and what they say.
+    """
+
+    name: str
+    under: Sequence[str]
+    left: Sequence[str]
+    right: Sequence[tuple[str, str]]
+
+
+def blocks(title: str, entries: Iterable[Block], *, note: str = "") -> str:
+    """Entries of a few lines for notebooks, one below the other; each folds into one column where there is no room.
+
+    Args:
+        title: Its heading; escaped.
+        entries: Every text of them is escaped.
+        note: A line below; escaped.
+    """
+    body = "".join(
+        f'<div style="{_BLOCK}">'
+        f'<div style="{_SIDE.format(1, "11em")}"><span style="font-weight:600">{escape(e.name)}</span>{_lines(e.under, _SOFT)}</div>'
+        f'<div style="{_SIDE.format(4, "25em")}">{_lines(e.left)}</div>'
+        f'<div style="{_SIDE.format(3, "20em")}">'
+        + "".join(f'<div><span style="{_SOFT}">{escape(word)}:</span> {escape(said)}</div>' for word, said in e.right)
+        + "</div></div>"
+        for e in entries
+    )
+    foot = f'<div style="{_SOFT};margin-top:4px">{escape(note)}</div>' if note else ""
+    return (
+        f'<div style="{_BOX}"><div style="font-weight:600;margin-bottom:4px;overflow-wrap:anywhere">{escape(title)}</div>'
+        f"{body}{foot}</div>"
+    )
+
+
+def _lines(texts: Sequence[str], style: str = "") -> str:
+    marked = f' style="{style}"' if style else ""
+    return "".join(f"<div{marked}>{escape(t)}</div>" for t in texts)
 
 
 def _shown(cell: Cell) -> str:
