@@ -100,6 +100,10 @@ class ExplainResult:
         return explain_html(self)
 
 
+#: Features that share a sort are named up to this many.
+_NAMED: Final = 4
+
+
 def explain_plan(
     labels: Labels, plan: TrainingPlan, options: JoinOptions, cache: Mapping[str, CacheStatus] | None = None
 ) -> ExplainResult:
@@ -143,7 +147,8 @@ def _explain_feature(
         window += f", null when older than {span(bounds.staleness, joined)}"
     kind = {"none": "time", "integer": "packed integer key and time", "hash": "packed key hash and time"}
     others = [n for n in together if n != joined.feature.name]
-    shared = f"; one sort and merge with {', '.join(others)}" if others else ""
+    named = ", ".join(others[:_NAMED]) + (f" and {len(others) - _NAMED} more" if len(others) > _NAMED else "")
+    shared = f"; one sort and merge with {named}" if others else ""
     rows = _known_rows(joined)
     return FeatureExplanation(
         name=joined.feature.name,

@@ -437,3 +437,9 @@ def test_a_row_of_a_window_is_explained_as_the_plan_computes_it(available: str |
     for reason in ("matched_value", "null_value", "too_old", "no_history"):
         assert [*reasons, null.reason].count(reason) == stats[reason]
     assert "events: " in str(explained.row(0))
+
+
+def test_features_that_share_a_sort_are_named_up_to_a_few() -> None:
+    one = source()
+    many = tf.explain(labels(), [tf.Feature(one, columns="x", name=f"f{i}") for i in range(40)])
+    assert many["f0"].strategy.endswith("one sort and merge with f1, f2, f3, f4 and 35 more")
