@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Final, Literal
 
+from timefence_pl.choices import boolean, one_of, optional_callable, shortened
 from timefence_pl.definitions.feature_set import AnyFeature, Features, flat_features
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.definitions.table import Table
@@ -22,7 +23,7 @@ from timefence_pl.durations import DurationLike
 from timefence_pl.errors import TimefenceConfigError, TimefenceError, TimefenceStoreError, message
 from timefence_pl.execution.dropped import dropped_rows
 from timefence_pl.execution.local import Engine, LocalRun, choose_engine, run_local
-from timefence_pl.execution.output import OutputFile, check_output, refuse_inputs
+from timefence_pl.execution.output import COMPRESSIONS, OutputFile, check_output, refuse_inputs
 from timefence_pl.execution.steps import Progress, Steps
 from timefence_pl.explain import explain_plan
 from timefence_pl.faults import faults_are_ours
@@ -118,12 +119,17 @@ def build(
         flatten_columns=flatten_columns,
         feature_times=feature_times,
     )
+    boolean(check_lookahead, "check_lookahead")
+    optional_callable(progress, "progress")
+    one_of(compression, COMPRESSIONS, "compression")
     flat = flat_features(features)
     say = Steps(progress, len(flat))
     say.loading_labels()
     check_definitions(labels, flat, options)
     if store is not None and not isinstance(store, BuildStore):
-        raise TimefenceConfigError(message(f"store={store!r} is not a store.", fix="Use tf.Store('.timefence')."))
+        raise TimefenceConfigError(
+            message(f"store={shortened(store)} is not a store.", fix="Use tf.Store('.timefence').")
+        )
     if check_lookahead:
         say.checking_lookahead()
         look_ahead(flat).assert_clean()

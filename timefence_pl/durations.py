@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from timefence_pl.choices import shortened
 from timefence_pl.errors import TimefenceConfigError, message
 
 __all__ = ["NANOSECONDS", "Duration", "DurationLike", "format_nanoseconds", "parse_duration", "short_span"]
@@ -144,5 +145,5 @@ def _reason(text: str) -> str:
 
 def _refused(name: str, value: object, reason: str = "") -> TimefenceConfigError:
     return TimefenceConfigError(
-        message(f"{name}={value!r} is not a duration. {reason}".rstrip(), fix=f"Use {ACCEPTED}.")
+        message(f"{name}={shortened(value)} is not a duration. {reason}".rstrip(), fix=f"Use {ACCEPTED}.")
     )

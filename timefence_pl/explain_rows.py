@@ -6,12 +6,13 @@ the verdicts on the source's rows are worked out here, with plain integers, from
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 import polars as pl
 
+from timefence_pl.choices import shortened
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.durations import format_nanoseconds
 from timefence_pl.errors import TimefenceValidationError, did_you_mean, listing, message
@@ -110,10 +111,10 @@ def named(features: Mapping[str, _Value], name: str) -> _Value:
     Raises:
         TimefenceValidationError: If there is no such feature.
     """
-    if name not in features:
+    if not isinstance(name, str) or name not in features:
         raise TimefenceValidationError(
             message(
-                f"There is no feature {name!r}. {did_you_mean(str(name), features)}".rstrip(),
+                f"There is no feature {shortened(name)}. {did_you_mean(name, features) if isinstance(name, str) else ''}".rstrip(),
                 where=f"features: {listing(features)}",
                 fix="Name a feature of the plan.",
             )
@@ -150,10 +151,18 @@ def explain_row(
         TimefenceValidationError: If there is no such row or feature.
     """
     by_name = {j.feature.name: j for j in plan.features}
-    wanted = [named(by_name, f) for f in (by_name if features is None else features)]
+    names = [features] if isinstance(features, str) else by_name if features is None else features
+    if not isinstance(names, Iterable):
+        raise TimefenceValidationError(
+            message(f"features={shortened(features)} is no list of names.", fix="Name features of the plan, or none.")
+        )
+    wanted = [named(by_name, f) for f in names]
     if not isinstance(position, int) or isinstance(position, bool):
-        raise TimefenceValidationError(message(f"{position!r} is not the position of a row.", fix="Count rows from 0."))
-    row = labels.scan().slice(position, 1).collect(engine="streaming") if position >= 0 else pl.DataFrame()
+        raise TimefenceValidationError(
+            message(f"{shortened(position)} is not the position of a row.", fix="Count rows from 0.")
+        )
+    inside = 0 <= position < 1 << 32
+    row = labels.scan().slice(position, 1).collect(engine="streaming") if inside else pl.DataFrame()
     if row.height != 1:
         raise TimefenceValidationError(message(f"The labels have no row {position}.", fix="Count rows from 0."))
     one = Labels(row, keys=labels.keys, label_time=labels.label_time)

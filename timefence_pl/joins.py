@@ -10,6 +10,7 @@ from typing import Literal
 
 import polars as pl
 
+from timefence_pl.choices import boolean, shortened
 from timefence_pl.definitions.feature_set import Features, flat_features
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.durations import DurationLike
@@ -57,7 +58,11 @@ def point_in_time(
 
     Returns:
         Every label row once, in the labels' order: the label columns, then ``{feature}__{column}``. While it runs it
-        raises :class:`TimefenceDuplicateError` where a label's match is one of several duplicates.
+        raises :class:`TimefenceDuplicateError` where a label's match is one of several duplicates, and
+        :class:`TimefenceSchemaError` for text that is not of ``timestamp_format`` and for what a database refuses.
+        Faults that only Polars sees end in Polars' errors there, since the plan is run by whoever collects it: a file
+        that is torn or has vanished, a late type in a CSV file, a Delta or Iceberg table that changed under the plan,
+        and whatever a feature's own expressions, functions and lazy frames raise. ``tf.build`` words these too.
 
     Raises:
         TimefenceError: If schemas or options do not fit; no data is read.
@@ -78,6 +83,7 @@ def point_in_time(
         flatten_columns=flatten_columns,
         feature_times=feature_times,
     )
+    boolean(checks, "checks")
     flat = flat_features(features)
     for feature in flat:
         name = None if feature.transform is None else runs_at_once(feature.transform)
@@ -131,6 +137,10 @@ def explain(
     flat = flat_features(features)
     check_definitions(labels, flat, options)
     status: Mapping[str, CacheStatus] = {}
+    if store is not None and not isinstance(store, BuildStore):
+        raise TimefenceConfigError(
+            message(f"store={shortened(store)} is not a store.", fix="Use tf.Store('.timefence').")
+        )
     if store is not None:
         with store.hasher() as hasher:
             cache = FeatureCache(store.layout, hasher)

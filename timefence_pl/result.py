@@ -127,7 +127,7 @@ class BuildResult:
         Raises:
             TimefenceStoreError: If the file cannot be written.
         """
-        return written(json_text(dict(self.manifest)), path)
+        return written(lambda: json_text(dict(self.manifest)), path)
 
     def to_html(self, path: str | Path | None = None) -> str:
         """The build as a page of its own, without scripts or network; written to ``path`` too, if given.
@@ -138,8 +138,7 @@ class BuildResult:
         Raises:
             TimefenceStoreError: If the file cannot be written.
         """
-        charts, remark = self._charts()
-        return written(build_page(self.output_path, self.stats, self.manifest, charts, remark), path)
+        return written(lambda: build_page(self.output_path, self.stats, self.manifest, *self._charts()), path)
 
     def _charts(self) -> tuple[dict[str, Any], str]:
         """What charts are drawn from, by feature, or why there are none."""

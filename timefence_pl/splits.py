@@ -13,6 +13,7 @@ from itertools import pairwise
 
 import polars as pl
 
+from timefence_pl.choices import shortened
 from timefence_pl.durations import Duration, DurationLike, parse_duration
 from timefence_pl.errors import TimefenceConfigError, message
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
@@ -78,7 +79,9 @@ def make_splits(
         return []
     if not isinstance(splits, Mapping) or not splits:
         raise TimefenceConfigError(
-            message(f"splits={splits!r} is not a mapping.", fix="Use {'train': ('2024-01-01', '2024-07-01'), ...}.")
+            message(
+                f"splits={shortened(splits)} is not a mapping.", fix="Use {'train': ('2024-01-01', '2024-07-01'), ...}."
+            )
         )
     gap = parse_duration(purge, name="purge")
     if gap is not None and gap.amount and gap.integer != (clock.kind == "integer"):
@@ -120,14 +123,16 @@ def _split(name: object, bounds: object, clock: Clock) -> Split:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise TimefenceConfigError(
             message(
-                f"{name!r} is not a valid split name.",
+                f"{shortened(name)} is not a valid split name.",
                 why="It becomes part of a file name.",
                 fix="Use letters, digits, '_', '.' and '-', starting with a letter or digit.",
             )
         )
     if not isinstance(bounds, Sequence) or isinstance(bounds, str) or len(bounds) != 2:
         raise TimefenceConfigError(
-            message(f"Split {name!r} is {bounds!r}, not a start and an end.", fix="Use (start, end), half-open.")
+            message(
+                f"Split {name!r} is {shortened(bounds)}, not a start and an end.", fix="Use (start, end), half-open."
+            )
         )
     instants = (_instant(name, bounds[0], clock), _instant(name, bounds[1], clock))
     start, end = (_first_tick(i, clock) for i in instants)
@@ -189,4 +194,4 @@ def _without_nanoseconds(text: str) -> tuple[str, int]:
 
 
 def _bad_bound(name: str, bound: object, fix: str) -> TimefenceConfigError:
-    return TimefenceConfigError(message(f"Bound {bound!r} of split {name!r} cannot be read.", fix=fix))
+    return TimefenceConfigError(message(f"Bound {shortened(bound)} of split {name!r} cannot be read.", fix=fix))

@@ -76,7 +76,7 @@ def test_a_column_is_not_both_timestamp_and_available_at() -> None:
 
 @pytest.mark.parametrize("value", ["middle", None, True, 5])
 def test_a_date_is_known_at_its_end_or_start(value: Any) -> None:
-    with pytest.raises(TimefenceConfigError, match=r"date_known_at=.* is not known(.|\n)*'end' or 'start'"):
+    with pytest.raises(TimefenceConfigError, match=r"date_known_at=.* is not known(.|\n)*'end', 'start'"):
         source(date_known_at=value)
 
 

@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, cast
 
 import polars as pl
 
+from timefence_pl.choices import one_of, shortened
 from timefence_pl.definitions.frozen import Frozen, FrozenDict
 from timefence_pl.definitions.names import checked_name, column_list, key_mapping_of
 from timefence_pl.definitions.source import Source
@@ -19,7 +20,6 @@ from timefence_pl.durations import Duration, DurationLike, parse_duration
 from timefence_pl.errors import (
     TimefenceConfigError,
     TimefenceValidationError,
-    did_you_mean,
     listing,
     message,
 )
@@ -122,7 +122,7 @@ class Feature(Frozen):
         key_mapping: Mapping[str, str] | None = None,
         on_duplicate: OnDuplicate = "error",
     ) -> None:
-        role = f"feature {name!r}" if name is not None else "Feature"
+        role = f"feature {shortened(name)}" if name is not None else "Feature"
         if not isinstance(source, Source):
             raise TimefenceConfigError(
                 message(
@@ -140,18 +140,8 @@ class Feature(Frozen):
                     fix="Say in one way how the feature is computed.",
                 )
             )
-        if on_duplicate not in ON_DUPLICATE:
-            raise TimefenceConfigError(
-                message(
-                    f"on_duplicate={on_duplicate!r} of {role} is not known. "
-                    f"{did_you_mean(str(on_duplicate), ON_DUPLICATE)}".rstrip(),
-                    fix=f"Use one of {listing(ON_DUPLICATE)}.",
-                )
-            )
-        if dialect not in DIALECTS:
-            raise TimefenceConfigError(
-                message(f"dialect={dialect!r} of {role} is not known.", fix=f"Use one of {listing(DIALECTS)}.")
-            )
+        one_of(on_duplicate, ON_DUPLICATE, "on_duplicate", of=role)
+        one_of(dialect, DIALECTS, "dialect", of=role)
         mode = given[0]
         text, default = None, None
         expressions: tuple[pl.Expr, ...] = ()
@@ -164,7 +154,7 @@ class Feature(Frozen):
         elif mode == "sql":
             text, default = _sql(role, cast("str | Path", sql))
         else:
-            if not callable(transform):
+            if not callable(transform) or isinstance(transform, type):
                 raise TimefenceConfigError(
                     message(f"transform of {role} is not callable.", fix="Give a function of a LazyFrame.")
                 )
@@ -232,7 +222,7 @@ def _expressions(role: str, given: Iterable[Any]) -> tuple[pl.Expr, ...]:
         else:
             raise TimefenceConfigError(
                 message(
-                    f"{role} has a {type(item).__name__} where an expression is due: {item!r}.",
+                    f"{role} has a {type(item).__name__} where an expression is due: {shortened(item)}.",
                     fix="Give Polars expressions or column names; functions go into transform=.",
                 )
             )
@@ -281,7 +271,7 @@ def _sql(role: str, sql: str | Path) -> tuple[str, str | None]:
             ) from error
     if not isinstance(sql, str):
         raise TimefenceConfigError(
-            message(f"sql={sql!r} of {role} is neither text nor a path.", fix="Give a SELECT over {source}.")
+            message(f"sql={shortened(sql)} of {role} is neither text nor a path.", fix="Give a SELECT over {source}.")
         )
     if not sql.strip().rstrip(";").strip():
         raise TimefenceConfigError(message(f"sql of {role} is empty.", fix="Give a SELECT over {source}."))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from timefence_pl.choices import shortened
 from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.frozen import Frozen
 from timefence_pl.definitions.names import checked_name, sanitised
@@ -34,6 +35,13 @@ class FeatureSet(Frozen):
     features: tuple[Feature | Window, ...]
 
     def __init__(self, name: str, features: Iterable[Feature | Window]) -> None:
+        if not _is_iterable(features):
+            raise TimefenceConfigError(
+                message(
+                    f"The features of a FeatureSet are {shortened(features)}, which is no list.",
+                    fix="Give a list of tf.Feature and tf.Window values.",
+                )
+            )
         self._set(name=checked_name("feature set", name), features=tuple(features))
         nested = next((f for f in self.features if isinstance(f, FeatureSet)), None)
         if nested is not None:
@@ -80,7 +88,7 @@ def flat_features(features: Features) -> list[AnyFeature]:
         else:
             raise TimefenceConfigError(
                 message(
-                    f"{item!r} is not a feature but a {type(item).__name__}.",
+                    f"{shortened(item)} is not a feature but a {type(item).__name__}.",
                     fix="Give tf.Feature, tf.Window or tf.FeatureSet values.",
                 )
             )

@@ -13,7 +13,9 @@ import polars as pl
 
 from timefence_pl.definitions.frozen import Frozen
 from timefence_pl.definitions.names import column_list, one_column
+from timefence_pl.definitions.reading import reading_options
 from timefence_pl.definitions.table import Table
+from timefence_pl.definitions.times import times_of_text
 from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, did_you_mean, listing, message
 
 __all__ = ["Labels"]
@@ -75,21 +77,17 @@ class Labels(Frozen):
         hive_partitioning: bool | None = None,
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
-        options = {
-            "delimiter": delimiter,
-            "schema": schema,
-            "hive_partitioning": hive_partitioning,
-            "storage_options": storage_options,
-            # A format that is given is the user's reading of the text; the reader's own guess must not come first.
-            "parse_dates": None if timestamp_format is None else False,
-        }
+        options = reading_options(
+            "labels",
+            delimiter=delimiter,
+            timestamp_format=timestamp_format,
+            schema=schema,
+            hive_partitioning=hive_partitioning,
+            storage_options=storage_options,
+        )
         known_keys = column_list("labels", "keys", keys, empty=True)
         time = one_column("labels", "label_time", label_time)
         targets = () if target is None else column_list("labels", "target", target, empty=True)
-        if timestamp_format is not None and not isinstance(timestamp_format, str):
-            raise TimefenceConfigError(
-                message(f"timestamp_format={timestamp_format!r} of labels is not a string.", fix="As '%Y-%m-%d %H:%M'.")
-            )
         clash = [n for n in (time, *targets) if n in known_keys] + [n for n in targets if n == time]
         if clash:
             raise TimefenceConfigError(
@@ -122,12 +120,18 @@ class Labels(Frozen):
         """Where the rows come from."""
         return self._table
 
-    def scan(self) -> pl.LazyFrame:
-        """All rows, lazily, in label order."""
+    def scan(self, *, checks: bool = True) -> pl.LazyFrame:
+        """All rows, lazily, in label order, with a String label time parsed where ``timestamp_format`` is given.
+
+        Args:
+            checks: As for :meth:`Source.scan`.
+        """
         frame = self._table.scan()
         if self.timestamp_format is None or self._table.schema().get(self.label_time) != pl.String:
             return frame
-        return frame.with_columns(pl.col(self.label_time).str.to_datetime(self.timestamp_format, strict=True))
+        return frame.with_columns(
+            times_of_text("labels", "label_time", self.label_time, self.timestamp_format, checks=checks)
+        )
 
     @property
     def schema(self) -> pl.Schema:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from timefence_pl.choices import shortened
 from timefence_pl.errors import TimefenceConfigError, TimefenceValidationError, listing, message
 
 __all__ = ["checked_name", "column_list", "key_mapping_of", "one_column", "sanitised"]
@@ -33,7 +34,7 @@ def checked_name(role: str, name: object) -> str:
         return name
     raise TimefenceConfigError(
         message(
-            f"{name!r} is not a valid {role} name.",
+            f"{shortened(name)} is not a valid {role} name.",
             fix=f"Use 1 to {_LONGEST_NAME} printable characters without slashes, not starting with '.' or '__tf_', as in 'spend_30d'.",
         )
     )
@@ -49,7 +50,10 @@ def one_column(role: str, argument: str, value: object) -> str:
     if isinstance(value, str) and value:
         return value
     raise TimefenceConfigError(
-        message(f"{argument}={value!r} of {role} is not a column name.", fix=f"Give {argument} one name, as a string.")
+        message(
+            f"{argument}={shortened(value)} of {role} is not a column name.",
+            fix=f"Give {argument} one name, as a string.",
+        )
     )
 
 
@@ -67,7 +71,9 @@ def column_list(role: str, argument: str, value: object, *, empty: bool = False)
         names = (value,)
     if any(not isinstance(n, str) or not n for n in names):
         raise TimefenceValidationError(
-            message(f"{argument}={value!r} of {role} are not column names.", fix="Give a name or a list of names.")
+            message(
+                f"{argument}={shortened(value)} of {role} are not column names.", fix="Give a name or a list of names."
+            )
         )
     if not names and not empty:
         raise TimefenceValidationError(
@@ -91,7 +97,9 @@ def key_mapping_of(role: str, value: object, source_keys: Sequence[str]) -> dict
         return {}
     if not isinstance(value, Mapping) or any(not isinstance(n, str) for pair in value.items() for n in pair):
         raise TimefenceConfigError(
-            message(f"key_mapping={value!r} of {role} is not a mapping.", fix="Use {'label_key': 'source_key'}.")
+            message(
+                f"key_mapping={shortened(value)} of {role} is not a mapping.", fix="Use {'label_key': 'source_key'}."
+            )
         )
     mapping = {str(k): str(v) for k, v in value.items()}
     unknown = [v for v in mapping.values() if v not in source_keys]

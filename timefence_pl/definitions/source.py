@@ -11,9 +11,12 @@ from typing import Any, Literal, cast
 
 import polars as pl
 
+from timefence_pl.choices import one_of, shortened
 from timefence_pl.definitions.frozen import Frozen
 from timefence_pl.definitions.names import checked_name, column_list, one_column
+from timefence_pl.definitions.reading import reading_options
 from timefence_pl.definitions.table import Table
+from timefence_pl.definitions.times import times_of_text
 from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, did_you_mean, listing, message
 
 __all__ = ["CSVSource", "ParquetSource", "Source"]
@@ -97,24 +100,17 @@ class Source(Frozen):
         hive_partitioning: bool | None = None,
         storage_options: Mapping[str, Any] | None = None,
     ) -> None:
-        role = f"source {name!r}" if name else "Source"
-        options = {
-            "delimiter": delimiter,
-            "schema": schema,
-            "hive_partitioning": hive_partitioning,
-            "storage_options": storage_options,
-            # A format that is given is the user's reading of the text; the reader's own guess must not come first.
-            "parse_dates": None if timestamp_format is None else False,
-        }
+        role = f"source {shortened(name)}" if name is not None else "Source"
+        options = reading_options(
+            role,
+            delimiter=delimiter,
+            timestamp_format=timestamp_format,
+            schema=schema,
+            hive_partitioning=hive_partitioning,
+            storage_options=storage_options,
+        )
         table = Table.of(role, data, path, df, format, options)
-        if date_known_at not in ("end", "start"):
-            raise TimefenceConfigError(
-                message(f"date_known_at={date_known_at!r} of {role} is not known.", fix="Use 'end' or 'start'.")
-            )
-        if timestamp_format is not None and not isinstance(timestamp_format, str):
-            raise TimefenceConfigError(
-                message(f"timestamp_format={timestamp_format!r} of {role} is not a string.", fix="As '%Y-%m-%d %H:%M'.")
-            )
+        one_of(date_known_at, ("end", "start"), "date_known_at", of=role)
         known = checked_name("source", name if name is not None else table.default_name())
         values: dict[str, object] = {
             "name": known,
@@ -172,14 +168,22 @@ class Source(Frozen):
         """Whether rows come in an order that settles ties; those of queries and of Delta and Iceberg tables do not."""
         return self._table.has_order()
 
-    def scan(self) -> pl.LazyFrame:
-        """All rows, lazily, in source order, with String times parsed where ``timestamp_format`` is given."""
+    def scan(self, *, checks: bool = True) -> pl.LazyFrame:
+        """All rows, lazily, in source order, with String times parsed where ``timestamp_format`` is given.
+
+        Args:
+            checks: Whether the frame may hold Python, which words the error for text that is not of the format.
+        """
         frame = self._table.scan()
         if self.timestamp_format is None:
             return frame
         schema = self._table.schema()
-        texts = [c for c in (self.timestamp, self.available_at) if c and schema.get(c) == pl.String]
-        return frame.with_columns(pl.col(c).str.to_datetime(self.timestamp_format, strict=True) for c in texts)
+        roles = {"timestamp": self.timestamp, "available_at": self.available_at}
+        return frame.with_columns(
+            times_of_text(f"source {self.name!r}", role, column, self.timestamp_format, checks=checks)
+            for role, column in roles.items()
+            if column is not None and schema.get(column) == pl.String
+        )
 
     @property
     def schema(self) -> pl.Schema:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import polars as pl
 
+from timefence_pl.choices import shortened
 from timefence_pl.definitions.source import Source
 from timefence_pl.definitions.table import Table
 from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, TimefenceValidationError, message
@@ -84,7 +85,7 @@ class SQLSource(Source):
         date_known_at: Literal["end", "start"] = "end",
         timestamp_format: str | None = None,
     ) -> None:
-        role = f"SQL source {name!r}"
+        role = f"SQL source {shortened(name)}"
         if not isinstance(query, str) or not query.strip().rstrip(";").strip():
             raise TimefenceConfigError(message(f"The query of {role} is empty.", fix="Give one SELECT."))
         query = query.strip().rstrip(";").rstrip()
@@ -123,7 +124,9 @@ def _named(role: str, tables: object) -> Mapping[str, object]:
     if isinstance(tables, Mapping) and all(isinstance(n, str) and n for n in tables):
         return tables
     raise TimefenceConfigError(
-        message(f"tables={tables!r} of {role} is not a mapping of names.", fix="Use {'events': 'events.parquet'}.")
+        message(
+            f"tables={shortened(tables)} of {role} is not a mapping of names.", fix="Use {'events': 'events.parquet'}."
+        )
     )
 
 
@@ -148,7 +151,7 @@ def _frame(query: str, connection: object, tables: Mapping[str, pl.LazyFrame]) -
         return "duckdb", duckdb_query(query, tables, connection)
     raise TimefenceConfigError(
         message(
-            f"connection={connection!r} is not a database.",
+            f"connection={shortened(connection)} is not a database.",
             fix="Give a DuckDB connection, the path of a DuckDB file, or a database URI.",
         )
     )

@@ -16,6 +16,7 @@ from weakref import WeakKeyDictionary
 
 import polars as pl
 
+from timefence_pl.choices import one_of
 from timefence_pl.definitions.paths import (
     MAGIC,
     TableFormat,
@@ -29,7 +30,7 @@ from timefence_pl.definitions.paths import (
     stem_of,
     stripped,
 )
-from timefence_pl.errors import TimefenceSchemaError, TimefenceValidationError, did_you_mean, listing, message
+from timefence_pl.errors import TimefenceError, TimefenceSchemaError, TimefenceValidationError, listing, message
 from timefence_pl.faults import POLARS_FAULTS, reason_of
 from timefence_pl.fingerprint.inputs import scanned_paths
 from timefence_pl.integrations.lakes import LakeTable, lake_kind, lake_name
@@ -90,21 +91,11 @@ class Table:
             raise TimefenceValidationError(
                 message(f"{role} needs exactly one of data, path or df; {got}.", fix="Give a path or a frame, once.")
             )
-        if format is not None and format not in _FORMATS:
-            raise TimefenceValidationError(
-                message(
-                    f"format={format!r} of {role} is not known. {did_you_mean(str(format), _FORMATS)}".rstrip(),
-                    fix=f"Use one of {listing(_FORMATS)}, or leave it out where the file's suffix tells.",
-                )
-            )
-        delimiter = options.get("delimiter")
-        if delimiter is not None and (not isinstance(delimiter, str) or len(delimiter.encode()) != 1):
-            raise TimefenceValidationError(
-                message(f"delimiter={delimiter!r} of {role} is not a single character.", fix="Use one, as in ';'.")
-            )
+        if format is not None:
+            hint = ", or leave it out where the file's suffix tells."
+            one_of(format, _FORMATS, "format", of=role, fix=hint, error=TimefenceValidationError)
         (value,) = given.values()
         kind = cast("TableFormat | None", format)
-        options = {k: v for k, v in options.items() if v is not None}
         if isinstance(value, str | os.PathLike):
             return cls(role, patterns=(_text(role, value),), format=kind, options=options)
         if isinstance(value, list | tuple) and value and all(isinstance(v, str | os.PathLike) for v in value):
@@ -196,7 +187,7 @@ class Table:
             return True
         if self.frame is not None or any(is_remote(p) for p in self.patterns):
             return False
-        if any(Path(p).is_dir() for p in self.patterns) and format_of(path) != self.file_format():
+        if any(map(os.path.isdir, self.patterns)) and format_of(path) != self.file_format():
             return False
         return any(is_under(pattern, path) for pattern in self.patterns)
 
@@ -219,13 +210,13 @@ class Table:
         if formats:
             return formats.pop()
         first = self.patterns[0]
-        if not is_remote(first) and Path(first).is_dir():
+        if not is_remote(first) and os.path.isdir(first):  # noqa: PTH112 - patterns stay strings
             if (Path(first) / "_delta_log").is_dir():
                 return "delta"
             found = format_in(first)
             if found is not None:
                 return found
-        if not is_remote(first) and not Path(first).exists() and not any(c in first for c in MAGIC):
+        if not is_remote(first) and not os.path.exists(first) and not any(c in first for c in MAGIC):  # noqa: PTH110
             raise missing_file(self.role, first)
         raise TimefenceValidationError(
             message(
@@ -240,7 +231,18 @@ class Table:
         Raises:
             TimefenceValidationError: If a file is missing or a format's package is not installed.
         """
-        frame = self._scan()
+        try:
+            frame = self._scan()
+        except TimefenceError:
+            raise
+        except (TypeError, ValueError, *POLARS_FAULTS) as error:
+            raise TimefenceValidationError(
+                message(
+                    f"The data of {self.role} ({self.described()[:200]}) cannot be scanned.",
+                    where=reason_of(error).splitlines()[0][:300],
+                    fix="Check the path and the reading options.",
+                )
+            ) from error
         if self.columns is None or frame.collect_schema() == self.columns:
             return frame
         return frame.select(pl.col(name).cast(dtype) for name, dtype in self.columns.items())

@@ -6,6 +6,7 @@ drivers; for others the driver (ADBC or ConnectorX) is the user's.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, Literal
@@ -37,7 +38,8 @@ def database_query(query: str, uri: str) -> pl.LazyFrame:
     if kind == "duckdb":
         rest = unquote(uri.split("://", 1)[1])
         local = Path(rest.removeprefix("/"))
-        return duckdb_query(query, {}, local if local.is_file() or not Path(rest).is_file() else Path(rest))
+        there = os.path.isfile(local) or not os.path.isfile(rest)  # noqa: PTH113 - names of any length
+        return duckdb_query(query, {}, local if there else Path(rest))
     return driver_query(query, uri)
 
 

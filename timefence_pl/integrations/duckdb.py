@@ -6,6 +6,7 @@ DuckDB is imported when a function is called; where it is missing, the error nam
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +15,7 @@ from typing import Any
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from timefence_pl.choices import shortened
 from timefence_pl.errors import TimefenceError, TimefenceSchemaError, TimefenceValidationError, did_you_mean, message
 
 __all__ = ["duckdb_query", "duckdb_version", "installed", "open_database"]
@@ -118,10 +120,11 @@ def open_database(path: str | Path | None = None) -> Any:
     unseen = {"python_enable_replacements": False}
     if path is None:
         return _in_utc(duckdb, duckdb.connect(":memory:", config=unseen))
-    if not Path(path).is_file():
+    if not os.path.isfile(path):  # noqa: PTH113 - which takes names of any length
         raise TimefenceValidationError(
             message(
-                f"The DuckDB database {str(path)!r} does not exist. {_nearest(path)}".rstrip(), fix="Check the path."
+                f"The DuckDB database {shortened(str(path))} does not exist. {_nearest(path)}".rstrip(),
+                fix="Check the path.",
             )
         )
     try:
@@ -137,8 +140,8 @@ def open_database(path: str | Path | None = None) -> Any:
 
 
 def _nearest(path: str | Path) -> str:
-    folder = Path(path).expanduser().parent
-    return did_you_mean(Path(path).name, sorted(p.name for p in folder.iterdir()) if folder.is_dir() else [])
+    folder = os.path.dirname(path) or "."  # noqa: PTH120
+    return did_you_mean(Path(path).name, sorted(os.listdir(folder)) if os.path.isdir(folder) else [])  # noqa: PTH112, PTH208
 
 
 def _cursor(duckdb: Any, connection: object) -> Any:

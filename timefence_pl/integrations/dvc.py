@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from timefence_pl.choices import is_file
 from timefence_pl.errors import (
     DvcMismatchError,
     DvcUnsupportedHashError,
@@ -95,9 +96,9 @@ def _places(path: str | Path) -> tuple[Path, Path]:
     if not isinstance(path, str | os.PathLike):
         raise TimefenceConfigError(message(f"{path!r:.100} is not a path.", fix="Give the path of the data."))
     given = Path(path).expanduser().absolute()
-    pointer = given if given.suffix == ".dvc" and given.is_file() else given.with_name(f"{given.name}.dvc")
+    pointer = given if given.suffix == ".dvc" and is_file(given) else given.with_name(f"{given.name}.dvc")
     data = pointer.with_suffix("") if pointer == given else given
-    if not pointer.is_file():
+    if not is_file(pointer):
         raise NotFoundError(
             message(
                 f"There is no {str(pointer)!r}.",
@@ -105,7 +106,7 @@ def _places(path: str | Path) -> tuple[Path, Path]:
                 fix=f"Run: dvc add {data.name}",
             )
         )
-    if not data.exists():
+    if not os.path.exists(data):  # noqa: PTH110 - names of any length
         raise NotFoundError(
             message(f"{str(pointer)!r} is there, its data {str(data)!r} is not.", fix=f"Run: dvc checkout {data.name}")
         )

@@ -16,6 +16,7 @@ from datetime import UTC, datetime, tzinfo
 from pathlib import Path
 from typing import Any, Final
 
+from timefence_pl.choices import path_of
 from timefence_pl.errors import NotFoundError, message
 
 __all__ = ["ForeignExperiment", "ForeignRun", "read_runelog"]
@@ -81,9 +82,9 @@ def read_runelog(path: str | Path, zone: tzinfo | None) -> list[ForeignExperimen
     Raises:
         NotFoundError: If there is no such store.
     """
-    root = Path(path).expanduser()
+    root = path_of(path, "path").expanduser()
     home = root if root.name == _RUNS else root / _RUNS
-    if not home.is_dir():
+    if not os.path.isdir(home):  # noqa: PTH112 - names of any length
         raise NotFoundError(
             message(f"There is no RuneLog store in {str(path)!r}.", fix=f"Give the folder that has {_RUNS!r} in it.")
         )

@@ -6,6 +6,7 @@ types are those of the first rows, and a later value that does not fit is an err
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -14,6 +15,7 @@ from urllib.parse import quote, unquote
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from timefence_pl.choices import shortened
 from timefence_pl.errors import (
     TimefenceError,
     TimefenceSchemaError,
@@ -46,13 +48,15 @@ def sqlite_path(uri: str) -> Path:
     """
     rest = unquote(uri.split("://", 1)[1].split("?", 1)[0])
     # With three slashes others mean an absolute path.
-    found = next((p for p in (Path(rest.removeprefix("/")), Path(rest)) if rest.strip("/") and p.is_file()), None)
+    spelled = (Path(rest.removeprefix("/")), Path(rest)) if rest.strip("/") else ()
+    found = next(filter(os.path.isfile, spelled), None)
     if found is None:
         given = Path(rest.removeprefix("/"))
-        beside = sorted(p.name for p in given.parent.iterdir()) if given.parent.is_dir() else []
+        folder = str(given.parent)
+        beside = sorted(os.listdir(folder)) if os.path.isdir(folder) else []  # noqa: PTH112, PTH208
         raise TimefenceValidationError(
             message(
-                f"The SQLite database {str(given)!r} does not exist. {did_you_mean(given.name, beside)}".rstrip(),
+                f"The SQLite database {shortened(str(given))} does not exist. {did_you_mean(given.name, beside)}".rstrip(),
                 where=f"looked from {Path.cwd()}",
                 fix="Give its path after sqlite:///, as in sqlite:///data/events.db or sqlite:////srv/events.db.",
             )

@@ -12,6 +12,7 @@ from typing import Literal
 import polars as pl
 import polars.selectors as cs
 
+from timefence_pl.choices import boolean, mapping_of_names, one_of, optional_callable
 from timefence_pl.definitions.feature_set import AnyFeature, Features, flat_features
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.definitions.names import column_list
@@ -121,6 +122,12 @@ def audit(
                 fix="Give features=[...], or feature_time_columns={'column': 'its feature time'}.",
             )
         )
+    optional_callable(progress, "progress")
+    if check_lookahead is not None:
+        boolean(check_lookahead, "check_lookahead")
+    one_of(date_known_at, ("end", "start"), "date_known_at")
+    if columns is not None:
+        mapping_of_names(columns, "columns", fix="Use {'feature__column': 'column of the data set'}.")
     dataset = DataSet("data set", data, timestamp_format=timestamp_format)
     options = join_options(
         max_lookback=max_lookback,

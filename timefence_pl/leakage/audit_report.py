@@ -14,8 +14,16 @@ from typing import Any, Final
 
 import polars as pl
 
+from timefence_pl.choices import shortened
 from timefence_pl.durations import short_span
-from timefence_pl.errors import TimefenceLeakageError, TimefenceValidationError, did_you_mean, listing, message
+from timefence_pl.errors import (
+    TimefenceConfigError,
+    TimefenceLeakageError,
+    TimefenceValidationError,
+    did_you_mean,
+    listing,
+    message,
+)
 from timefence_pl.leakage.lookahead_report import FeatureLookahead, LookaheadReport
 from timefence_pl.leakage.severity import severity_of
 from timefence_pl.leakage.tallies import Charts
@@ -292,7 +300,14 @@ class AuditReport:
 
         Args:
             examples: How many failing rows of each feature to give.
+
+        Raises:
+            TimefenceConfigError: If that is no count.
         """
+        if not isinstance(examples, int) or isinstance(examples, bool) or not 0 <= examples < 1 << 32:
+            raise TimefenceConfigError(
+                message(f"examples={shortened(examples)} is not a count.", fix="Give 0 or more.")
+            )
         return {
             "has_leakage": self.has_leakage,
             "clean": self.clean,
@@ -310,7 +325,7 @@ class AuditReport:
         Raises:
             TimefenceStoreError: If the file cannot be written.
         """
-        return written(json_text(self.to_dict()), path)
+        return written(lambda: json_text(self.to_dict()), path)
 
     def to_html(self, path: str | Path | None = None) -> str:
         """The report as a page of its own, without scripts or network; written to ``path`` too, if given.
@@ -320,13 +335,13 @@ class AuditReport:
         Raises:
             TimefenceStoreError: If the file cannot be written.
         """
-        return written(audit_page(self), path)
+        return written(lambda: audit_page(self), path)
 
     def __getitem__(self, name: str) -> FeatureAudit:
-        if name not in self.features:
+        if not isinstance(name, str) or name not in self.features:
             raise TimefenceValidationError(
                 message(
-                    f"There is no feature {name!r} in the report. {did_you_mean(str(name), self.features)}".rstrip(),
+                    f"There is no feature {shortened(name)} in the report. {did_you_mean(str(name), self.features)}".rstrip(),
                     where=f"features: {listing(self.features)}",
                     fix="Name a feature that was audited.",
                 )

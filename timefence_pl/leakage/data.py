@@ -13,6 +13,7 @@ import polars.selectors as cs
 
 from timefence_pl.definitions.names import column_list, one_column
 from timefence_pl.definitions.table import Table
+from timefence_pl.definitions.times import times_of_text
 from timefence_pl.errors import (
     TimefenceError,
     TimefenceSchemaError,
@@ -87,7 +88,7 @@ class DataSet:
         frame = self.table.scan()
         if self.timestamp_format is None or self.schema.get(label_time) != pl.String:
             return frame
-        return frame.with_columns(pl.col(label_time).str.to_datetime(self.timestamp_format, strict=True))
+        return frame.with_columns(times_of_text(f"the {self.role}", "label_time", label_time, self.timestamp_format))
 
 
 def read(frame: pl.LazyFrame, columns: Iterable[str], role: str) -> pl.DataFrame:

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from timefence_pl.choices import shortened
 from timefence_pl.errors import TimefenceValidationError, did_you_mean, listing, message
 from timefence_pl.printing import plain_rows
 from timefence_pl.reports.diff import diff_html, diff_page, diff_text
@@ -83,10 +84,10 @@ class DiffResult:
             TimefenceValidationError: If there is no such column.
         """
         common = [c["column"] for c in self.schema_changes if c["type"] in "~="]
-        if column not in common:
+        if not isinstance(column, str) or column not in common:
             raise TimefenceValidationError(
                 message(
-                    f"There is no column {column!r} to compare. {did_you_mean(str(column), common)}".rstrip(),
+                    f"There is no column {shortened(column)} to compare. {did_you_mean(str(column), common)}".rstrip(),
                     where=f"columns that both have: {listing(common)}",
                     fix="Name a column that both data sets have, and that is neither a key nor the label time.",
                 )
@@ -147,7 +148,7 @@ class DiffResult:
         Raises:
             TimefenceStoreError: If the file cannot be written.
         """
-        return written(json_text(self.to_dict()), path)
+        return written(lambda: json_text(self.to_dict()), path)
 
     def to_html(self, path: str | Path | None = None) -> str:
         """The result as a page of its own, without scripts or network; written to ``path`` too, if given.
@@ -155,7 +156,7 @@ class DiffResult:
         Raises:
             TimefenceStoreError: If the file cannot be written.
         """
-        return written(diff_page(self), path)
+        return written(lambda: diff_page(self), path)
 
     def __str__(self) -> str:
         return diff_text(self)

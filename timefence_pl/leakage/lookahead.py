@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from timefence_pl.choices import shortened
 from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.feature_set import AnyFeature, Features, flat_features
 from timefence_pl.definitions.window import Window
@@ -25,6 +26,7 @@ from timefence_pl.plan.rows import RowSet, row_sets
 __all__ = ["check_lookahead"]
 
 #: Cutoffs above which a check costs more than it can tell.
+_MOST_ENTITIES: Final = 1 << 40
 _MOST_CUTOFFS: Final = 1_000
 
 
@@ -73,7 +75,7 @@ def check_lookahead(features: Features, *, cutoffs: int = 5, sample: int | None 
     flat = flat_features(features)
     _check_count("cutoffs", cutoffs, most=_MOST_CUTOFFS)
     if sample is not None:
-        _check_count("sample", sample)
+        _check_count("sample", sample, most=_MOST_ENTITIES)
     events: dict[object, Events] = {}
     for feature in flat:
         identity = feature.source.identity()
@@ -92,7 +94,7 @@ def _check_count(name: str, value: object, most: int | None = None) -> None:
         return
     raise TimefenceConfigError(
         message(
-            f"{name}={value!r} is not a number of {name if name == 'cutoffs' else 'entities'}.",
+            f"{name}={shortened(value)} is not a number of {name if name == 'cutoffs' else 'entities'}.",
             fix=f"Use a whole number from 1{'' if most is None else f' to {most:,}'}"
             + (", or None." if name == "sample" else "."),
         )

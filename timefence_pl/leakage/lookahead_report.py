@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Literal
 
-import orjson
 import polars as pl
 
+from timefence_pl.choices import shortened
 from timefence_pl.errors import (
     TimefenceLeakageError,
-    TimefenceStoreError,
     TimefenceValidationError,
     did_you_mean,
     listing,
@@ -24,6 +23,7 @@ from timefence_pl.errors import (
 from timefence_pl.leakage.lookahead_spans import shown_span
 from timefence_pl.printing import plain_rows
 from timefence_pl.reports.lookahead import lookahead_html, lookahead_page, lookahead_text
+from timefence_pl.reports.output import json_text, written
 
 __all__ = ["FeatureLookahead", "LookaheadReport", "Status"]
 
@@ -206,8 +206,7 @@ class LookaheadReport:
         Raises:
             TimefenceStoreError: If the file cannot be written.
         """
-        text = orjson.dumps(_json(self.to_dict()), option=orjson.OPT_INDENT_2).decode()
-        return _written(text, path)
+        return written(lambda: json_text(self.to_dict()), path)
 
     def to_html(self, path: str | Path | None = None) -> str:
         """The report as a page of its own, without scripts or network; written to ``path`` too, if given.
@@ -215,13 +214,13 @@ class LookaheadReport:
         Raises:
             TimefenceStoreError: If the file cannot be written.
         """
-        return _written(lookahead_page(self), path)
+        return written(lambda: lookahead_page(self), path)
 
     def __getitem__(self, name: str) -> FeatureLookahead:
-        if name not in self.features:
+        if not isinstance(name, str) or name not in self.features:
             raise TimefenceValidationError(
                 message(
-                    f"There is no feature {name!r} in the report. {did_you_mean(str(name), self.features)}".rstrip(),
+                    f"There is no feature {shortened(name)} in the report. {did_you_mean(str(name), self.features)}".rstrip(),
                     where=f"features: {listing(self.features)}",
                     fix="Name a feature that was checked.",
                 )
@@ -246,29 +245,3 @@ class LookaheadReport:
 
     def _with(self, status: str) -> list[str]:
         return [f.name for f in self.features.values() if f.status == status]
-
-
-def _json(value: Any) -> Any:
-    """Values that JSON has no form for, as text."""
-    if isinstance(value, dict):
-        return {str(k): _json(v) for k, v in value.items()}
-    if isinstance(value, list | tuple):
-        return [_json(v) for v in value]
-    if isinstance(value, bool | str) or value is None:
-        return value
-    if isinstance(value, int):
-        return value if -(1 << 63) <= value < 1 << 64 else str(value)
-    if isinstance(value, float):
-        return value if value == value and abs(value) != float("inf") else str(value)  # noqa: PLR0124 - NaN
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
-
-
-def _written(text: str, path: str | Path | None) -> str:
-    if path is not None:
-        try:
-            Path(path).write_text(text, encoding="utf-8")
-        except OSError as error:
-            raise TimefenceStoreError(
-                message(f"The report cannot be written to {str(path)!r}: {error.strerror}.", fix="Check the folder.")
-            ) from error
-    return text

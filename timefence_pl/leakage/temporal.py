@@ -11,6 +11,8 @@ from typing import Final
 
 import polars as pl
 
+from timefence_pl.choices import mapping_of_names, shortened
+from timefence_pl.definitions.times import times_of_text
 from timefence_pl.durations import DurationLike, parse_duration
 from timefence_pl.errors import (
     TimefenceConfigError,
@@ -64,14 +66,11 @@ def audit_times(
     if not isinstance(columns, Mapping) or not columns:
         raise TimefenceValidationError(
             message(
-                f"feature_time_columns={columns!r} names no column to check.",
+                f"feature_time_columns={shortened(columns)} names no column to check.",
                 fix="Give {'spend_30d': 'spend_computed_at'}.",
             )
         )
-    if date_known_at not in ("end", "start"):
-        raise TimefenceConfigError(
-            message(f"date_known_at={date_known_at!r} is not known.", fix="Use 'end' or 'start'.")
-        )
+    mapping_of_names(columns, "feature_time_columns", fix="Give {'spend_30d': 'spend_computed_at'}.")
     dataset.require("label_time=", [label_time])
     dataset.require("keys=", keys)
     dataset.require("feature_time_columns=", columns.values())
@@ -79,7 +78,9 @@ def audit_times(
     scanned = dataset.scan(label_time)
     if dataset.timestamp_format is not None:
         texts = [c for c in dict.fromkeys(columns.values()) if schema[c] == pl.String]
-        scanned = scanned.with_columns(pl.col(c).str.to_datetime(dataset.timestamp_format, strict=True) for c in texts)
+        scanned = scanned.with_columns(
+            times_of_text(f"the {dataset.role}", "feature time", c, dataset.timestamp_format) for c in texts
+        )
     values = [c for c in columns if c in schema]
     check_reserved("the data set", {c: schema[c] for c in (*keys, label_time, *columns.values(), *values)})
     frame = read(scanned, [*keys, label_time, *columns.values(), *values], dataset.role)

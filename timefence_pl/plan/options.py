@@ -8,9 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
+from timefence_pl.choices import boolean, one_of
 from timefence_pl.definitions.feature import Feature, Inherit
 from timefence_pl.durations import Duration, DurationLike, parse_duration
-from timefence_pl.errors import TimefenceConfigError, did_you_mean, listing, message
+from timefence_pl.errors import TimefenceConfigError, message
 from timefence_pl.plan.latest import Bounds
 
 __all__ = ["DEFAULT_LOOKBACK", "DefaultLookback", "JoinOptions", "bounds_of", "join_options"]
@@ -60,17 +61,10 @@ def join_options(
     Raises:
         TimefenceConfigError: If one is not known.
     """
-    for name, value, known in (("join", join, JOINS), ("on_missing", on_missing, ON_MISSING)):
-        if value not in known:
-            raise TimefenceConfigError(
-                message(
-                    f"{name}={value!r} is not known. {did_you_mean(str(value), known)}".rstrip(),
-                    fix=f"Use one of {listing(known)}.",
-                )
-            )
-    for name, flag in (("flatten_columns", flatten_columns), ("feature_times", feature_times)):
-        if not isinstance(flag, bool):
-            raise TimefenceConfigError(message(f"{name}={flag!r} is not a boolean.", fix="Use True or False."))
+    one_of(join, JOINS, "join")
+    one_of(on_missing, ON_MISSING, "on_missing")
+    boolean(flatten_columns, "flatten_columns")
+    boolean(feature_times, "feature_times")
     return JoinOptions(
         max_lookback=parse_duration(max_lookback, name="max_lookback"),
         lookback_is_default=isinstance(max_lookback, DefaultLookback),

@@ -93,20 +93,24 @@ class TrainingPlan:
         return [*self.label_schema, *(c for f in self.features for c in f.columns)]
 
 
-def prepare_all(features: Sequence[AnyFeature], *, use_hints: bool = False) -> dict[str, AnyFrame]:
+def prepare_all(features: Sequence[AnyFeature], *, use_hints: bool = False, checks: bool = True) -> dict[str, AnyFrame]:
     """Sorted frames by feature name; features that share rows share one frame object.
 
     Args:
         features: The features.
         use_hints: Look into the footers of Parquet sources for ranges that make keys narrower, and at the rows, when
             they are sorted, for the cheaper way.
+        checks: Whether the frames may hold Python.
     """
     frames: dict[str, AnyFrame] = {}
     for events in event_sets([f for f in features if isinstance(f, Window)]):
-        history = prepare_events(events, hints=hints_of(events.source) if use_hints else None, eager=use_hints)
+        rows_of = events.source.scan(checks=checks)
+        history = prepare_events(events, rows_of, hints=hints_of(events.source) if use_hints else None, eager=use_hints)
         frames.update(dict.fromkeys((w.name for w in events.windows), history))
     for rows in row_sets([f for f in features if isinstance(f, Feature)]):
-        frame = prepare(rows, hints=hints_of(rows.source) if use_hints else None, eager=use_hints)
+        frame = prepare(
+            rows, rows.source.scan(checks=checks), hints=hints_of(rows.source) if use_hints else None, eager=use_hints
+        )
         frames.update({f.name: frame for f in rows.features})
     return frames
 
@@ -125,7 +129,7 @@ def plan_training_set(
 ) -> TrainingPlan:
     """The training plan straight from the sources."""
     check_definitions(labels, features, options)
-    return training_set(labels, features, prepare_all(features), options, checks=checks)
+    return training_set(labels, features, prepare_all(features, checks=checks), options, checks=checks)
 
 
 def check_definitions(labels: Labels, features: Sequence[AnyFeature], options: JoinOptions) -> None:
@@ -186,7 +190,7 @@ def training_set(
         joined.append(JoinedFeature(feature, bounds, keys, _columns(feature, prepared, options, clock), prepared))
     names = _output_names(schema, joined, options)
 
-    numbered = labels.scan().with_row_index(LABEL_ROW)
+    numbered = labels.scan(checks=checks).with_row_index(LABEL_ROW)
     alignments = _alignments(joined, labels, schema, clock, checks=checks, source_rows=source_rows)
     # The labels enter once: evaluated twice, a plan with a group_by in it gives two orders.
     once = numbered.cache()

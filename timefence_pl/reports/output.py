@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import orjson
 
+from timefence_pl.choices import path_of, shortened
 from timefence_pl.errors import TimefenceStoreError, message
 
 __all__ = ["json_text", "written"]
@@ -17,18 +19,24 @@ def json_text(value: Any) -> str:
     return orjson.dumps(_plain(value), option=orjson.OPT_INDENT_2).decode()
 
 
-def written(text: str, path: str | Path | None) -> str:
-    """The text, written to ``path`` too, if given.
+def written(make: Callable[[], str], path: str | Path | None) -> str:
+    """The text, written to ``path`` too, if given; made once the path is known to be one.
 
     Raises:
+        TimefenceConfigError: If it is no path.
         TimefenceStoreError: If the file cannot be written.
     """
-    if path is not None:
+    target = None if path is None else path_of(path, "path")
+    text = make()
+    if target is not None:
         try:
-            Path(path).write_text(text, encoding="utf-8")
+            target.write_text(text, encoding="utf-8")
         except OSError as error:
             raise TimefenceStoreError(
-                message(f"The report cannot be written to {str(path)!r}: {error.strerror}.", fix="Check the folder.")
+                message(
+                    f"The report cannot be written to {shortened(str(path))}: {error.strerror}.",
+                    fix="Check the folder.",
+                )
             ) from error
     return text
 

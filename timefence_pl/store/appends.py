@@ -91,7 +91,7 @@ class AppendLog:
 
     def __del__(self) -> None:
         handle = getattr(self, "_handle", None)
-        if handle is not None:
+        if handle is not None and os is not None:  # at the end of Python modules are gone, and files closed anyway
             os.close(handle)
 
 

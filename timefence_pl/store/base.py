@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import orjson
 
+from timefence_pl.choices import is_file, one_of, path_of, shortened
 from timefence_pl.errors import TimefenceConfigError, TimefenceValidationError, message
 from timefence_pl.fingerprint import FileHasher, HashMemo
 from timefence_pl.store.builds import list_builds, read_build, save_build
@@ -31,12 +32,21 @@ class BuildStore:
         *,
         hash: Literal["xxh3_128", "sha256"] = "xxh3_128",  # noqa: A002 - the public name
     ) -> None:
-        if hash not in ("xxh3_128", "sha256"):
-            raise TimefenceConfigError(message(f"hash={hash!r} is not known.", fix="Use 'xxh3_128' or 'sha256'."))
+        one_of(hash, ("xxh3_128", "sha256"), "hash", of="the store")
         if not isinstance(path, str | Path) or not str(path):
-            raise TimefenceConfigError(message(f"path={path!r} of the store is not a path.", fix="Give a folder."))
-        #: The store's folder.
-        self.path = Path(path).expanduser().absolute()
+            raise TimefenceConfigError(
+                message(f"path={shortened(path)} of the store is not a path.", fix="Give a folder.")
+            )
+        try:
+            #: The store's folder.
+            self.path = Path(path).expanduser().absolute()
+            usable = "\0" not in str(path) and (self.path.is_dir() or not self.path.exists())
+        except (OSError, RuntimeError):
+            usable = False
+        if not usable:
+            raise TimefenceConfigError(
+                message(f"path={shortened(str(path))} of the store is not the path of a folder.", fix="Give a folder.")
+            )
         self.hash = hash
         self._layout = Layout(self.path)
 
@@ -74,8 +84,8 @@ class BuildStore:
         Raises:
             TimefenceValidationError: If the file cannot be read.
         """
-        if not Path(path).is_file():
-            raise TimefenceValidationError(message(f"There is no file {str(path)!r}.", fix="Check the path."))
+        if not is_file(path_of(path, "path")):
+            raise TimefenceValidationError(message(f"There is no file {shortened(str(path))}.", fix="Check the path."))
         return FileHasher(algorithm="sha256").hash(path)
 
     def cache_info(self) -> dict[str, Any]:
@@ -89,9 +99,11 @@ class BuildStore:
         Args:
             algorithm: The store's by default.
         """
+        if algorithm is not None:
+            one_of(algorithm, ("xxh3_128", "sha256"), "algorithm")
         memo = HashMemo.from_dict(self._read_memo())
         known = memo.to_dict()
-        yield FileHasher(memo, algorithm=algorithm or self.hash)
+        yield FileHasher(memo, algorithm=self.hash if algorithm is None else algorithm)
         now = memo.to_dict()
         if now != known:
             try:

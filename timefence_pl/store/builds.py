@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 
+from timefence_pl.choices import shortened
 from timefence_pl.errors import TimefenceStoreError, message
 from timefence_pl.store.files import refused_by_file_system, write_whole
 from timefence_pl.store.layout import STORE_FORMAT, Layout
@@ -30,6 +31,10 @@ def save_build(layout: Layout, manifest: Mapping[str, Any], algorithm: str = "xx
     Raises:
         TimefenceStoreError: If the id is no valid name or taken, or the file system refuses.
     """
+    if not isinstance(manifest, Mapping) or not all(isinstance(n, str) for n in manifest):
+        raise TimefenceStoreError(
+            message(f"{shortened(manifest)} is not a manifest.", fix="Give the manifest of a BuildResult.")
+        )
     build_id = manifest.get("build_id") or f"build-{uuid.uuid4().hex}"
     folder = layout.build(str(build_id))
     if folder is None:

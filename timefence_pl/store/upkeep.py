@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from timefence_pl.choices import boolean, shortened
 from timefence_pl.durations import DurationLike, parse_duration
 from timefence_pl.errors import TimefenceConfigError, TimefenceStoreError, message
 from timefence_pl.store.builds import list_builds
@@ -119,12 +120,13 @@ def collect_garbage(
     Raises:
         TimefenceConfigError: For limits that cannot be meant.
     """
+    boolean(dry_run, "dry_run")
     for name, limit in (("keep_builds", keep_builds), ("max_size", max_size)):
         if limit is not None and (not isinstance(limit, int) or isinstance(limit, bool) or limit < 0):
-            raise TimefenceConfigError(message(f"{name}={limit!r} is not a count.", fix="Give 0 or more."))
+            raise TimefenceConfigError(message(f"{name}={shortened(limit)} is not a count.", fix="Give 0 or more."))
     age = parse_duration(older_than, name="older_than")
     if age is not None and age.integer:
-        raise TimefenceConfigError(message(f"older_than={older_than!r} has no unit.", fix='As in "30d".'))
+        raise TimefenceConfigError(message(f"older_than={shortened(older_than)} has no unit.", fix='As in "30d".'))
     paths: list[Path] = [*_abandoned(layout)]
     entries = sorted(list_entries(layout), key=lambda e: str(e.record.get("created_at")))
     doomed = {e.path for e in entries if age is not None and _age_ns(e) > age.amount}

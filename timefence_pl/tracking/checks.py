@@ -155,7 +155,7 @@ def check(layout: Layout, ref: object, features: Features | None = None) -> Chec
     """
     kind, found = resolve(layout, ref)
     work = _Check(
-        layout, FileHasher(algorithm="sha256"), {f.name: f for f in flat_features(features)} if features else {}
+        layout, FileHasher(algorithm="sha256"), {} if features is None else {f.name: f for f in flat_features(features)}
     )
     if kind == "feature set":
         work.version(found)

@@ -8,16 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, cast
 
 import polars as pl
 
+from timefence_pl.choices import one_of
 from timefence_pl.errors import (
     IntegrityError,
-    TimefenceConfigError,
     TimefenceValidationError,
-    did_you_mean,
-    listing,
     message,
 )
 from timefence_pl.fingerprint import FileHasher, Uncacheable
@@ -105,14 +103,7 @@ def checked_level(level: object) -> VerifyLevel:
     Raises:
         TimefenceConfigError: If it is none.
     """
-    if level not in LEVELS:
-        raise TimefenceConfigError(
-            message(
-                f"verify={level!r} is not known. {did_you_mean(str(level), LEVELS)}".rstrip(),
-                fix=f"Use one of {listing(LEVELS)}.",
-            )
-        )
-    return level
+    return cast("VerifyLevel", one_of(level, LEVELS, "verify"))
 
 
 def verify_file(

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from timefence_pl.choices import is_file
 from timefence_pl.definitions.table import Table
 from timefence_pl.errors import (
     IntegrityError,
@@ -81,7 +82,7 @@ def dataset_input(data: object, name: str) -> dict[str, Any]:
     label = checked_stored_name("dataset", name)
     if isinstance(data, str | os.PathLike):
         path = Path(data).expanduser().absolute()
-        if not path.is_file():
+        if not is_file(path):
             raise NotFoundError(message(f"There is no file {str(data)!r}.", fix="Check the path of the dataset."))
         return {
             "kind": "dataset",
@@ -158,8 +159,8 @@ def artifact_file(folder: RunFolder, path: str | Path, name: str | None) -> dict
         raise TimefenceConfigError(message(f"{path!r:.100} is not a path.", fix="Give the path of a file."))
     source = Path(path).expanduser()
     label = checked_stored_name("artifact", source.name if name is None else name)
-    if not source.is_file():
-        what = "is a folder; log its files" if source.is_dir() else "does not exist"
+    if not is_file(source):
+        what = "is a folder; log its files" if os.path.isdir(source) else "does not exist"  # noqa: PTH112
         raise NotFoundError(message(f"The artifact {str(path)!r} {what}.", fix="Give the path of a file."))
     return _kept(folder, label, lambda target: copy_hashed(source, target))
 

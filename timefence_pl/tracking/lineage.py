@@ -13,7 +13,8 @@ from typing import Any, Final
 
 import polars as pl
 
-from timefence_pl.errors import NotFoundError, TimefenceConfigError, TimefenceError, did_you_mean, message
+from timefence_pl.choices import one_of
+from timefence_pl.errors import NotFoundError, TimefenceError, message
 from timefence_pl.reports.lineage import lineage_html, lineage_svg, lineage_text
 from timefence_pl.store.builds import list_builds, read_build
 from timefence_pl.store.layout import Layout
@@ -176,13 +177,7 @@ def trace(layout: Layout, ref: object, direction: str = "up") -> Lineage:
         TimefenceConfigError: If the direction is not known.
         NotFoundError: If there is no such thing.
     """
-    if direction not in ("up", "down"):
-        raise TimefenceConfigError(
-            message(
-                f"direction={direction!r} is not known. {did_you_mean(str(direction), ('up', 'down'))}".rstrip(),
-                fix="Use 'up' or 'down'.",
-            )
-        )
+    one_of(direction, ("up", "down"), "direction")
     graph = _Graph(layout)
     kind, found = resolve(layout, ref)
     if direction == "up":

@@ -14,6 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import polars as pl
 
+from timefence_pl.choices import is_file
 from timefence_pl.definitions.names import column_list, one_column
 from timefence_pl.definitions.table import Table
 from timefence_pl.errors import (
@@ -170,7 +171,7 @@ def _of_build(build: BuildLike) -> Payload:
 
 def _of_file(name: str, path: Path) -> Payload:
     path = path.absolute()
-    if not path.is_file() or path.suffix.lower() not in (".parquet", ".pq"):
+    if not is_file(path) or path.suffix.lower() not in (".parquet", ".pq"):
         table = Table.of(f"feature set {name!r}", str(path), None, None, None, {})
         return Payload(_collected(name, table.scan()))
     try:

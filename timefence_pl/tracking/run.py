@@ -23,6 +23,7 @@ from typing import Any, Final, Literal, Self
 import polars as pl
 
 from timefence_pl._version import __version__
+from timefence_pl.choices import boolean, one_of, shortened
 from timefence_pl.errors import TimefenceConfigError, TimefenceStoreError, message
 from timefence_pl.store.appends import AppendLog, line_of
 from timefence_pl.store.files import refused_by_file_system, sync, write_whole
@@ -109,8 +110,10 @@ class Run:
             InvalidNameError: If a name could not stand in the store.
             TimefenceValidationError: If a value is not a number, or the step no integer.
         """
-        if step is not None and (not isinstance(step, int) or isinstance(step, bool)):
-            raise TimefenceConfigError(message(f"step={step!r} is not an integer.", fix="Give 0, 1, 2, ... or None."))
+        if step is not None and (not isinstance(step, int) or isinstance(step, bool) or abs(step) >= 1 << 63):
+            raise TimefenceConfigError(
+                message(f"step={shortened(step)} is not an integer.", fix="Give 0, 1, 2, ... or None.")
+            )
         self._append("metrics", logged_metrics(metrics), step=step)
 
     def set_tags(self, tags: Mapping[str, Any], *, replace: bool = False) -> None:
@@ -120,6 +123,7 @@ class Run:
             InvalidNameError: If a name could not stand in the store.
             TimefenceValidationError: If JSON does not hold a value.
         """
+        boolean(replace, "replace")
         self._append("tags", logged_values("tag", tags), replace=replace, ended=True)
 
     def use(self, ref: str | FeatureSetVersion, verify: VerifyLevel = "file") -> pl.LazyFrame:
@@ -150,6 +154,10 @@ class Run:
 
     def log_output(self, version: FeatureSetVersion) -> None:
         """Link a version that this run published; :meth:`Store.publish` does it inside the run's block."""
+        if not isinstance(version, FeatureSetVersion):
+            raise TimefenceConfigError(
+                message(f"version={shortened(version)} is not a published version.", fix="Give what publish gave.")
+            )
         self._append("output", logged.version_output(version))
 
     def log_dataset(self, data: object, name: str) -> dict[str, Any]:
@@ -228,8 +236,11 @@ class Run:
         """End it; what ``with`` does at the end of its block. A run that has ended takes tags and nothing else."""
         if self._ended:
             return
-        if status not in (FINISHED, FAILED):
-            raise TimefenceConfigError(message(f"status={status!r} is no end.", fix="Use 'FINISHED' or 'FAILED'."))
+        one_of(status, (FINISHED, FAILED), "status")
+        if error is not None and not isinstance(error, BaseException):
+            raise TimefenceConfigError(
+                message(f"error={shortened(error)} is not an exception.", fix="Give one, or None.")
+            )
         self._append("end", None, status=status, error=None if error is None else _told(error))
         self._ended = True
         self._log.close()
@@ -281,7 +292,7 @@ def start_run(layout: Layout, experiment: str, name: str | None, params: Mapping
     checked_stored_name("experiment", experiment)
     if name is not None:
         checked_stored_name("run", name)
-    given = logged_values("parameter", params or {})
+    given = logged_values("parameter", {} if params is None else params)
     layout.create()
     began = datetime.now(UTC)
     run_id = f"{began:%Y%m%dT%H%M%S}{began.microsecond:06d}Z-{uuid.uuid4().hex[:8]}"

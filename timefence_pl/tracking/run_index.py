@@ -17,6 +17,7 @@ from typing import Any, Final
 import polars as pl
 import pyarrow as pa
 
+from timefence_pl.choices import shortened
 from timefence_pl.errors import (
     IntegrityError,
     NotFoundError,
@@ -86,11 +87,13 @@ def matching(found: list[dict[str, Any]], tags: Mapping[str, Any]) -> list[dict[
         TimefenceConfigError: If the tags are no mapping of values.
     """
     if not isinstance(tags, Mapping) or not tags:
-        raise TimefenceConfigError(message(f"tags={tags!r} are none.", fix="Give {'name': value}."))
+        raise TimefenceConfigError(message(f"tags={shortened(tags)} are none.", fix="Give {'name': value}."))
     try:
         wanted = {checked_stored_name("tag", n): to_json(v) for n, v in tags.items()}
     except TypeError as error:
-        raise TimefenceConfigError(message(f"tags={tags!r:.200} cannot be looked for: {error}.", fix="")) from error
+        raise TimefenceConfigError(
+            message(f"tags={shortened(tags)} cannot be looked for: {error}.", fix="Look for values that JSON holds.")
+        ) from error
     return [s for s in found if all(_equal(s["tags"].get(n, ...), v) for n, v in wanted.items())]
 
 

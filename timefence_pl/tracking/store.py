@@ -11,9 +11,11 @@ from typing import Any, Literal
 
 import polars as pl
 
+from timefence_pl.choices import boolean, shortened
 from timefence_pl.definitions.feature_set import Features
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.durations import DurationLike
+from timefence_pl.errors import TimefenceConfigError, message
 from timefence_pl.store.base import BuildStore
 from timefence_pl.store.upkeep import Garbage, Problem
 from timefence_pl.tracking import names, upkeep
@@ -100,6 +102,15 @@ class Store(BuildStore):
             IntegrityError: If a build's output is no longer what the build wrote.
             TimefenceError: If the rows cannot be published.
         """
+        boolean(copy, "copy")
+        if run is not None and not isinstance(run, Run):
+            raise TimefenceConfigError(
+                message(f"run={shortened(run)} is not a run.", fix="Give what start_run gave, inside its with block.")
+            )
+        if not isinstance(aliases, str | list | tuple):
+            raise TimefenceConfigError(
+                message(f"aliases={shortened(aliases)} is no list of names.", fix="Use aliases=['latest'], or [].")
+            )
         noted = checked_metadata(metadata)
         payload = with_manifest(payload_of(name, data), self.list_builds)
         named, time = roles_of(payload, keys, timestamp)

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from timefence_pl.choices import boolean, shortened
 from timefence_pl.errors import NotFoundError, TimefenceStoreError, message
 from timefence_pl.exceptions import ArtifactNotFound, ExperimentNotFound, NoActiveRun, RunNotFound
 from timefence_pl.tracking.run import Run, active_run
@@ -160,11 +161,16 @@ class Tracker:
         metrics = {c: c.removeprefix("metric_") for c in frame.columns if c.startswith("metric_")}
         metrics = {c: name for c, name in metrics.items() if name not in {*frame.columns, *fixed.values()}}
         frame = frame.rename({**fixed, **metrics})
+        boolean(ascending, "ascending")
         if sort_by is None:
             return frame
-        if sort_by not in frame.columns:
+        if not isinstance(sort_by, str) or sort_by not in frame.columns:
             raise TimefenceStoreError(
-                message(f"The results have no column {sort_by!r}.", where=f"columns: {', '.join(frame.columns)}")
+                message(
+                    f"The results have no column {shortened(sort_by)}.",
+                    where=f"columns: {', '.join(frame.columns)}",
+                    fix="Sort by a column that they have.",
+                )
             )
         return frame.sort(sort_by, descending=not ascending, nulls_last=True)
 

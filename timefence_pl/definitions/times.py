@@ -1,0 +1,53 @@
+"""Times that are kept as text, read in the format the user gives.
+
+Takes a column's name and a format, gives an expression. A text that is not of the format is an error of ours while the
+plan runs, in every engine; without checks, for engines that run no Python, it is Polars'.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+import polars as pl
+
+from timefence_pl.errors import TimefenceSchemaError, message
+
+__all__ = ["times_of_text"]
+
+_EXAMPLES = 3
+
+
+def times_of_text(of: str, argument: str, column: str, given: str, *, checks: bool = True) -> pl.Expr:
+    """The times of a String column.
+
+    Args:
+        of: Whose column it is, as in ``source 'users'``, for the error.
+        argument: What the column is there: ``timestamp``, ``label_time``.
+        column: Its name.
+        given: The format, as in ``pl.Expr.str.to_datetime``.
+        checks: Whether the plan may hold Python, which words the error.
+    """
+    text = pl.col(column)
+    if not checks:
+        return text.str.to_datetime(given, strict=True)
+    times = text.str.to_datetime(given, strict=False)
+    dtype = pl.LazyFrame(schema={column: pl.String}).select(times).collect_schema()[column]
+    check = partial(_checked, f"{argument} {column!r} of {of}", given)
+    return pl.map_batches([times, text], check, return_dtype=dtype, is_elementwise=True).alias(column)
+
+
+def _checked(what: str, given: str, columns: Sequence[pl.Series]) -> pl.Series:
+    times, text = columns
+    odd = text.filter(times.is_null() & text.is_not_null())
+    if odd.is_empty():
+        return times
+    examples = ", ".join(repr(v[:60]) for v in odd.unique(maintain_order=True).head(_EXAMPLES).to_list())
+    raise TimefenceSchemaError(
+        message(
+            f"The {what} has text that is not of timestamp_format={given!r}: {examples}.",
+            where=f"{len(odd):,} value(s) of the {len(text):,} looked at",
+            why="A time that cannot be read cannot be joined.",
+            fix=("give the format that the texts have", "correct the texts, or make them null"),
+        )
+    )
