@@ -53,7 +53,6 @@ EXPRESSIONS = {
     "rank": lambda: pl.col("a").rank(),
     "dense rank": lambda: pl.col("a").rank("dense"),
     "rank from the top": lambda: pl.col("a").rank("dense", descending=True),
-    "random rank": lambda: pl.col("a").rank("random", seed=1),
     "another random rank": lambda: pl.col("a").rank("random", seed=2),
     "bytes": lambda: pl.col("b").cast(pl.Binary).bin.tail(8).bin.reinterpret(dtype=pl.Int64),
     "bytes of another end": lambda: (
@@ -307,7 +306,6 @@ UNCACHEABLE = {
     "file in a function": (lambda: pl.col("a").map_batches(lambda s: open("x")), "reads files"),  # noqa: SIM115
     "open file in a function": (lambda: pl.col("a").map_batches(lambda s: sys.__stdout__), "reads files"),
     "scan in a function": (lambda: _lazy().pipe_with_schema(lambda f, _: pl.scan_csv("x")), "reads files"),
-    "random rank": (lambda: pl.col("a").rank("random"), "without a seed"),
     "clock in sql": (lambda: pl.sql("SELECT NOW()", eager=False), "uses NOW"),
     "date in sql": (lambda: pl.sql("SELECT current_date", eager=False), "uses CURRENT_DATE"),
     "python object in bytes": (lambda: pl.lit(b"PLPYFN" + b"\1" * 80), "Python object where none is known"),
