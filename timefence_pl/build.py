@@ -158,7 +158,8 @@ def build(
             if cache is not None and frames is not None:
                 frames = cache.computed(flat, frames, dropped) if engine == "streaming" else frames
                 plan = training_set(labels, flat, frames, options)
-            made = _run(labels, plan, options, parts, target, engine, cache, dropped, say)
+            algorithm = "xxh3_128" if hasher is None else hasher.algorithm
+            made = _run(labels, plan, options, parts, target, engine, cache, dropped, say, algorithm)
             if key is not None and cache is not None and hasher is not None:
                 key = key if _unchanged(labels, key, cache, hasher) else None
     seconds = time.perf_counter() - clock
@@ -227,6 +228,7 @@ def _run(
     cache: FeatureCache | None,
     dropped: Mapping[tuple[object, ...], int],
     say: Steps,
+    algorithm: str,
 ) -> Made:
     """Run the plan, count, write; what can fail does so before any file is put in place."""
     keep = None if cache is None else partial(cache.keep, dropped=dropped)
@@ -245,9 +247,9 @@ def _run(
         say.verifying()
         output, records = None, []
         if target is not None and files is not None:
-            output = file_record(files, target.path, run.rows)
+            output = file_record(files, target.path, run.rows, algorithm)
             records = [
-                {"name": s.name, **file_record(files, target.beside(s.name).path, run.split_rows[s.name])}
+                {"name": s.name, **file_record(files, target.beside(s.name).path, run.split_rows[s.name], algorithm)}
                 for s in splits
             ]
     return Made(
@@ -299,7 +301,7 @@ def _build_key(
     except Uncacheable:
         return None
     written = None if target is None else {"format": target.format, "compression": target.compression}
-    return build_fingerprint(rows, cache.fingerprints, plan.features, options, splits, written)
+    return build_fingerprint(rows, cache.fingerprints, plan.features, options, splits, written, hasher)
 
 
 def _unchanged(labels: Labels, key: Fingerprint, cache: FeatureCache, hasher: FileHasher) -> bool:

@@ -92,7 +92,7 @@ class FeatureCache:
                 continue
             try:
                 self._features[feature.name] = feature
-                self.fingerprints[feature.name] = feature_fingerprint(feature, self._source(feature))
+                self.fingerprints[feature.name] = feature_fingerprint(feature, self._source(feature), self._hasher)
             except Uncacheable as error:
                 self._uncacheable[feature.name] = error.reason
 
@@ -218,9 +218,9 @@ class FeatureCache:
         if source is None or not named or not self.unchanged(named):
             return
         if isinstance(frame, SortedEvents):
-            facts = event_facts(frame, computed, _hash_of)
+            facts = event_facts(frame, computed, self._hash_of)
         elif can_be_stored(frame, computed):
-            facts = facts_of(frame, computed, _hash_of)
+            facts = facts_of(frame, computed, self._hash_of)
         else:
             return
         for name in named:
@@ -238,6 +238,9 @@ class FeatureCache:
                 warnings.warn(
                     f"Feature {name!r} is not cached: {str(error).splitlines()[0]}", UserWarning, stacklevel=2
                 )
+
+    def _hash_of(self, rows: pl.DataFrame) -> str:
+        return fingerprint_frame(rows, algorithm=self._hasher.algorithm).key
 
     def _stored(self, name: str, frame: AnyFrame, computed: pl.DataFrame) -> list[pl.Expr]:
         feature = self._features[name]
@@ -262,7 +265,7 @@ class FeatureCache:
                 if source.key != known.parts["source"]:
                     return False
                 reads = any(part.startswith("plan") and ": file " in part for part in known.parts)
-                if reads and feature_fingerprint(feature, source).key != known.key:
+                if reads and feature_fingerprint(feature, source, self._hasher).key != known.key:
                     return False
         except (Uncacheable, TimefenceError):
             return False
@@ -325,7 +328,3 @@ class FeatureCache:
         if not differences:
             return "never computed"
         return "; ".join(min(differences, key=len)[:4]) or "computed by another version"
-
-
-def _hash_of(rows: pl.DataFrame) -> str:
-    return fingerprint_frame(rows).key

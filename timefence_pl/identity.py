@@ -94,7 +94,7 @@ def table_fingerprint(table: Table, hasher: FileHasher) -> Fingerprint:
     """
     if table.frame is not None:
         if table.in_memory:
-            return fingerprint_frame(table.frame.collect(engine="in-memory"))
+            return fingerprint_frame(table.frame.collect(engine="in-memory"), algorithm=hasher.algorithm)
         return fingerprint_plan(table.frame, hasher)
     kind = table.file_format()
     lake = table.lake()
@@ -123,7 +123,7 @@ def _lake_fingerprint(kind: str, snapshot: Snapshot, hasher: FileHasher, *, role
     return combined("lake", {"content": files, "format": kind, "schema": snapshot.schema})
 
 
-def feature_fingerprint(feature: AnyFeature, source: Fingerprint) -> Fingerprint:
+def feature_fingerprint(feature: AnyFeature, source: Fingerprint, hasher: FileHasher | None = None) -> Fingerprint:
     """What a feature's sorted frame depends on: its plan over a source of this schema, and the source's content.
 
     Neither labels, embargo nor bounds are part of it; of a window neither its lengths nor what it does with the events.
@@ -132,16 +132,16 @@ def feature_fingerprint(feature: AnyFeature, source: Fingerprint) -> Fingerprint
         Uncacheable: If the plan cannot be named.
     """
     kind = "window" if isinstance(feature, Window) else "feature"
-    return combined(kind, {"source": source, "plan": definition_fingerprint(feature)})
+    return combined(kind, {"source": source, "plan": definition_fingerprint(feature, hasher)})
 
 
-def definition_fingerprint(feature: AnyFeature) -> Fingerprint:
+def definition_fingerprint(feature: AnyFeature, hasher: FileHasher | None = None) -> Fingerprint:
     """A feature's plan over a source of its source's schema, apart from the data; of a window, that of its events.
 
     Raises:
         Uncacheable: If the plan cannot be named.
     """
-    return _events(feature) if isinstance(feature, Window) else _plan(feature)
+    return _events(feature, hasher) if isinstance(feature, Window) else _plan(feature, hasher)
 
 
 def build_fingerprint(
@@ -151,6 +151,7 @@ def build_fingerprint(
     options: JoinOptions,
     splits: Sequence[Split],
     output: Mapping[str, str] | None,
+    hasher: FileHasher | None = None,
 ) -> Fingerprint:
     """What a build's result depends on.
 
@@ -163,7 +164,7 @@ def build_fingerprint(
         parts[f"feature {j.feature.name}"] = features[j.feature.name]
         if isinstance(j.feature, Window) and isinstance(b, WindowBounds):
             parts[f"aggregates of {j.feature.name}"] = combined(
-                "aggregates", {name: fingerprint_expr(expr) for name, expr in j.feature.aggregates.items()}
+                "aggregates", {name: fingerprint_expr(expr, hasher) for name, expr in j.feature.aggregates.items()}
             )
             lengths = [[label, length] for label, length in b.lengths.items()]
             shown = [list(j.label_keys), list(j.columns), j.feature.source.date_known_at]
@@ -189,7 +190,7 @@ def build_fingerprint(
     return combined("build", parts)
 
 
-def _plan(feature: Feature) -> Fingerprint:
+def _plan(feature: Feature, hasher: FileHasher | None) -> Fingerprint:
     source = feature.source
     stub = pl.LazyFrame(schema=source.schema)
     keep_first = feature.on_duplicate == "keep_first"
@@ -209,17 +210,18 @@ def _plan(feature: Feature) -> Fingerprint:
                 "times": [source.timestamp, source.available_at, source.date_known_at],
                 "ties": [list(source.tie_breaker), feature.on_duplicate],
             },
+            algorithm=None if hasher is None else hasher.algorithm,
         )
     if feature.transform is not None and (name := runs_at_once(feature.transform)) is not None:
         raise Uncacheable(f"the transform of feature {feature.name} uses {name}, which leaves no trace in its plan")
     frame = prepare(RowSet(source, (feature,), keep_first), stub).frame
-    return combined("plan", {"expression": fingerprint_plan(frame), "date_known_at": _dates(source)})
+    return combined("plan", {"expression": fingerprint_plan(frame, hasher), "date_known_at": _dates(source)})
 
 
-def _events(window: Window) -> Fingerprint:
+def _events(window: Window, hasher: FileHasher | None) -> Fingerprint:
     stub = pl.LazyFrame(schema=window.source.schema)
     frame = prepare_events(EventSet(window.source, window.where, (window,)), stub).frame
-    return combined("plan", {"expression": fingerprint_plan(frame), "date_known_at": _dates(window.source)})
+    return combined("plan", {"expression": fingerprint_plan(frame, hasher), "date_known_at": _dates(window.source)})
 
 
 def _dates(source: Source) -> str | None:

@@ -21,7 +21,7 @@ from timefence_pl.definitions.window import Window
 from timefence_pl.durations import format_nanoseconds
 from timefence_pl.execution.local import LocalRun
 from timefence_pl.feature_cache import CacheStatus
-from timefence_pl.fingerprint import Fingerprint
+from timefence_pl.fingerprint import Algorithm, FileHasher, Fingerprint
 from timefence_pl.plan.latest import Reason
 from timefence_pl.plan.options import JoinOptions
 from timefence_pl.plan.ticks import Clock
@@ -33,12 +33,12 @@ from timefence_pl.store.files import WholeFiles, hash_file
 __all__ = ["Made", "build_manifest", "feature_statistics", "file_record", "manifest_status"]
 
 
-def file_record(files: WholeFiles, path: Path, rows: int) -> dict[str, Any]:
+def file_record(files: WholeFiles, path: Path, rows: int, algorithm: str = "xxh3_128") -> dict[str, Any]:
     """What a file that is about to stand at ``path`` is: path, size, hash and rows."""
     written = files.written(path)
     return {
         "path": str(path),
-        "content_hash": hash_file(written),
+        "content_hash": hash_file(written, algorithm),
         "file_size_bytes": written.stat().st_size,
         "row_count": rows,
     }
@@ -209,7 +209,11 @@ def _feature(joined: JoinedFeature, statistics: Mapping[str, Any], status: Cache
 
 def _definition(feature: AnyFeature, status: CacheStatus) -> str | None:
     """The hash of a feature's plan; of a window, that of its aggregates and lengths too, which its key has not."""
-    return definition_hash(feature)["definition_hash"] if isinstance(feature, Window) else status.parts.get("plan")
+    if not isinstance(feature, Window):
+        return status.parts.get("plan")
+    algorithm: Algorithm = "sha256" if (status.key or "").startswith("sha256:") else "xxh3_128"
+    found: str | None = definition_hash(feature, FileHasher(algorithm=algorithm))["definition_hash"]
+    return found
 
 
 def _span(amount: int | None, clock: Clock) -> str | int | None:

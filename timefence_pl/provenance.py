@@ -86,12 +86,12 @@ def hashed_files(inputs: Mapping[str, Any], hasher: FileHasher) -> dict[str, Any
     }
 
 
-def definition_hash(feature: AnyFeature) -> dict[str, Any]:
+def definition_hash(feature: AnyFeature, hasher: FileHasher | None = None) -> dict[str, Any]:
     """``definition_hash`` of a feature: its plan apart from its data; None, and the ``reason``, where it has no name."""
     try:
-        plan = definition_fingerprint(feature)
+        plan = definition_fingerprint(feature, hasher)
         if isinstance(feature, Window):
-            aggregates = {n: fingerprint_expr(e) for n, e in feature.aggregates.items()}
+            aggregates = {n: fingerprint_expr(e, hasher) for n, e in feature.aggregates.items()}
             plan = combined(
                 "window definition",
                 {"events": plan, "aggregates": combined("aggregates", aggregates), "windows": list(feature.windows)},

@@ -20,7 +20,7 @@ from timefence_pl.reports import build_html, build_text
 from timefence_pl.reports.build import PARTS, build_page
 from timefence_pl.reports.charts import LEFT_OUT, drawn
 from timefence_pl.reports.output import json_text, written
-from timefence_pl.store.files import hash_file
+from timefence_pl.store.files import has_hash
 
 __all__ = ["BuildResult", "BuildStats"]
 
@@ -100,7 +100,7 @@ class BuildResult:
         return all(
             Path(r["path"]).is_file()
             and Path(r["path"]).stat().st_size == r["file_size_bytes"]
-            and hash_file(Path(r["path"])) == r["content_hash"]
+            and has_hash(Path(r["path"]), r["content_hash"])
             for r in records
         )
 

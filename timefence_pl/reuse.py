@@ -13,7 +13,7 @@ from typing import Any
 from timefence_pl.execution.output import OutputFile
 from timefence_pl.fingerprint import Fingerprint
 from timefence_pl.manifest import Made
-from timefence_pl.store.files import WholeFiles, hash_file, whole_files
+from timefence_pl.store.files import WholeFiles, has_hash, whole_files
 from timefence_pl.store.records import is_sealed
 
 __all__ = ["find_again"]
@@ -72,7 +72,7 @@ def _again(manifest: Mapping[str, Any], key: Fingerprint, target: OutputFile) ->
 def _is_whole(path: Path, record: Mapping[str, Any]) -> bool:
     """Whether a file has the size and bytes of its record."""
     try:
-        return bool(path.stat().st_size == record["file_size_bytes"] and hash_file(path) == record["content_hash"])
+        return bool(path.stat().st_size == record["file_size_bytes"] and has_hash(path, record["content_hash"]))
     except OSError:
         return False
 

@@ -188,7 +188,7 @@ SOME = {
         ("write", "after", 2),
     ],
     "move": [("fsync", "after", 1), ("replace", "before", 1), ("replace", "after", 1)],
-    "delete": [("replace", "after", 1), ("unlink", "before", 2), ("write", "after", 1)],
+    "delete": [("fsync", "before", 1), ("replace", "after", 1), ("unlink", "before", 2), ("write", "after", 1)],
     "run": [("replace", "before", 1), ("replace", "after", 1), ("write", "after", 3), ("fsync", "before", 5)],
 }
 

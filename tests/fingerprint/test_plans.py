@@ -50,6 +50,10 @@ EXPRESSIONS = {
     "other constant": lambda: pl.col("a") + 2,
     "float constant": lambda: pl.col("a") + 1.0,
     "minus": lambda: pl.col("a") - 1,
+    "rank": lambda: pl.col("a").rank(),
+    "dense rank": lambda: pl.col("a").rank("dense"),
+    "rank from the top": lambda: pl.col("a").rank("dense", descending=True),
+    "another random rank": lambda: pl.col("a").rank("random", seed=2),
     "bytes": lambda: pl.col("b").cast(pl.Binary).bin.tail(8).bin.reinterpret(dtype=pl.Int64),
     "bytes of another end": lambda: (
         pl.col("b").cast(pl.Binary).bin.tail(8).bin.reinterpret(dtype=pl.Int64, endianness="big")

@@ -918,3 +918,23 @@ def test_the_cache_gives_what_computing_gives(store: tf.Store, tmp_path: Path, n
             path.unlink()
         same_as_without(given, None, store)
     assert store.verify() == []
+
+
+def test_sha256_is_used_everywhere(tmp_path: Path) -> None:
+    pl.DataFrame({"k": [1, 2], "t": [1, 2], "x": [1.0, 2.0]}).write_parquet(tmp_path / "events.parquet")
+    source = tf.Source(tmp_path / "events.parquet", keys="k", timestamp="t")
+    labels = tf.Labels(pl.DataFrame({"k": [1], "at": [5]}), keys="k", label_time="at")
+    features = [
+        tf.Feature(source, "x", name="f"),
+        tf.Feature(source, transform=lambda events: events.with_columns(pl.col("x") + 1), name="g"),
+        tf.Feature(source, sql="SELECT k, t, x FROM {source}", dialect="duckdb", name="h"),
+        tf.Window(source, {"n": pl.len()}, windows=[2], name="w"),
+    ]
+    store = tf.Store(tmp_path / "store", hash="sha256")
+    for _ in range(2):
+        manifest = tf.build(labels, features, tmp_path / "set.parquet", store=store).manifest
+        assert "xxh3_128:" not in json.dumps(manifest, default=str)
+    assert manifest["reused"]
+    records = [p.read_text() for p in (tmp_path / "store").rglob("*.json")]
+    assert len(records) >= 6
+    assert [r for r in records if "xxh3_128:" in r] == []

@@ -458,7 +458,9 @@ def test_tables_of_a_query_are_not_overwritten() -> None:
 # --- what is refused --------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("connection", [5, object(), "", b"x", [], sqlite3.connect(":memory:")], ids=str)
+@pytest.mark.parametrize(
+    "connection", [5, object(), "", b"x", [], sqlite3.connect(":memory:")], ids=lambda v: type(v).__name__
+)
 def test_what_is_no_database_is_refused(connection: Any) -> None:
     with pytest.raises(TimefenceConfigError, match="is not a database"):
         query(connection=connection)

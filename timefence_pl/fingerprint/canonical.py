@@ -201,7 +201,7 @@ class PlanReader:
         return value
 
     def _canonical_map(self, value: dict[str, Any]) -> Part:
-        if "seed" in value and value["seed"] is None:
+        if "seed" in value and value["seed"] is None and not _is_plain_rank(value):
             raise Uncacheable("the plan draws random numbers without a seed")
         if len(value) == 1:
             ((kind, fields),) = value.items()
@@ -259,3 +259,9 @@ class PlanReader:
             self._add(f"package {origin.name}", origin.version)
             return [origin.name, origin.version, path.replace("\\", "/").rsplit("/", 1)[-1]]
         return self.files.hash(path)
+
+
+def _is_plain_rank(fields: Mapping[str, Any]) -> bool:
+    """Whether these are the fields of a rank that settles ties by anything but chance; all ranks have a seed."""
+    options = fields.get("options")
+    return isinstance(options, dict) and options.get("method") in ("Average", "Min", "Max", "Dense", "Ordinal")

@@ -124,18 +124,21 @@ def hash_parts(kind: str, *parts: Part, algorithm: Algorithm = "xxh3_128") -> st
     return hash_bytes(encode((FORMAT_VERSION, kind, parts)), algorithm)
 
 
-def combined(kind: str, parts: Mapping[str, Part | Fingerprint], *, algorithm: Algorithm = "xxh3_128") -> Fingerprint:
+def combined(kind: str, parts: Mapping[str, Part | Fingerprint], *, algorithm: Algorithm | None = None) -> Fingerprint:
     """One fingerprint of named parts; their order does not matter.
 
     Args:
         kind: What the key is of.
         parts: Plain values or fingerprints, by name. The parts of a fingerprint are named ``"<name>: <part>"``.
-        algorithm: As in :func:`hash_parts`.
+        algorithm: As in :func:`hash_parts`; by default that of the fingerprints among the parts, SHA-256 where one has it.
 
     Examples:
         >>> sorted(combined("feature", {"embargo": "1d", "plan": Fingerprint("x:1", {"polars": "2.1.0"})}).parts)
         ['embargo', 'plan', 'plan: polars']
     """
+    if algorithm is None:
+        inner = [part.key for part in parts.values() if isinstance(part, Fingerprint)]
+        algorithm = "sha256" if any(key.startswith("sha256:") for key in inner) else "xxh3_128"
     named: dict[str, str] = {}
     plain: dict[str, Part] = {}
     for name, part in parts.items():

@@ -68,7 +68,7 @@ class BuildStore:
             TimefenceStoreError: If the build id is taken or no valid name, or the file system refuses.
         """
         self._layout.create()
-        return save_build(self._layout, manifest)
+        return save_build(self._layout, manifest, self.hash)
 
     def list_builds(self) -> list[dict[str, Any]]:
         """All builds' manifests, newest first; those that cannot be read are passed over."""

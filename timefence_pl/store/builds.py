@@ -22,7 +22,7 @@ from timefence_pl.store.records import sealed
 __all__ = ["list_builds", "read_build", "save_build"]
 
 
-def save_build(layout: Layout, manifest: Mapping[str, Any]) -> Path:
+def save_build(layout: Layout, manifest: Mapping[str, Any], algorithm: str = "xxh3_128") -> Path:
     """Write a build's manifest under its ``build_id``; the folder is claimed by creation, so ids stay unique.
 
     Returns:
@@ -49,7 +49,7 @@ def save_build(layout: Layout, manifest: Mapping[str, Any]) -> Path:
         output = (manifest.get("output") or {}).get("path")
         if output and Path(output).is_file():
             _link(Path(output), folder / Path(output).name)
-        write_whole(path, sealed(record, indent=True))
+        write_whole(path, sealed(record, indent=True, algorithm=algorithm))
     except FileExistsError as error:
         raise TimefenceStoreError(
             message(f"The build {build_id!r} is in the store already.", fix="Give a new id.")

@@ -15,7 +15,7 @@ from typing import Any
 
 import polars as pl
 
-from timefence_pl.store.files import hash_file, is_temporary, refused_by_file_system, whole_files, write_whole
+from timefence_pl.store.files import has_hash, hash_file, is_temporary, refused_by_file_system, whole_files, write_whole
 from timefence_pl.store.layout import STORE_FORMAT, Layout
 from timefence_pl.store.records import sealed, unsealed
 
@@ -75,12 +75,12 @@ def put_entry(layout: Layout, name: str, key: str, frame: pl.DataFrame, facts: M
             "feature": name,
             "key": key,
             "bytes": written.stat().st_size,
-            "content_hash": hash_file(written),
+            "content_hash": hash_file(written, key.partition(":")[0]),
             "schema": {n: str(t) for n, t in frame.schema.items()},
             "created_at": datetime.now(UTC).isoformat(),
         }
     try:
-        write_whole(layout.record(path), sealed(record))
+        write_whole(layout.record(path), sealed(record, algorithm=key.partition(":")[0]))
     except OSError as error:
         raise refused_by_file_system(error, "A cache record") from error
     return Entry(path, record)
@@ -103,7 +103,7 @@ def check_entry(path: Path, record: Mapping[str, Any]) -> str | None:
     try:
         if path.stat().st_size != record["bytes"]:
             return f"it has {path.stat().st_size} bytes, not {record['bytes']}"
-        if hash_file(path) != record["content_hash"]:
+        if not has_hash(path, record["content_hash"]):
             return "its bytes have changed"
     except OSError as error:
         return f"it cannot be read: {error.strerror}"

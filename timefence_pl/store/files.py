@@ -6,6 +6,7 @@ them.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import uuid
 from collections.abc import Iterator
@@ -16,18 +17,32 @@ import xxhash
 
 from timefence_pl.errors import TimefenceError, TimefenceStoreError, message
 
-__all__ = ["WholeFiles", "hash_file", "is_temporary", "refused_by_file_system", "whole_files", "write_whole"]
+__all__ = [
+    "WholeFiles",
+    "has_hash",
+    "hash_file",
+    "is_temporary",
+    "refused_by_file_system",
+    "whole_files",
+    "write_whole",
+]
 
 _MARK = ".tmp"
 
 
-def hash_file(path: Path) -> str:
-    """``xxh3_128:`` and the hash of a file's bytes."""
-    state = xxhash.xxh3_128()
+def hash_file(path: Path, algorithm: str = "xxh3_128") -> str:
+    """The algorithm, ``xxh3_128`` or ``sha256``, a colon, and the hash of a file's bytes."""
+    state = hashlib.sha256() if algorithm == "sha256" else xxhash.xxh3_128()
     with path.open("rb") as file:
         while block := file.read(1 << 22):
             state.update(block)
-    return f"xxh3_128:{state.hexdigest()}"
+    return f"{algorithm}:{state.hexdigest()}"
+
+
+def has_hash(path: Path, expected: object) -> bool:
+    """Whether a file's bytes have a hash, of whichever algorithm it names."""
+    algorithm = str(expected).partition(":")[0]
+    return algorithm in ("xxh3_128", "sha256") and hash_file(path, algorithm) == expected
 
 
 def temporary_name(target: Path) -> Path:

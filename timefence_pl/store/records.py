@@ -5,6 +5,7 @@ Takes plain mappings, gives bytes and mappings. Knows nothing of what is in them
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -16,10 +17,10 @@ __all__ = ["is_sealed", "sealed", "unsealed"]
 _SEAL: Final = "record_hash"
 
 
-def sealed(record: Mapping[str, Any], *, indent: bool = False) -> bytes:
-    """A record as JSON, with its hash; what JSON does not hold becomes text."""
+def sealed(record: Mapping[str, Any], *, indent: bool = False, algorithm: str = "xxh3_128") -> bytes:
+    """A record as JSON, with its hash (``"xxh3_128"`` or ``"sha256"``); what JSON does not hold becomes text."""
     plain = orjson.loads(orjson.dumps({k: v for k, v in record.items() if k != _SEAL}, default=str))
-    return orjson.dumps({**plain, _SEAL: _hash(plain)}, option=orjson.OPT_INDENT_2 if indent else None)
+    return orjson.dumps({**plain, _SEAL: _hash(plain, algorithm)}, option=orjson.OPT_INDENT_2 if indent else None)
 
 
 def unsealed(data: bytes) -> dict[str, Any] | None:
@@ -33,8 +34,13 @@ def unsealed(data: bytes) -> dict[str, Any] | None:
 
 def is_sealed(record: Mapping[str, Any]) -> bool:
     """Whether a record is as it was written."""
-    return _SEAL in record and record[_SEAL] == _hash({k: v for k, v in record.items() if k != _SEAL})
+    seal = record.get(_SEAL)
+    algorithm = "sha256" if isinstance(seal, str) and seal.startswith("sha256:") else "xxh3_128"
+    return seal == _hash({k: v for k, v in record.items() if k != _SEAL}, algorithm)
 
 
-def _hash(record: Mapping[str, Any]) -> str:
-    return f"xxh3_128:{xxhash.xxh3_128_hexdigest(orjson.dumps(record, option=orjson.OPT_SORT_KEYS))}"
+def _hash(record: Mapping[str, Any], algorithm: str) -> str:
+    data = orjson.dumps(record, option=orjson.OPT_SORT_KEYS)
+    if algorithm == "sha256":
+        return f"sha256:{hashlib.sha256(data).hexdigest()}"
+    return f"xxh3_128:{xxhash.xxh3_128_hexdigest(data)}"

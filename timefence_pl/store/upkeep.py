@@ -17,7 +17,7 @@ from timefence_pl.durations import DurationLike, parse_duration
 from timefence_pl.errors import TimefenceConfigError, TimefenceStoreError, message
 from timefence_pl.store.builds import list_builds
 from timefence_pl.store.features import Entry, check_entry, list_entries, set_aside
-from timefence_pl.store.files import hash_file, is_temporary
+from timefence_pl.store.files import has_hash, is_temporary
 from timefence_pl.store.layout import Layout
 
 __all__ = ["Garbage", "Problem", "cache_info", "collect_garbage", "verify_store"]
@@ -163,7 +163,7 @@ def _changed(path: Path, record: dict[str, Any]) -> str | None:
     try:
         if path.stat().st_size != record.get("file_size_bytes"):
             return "its size has changed"
-        if hash_file(path) != record.get("content_hash"):
+        if not has_hash(path, record.get("content_hash")):
             return "its bytes have changed"
     except OSError as error:
         return error.strerror or "it cannot be read"

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import polars as pl
 
 from timefence_pl.errors import IntegrityError, NotFoundError, did_you_mean, listing, message
+from timefence_pl.store.files import is_temporary
 from timefence_pl.store.layout import Layout
 from timefence_pl.store.names import checked_stored_name
 from timefence_pl.store.records import unsealed
@@ -378,7 +379,8 @@ def _from_record(folder: SetFolder, number: int, record: Mapping[str, Any], stat
 
 def _refuse_extra_files(folder: SetFolder, number: int) -> None:
     known = {folder.record(number).name, folder.data(number).name}
-    extra = sorted(p.name for p in folder.version(number).iterdir() if p.name not in known)
+    # What a killed deletion left is none of the version's, and gc removes it.
+    extra = sorted(p.name for p in folder.version(number).iterdir() if p.name not in known and not is_temporary(p))
     if extra:
         raise IntegrityError(
             message(
