@@ -32,7 +32,7 @@ _BOX = "font-family:system-ui,sans-serif;font-size:13px;line-height:1.45;max-wid
 _CELL = "padding:3px 12px 3px 0;vertical-align:top;border-bottom:1px solid #8883;"
 _NUMBER = _CELL + "text-align:right;white-space:nowrap"
 #: Long names break, but never into a column of letters.
-_WORDS = _CELL + "text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:5.5em;max-width:36em"
+_WORDS = _CELL + "text-align:left;white-space:normal;overflow-wrap:anywhere;min-width:6em;max-width:36em"
 #: Columns of a block stand side by side where there is room.
 _BLOCK = "display:flex;flex-wrap:wrap;gap:2px 20px;padding:7px 0;border-top:1px solid #8883;overflow-wrap:anywhere"
 _SIDE = "flex:{} 1 {};min-width:0;max-width:100%"
