@@ -1,0 +1,125 @@
+"""Remote objects as sources and labels, from a server of this process: over HTTP and as S3 speaks it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import timefence_pl as tf
+from tests.unit.tables import EVENTS, EXPECTED, LABELS, feature, labels, values
+from timefence_pl.errors import TimefenceError
+
+
+class Objects(BaseHTTPRequestHandler):
+    """Serves the files of a folder, whole and in ranges."""
+
+    folder: Path
+    protocol_version = "HTTP/1.1"
+
+    def _serve(self, *, body: bool) -> None:
+        file = self.folder / self.path.split("?")[0].lstrip("/").removeprefix("bucket/")
+        if not file.is_file():
+            self.send_response(404)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        content, status = file.read_bytes(), 200
+        asked = self.headers.get("Range")
+        whole = len(content)
+        if asked:
+            first, _, last = asked.removeprefix("bytes=").partition("-")
+            start = int(first) if first else max(whole - int(last), 0)
+            end = min(int(last), whole - 1) if first and last else whole - 1
+            content, status = content[start : end + 1], 206
+        self.send_response(status)
+        if asked:
+            self.send_header("Content-Range", f"bytes {start}-{end}/{whole}")
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Accept-Ranges", "bytes")
+        self.send_header("ETag", '"1"')
+        self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
+        self.end_headers()
+        if body:
+            self.wfile.write(content)
+
+    def do_GET(self) -> None:
+        self._serve(body=True)
+
+    def do_HEAD(self) -> None:
+        self._serve(body=False)
+
+    def log_message(self, *_args: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """The address of a server of ``e.parquet``, ``e.csv`` and ``l.parquet``."""
+    EVENTS.write_parquet(tmp_path / "e.parquet")
+    EVENTS.write_csv(tmp_path / "e.csv")
+    LABELS.write_parquet(tmp_path / "l.parquet")
+    handler = type("Handler", (Objects,), {"folder": tmp_path})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def _s3(server: str) -> dict[str, Any]:
+    return {
+        "aws_endpoint_url": server,
+        "aws_allow_http": "true",
+        "aws_skip_signature": "true",
+        "aws_region": "us-east-1",
+        "max_retries": 0,
+    }
+
+
+def test_objects_of_s3_are_sources_and_labels(server: str) -> None:
+    one = feature("s3://bucket/e.parquet", source_storage_options=_s3(server))
+    given = labels("s3://bucket/l.parquet", storage_options=_s3(server))
+    assert values(given, one) == EXPECTED
+    assert one.source.described() == "s3://bucket/e.parquet"
+    assert tf.Source("s3://bucket/e.parquet", keys="k", timestamp="t").name == "e"
+
+
+@pytest.mark.parametrize("name", ["e.parquet", "e.csv"])
+def test_objects_are_read_over_http(server: str, name: str) -> None:
+    assert values(labels(), feature(f"{server}/{name}")) == EXPECTED
+
+
+def test_a_file_uri_is_a_file(tmp_path: Path) -> None:
+    EVENTS.write_parquet(tmp_path / "e f.parquet")
+    assert values(labels(), feature(f"file://{tmp_path}/e f.parquet")) == EXPECTED
+
+
+def test_what_has_no_version_is_computed_every_time(server: str, tmp_path: Path) -> None:
+    one = feature("s3://bucket/e.parquet", source_storage_options=_s3(server))
+    for _ in range(2):
+        recorded = tf.build(labels(), one, store=tf.Store(tmp_path / "store")).manifest["features"]["f"]
+        assert recorded["cached"] is False
+        assert "remote object s3://bucket/e.parquet has no version" in recorded["cache_reason"]
+
+
+@pytest.mark.parametrize("run", [tf.point_in_time, tf.build, tf.explain])
+def test_an_object_that_is_not_there_is_an_error_of_ours(server: str, run: Any) -> None:
+    for options in ({"data": f"{server}/gone.parquet"}, {"data": "s3://bucket/gone.parquet", **_of(server)}):
+        with pytest.raises(TimefenceError, match=r"source 'events'(.|\n)*gone\.parquet"):
+            run(labels(), feature(**options))
+
+
+def _of(server: str) -> dict[str, Any]:
+    return {"source_storage_options": _s3(server)}
+
+
+def test_a_server_that_does_not_answer_is_an_error_of_ours() -> None:
+    options = _s3("http://127.0.0.1:9")
+    with pytest.raises(TimefenceError, match="source 'events'"):
+        tf.build(labels(), feature("s3://bucket/e.parquet", source_storage_options=options))
