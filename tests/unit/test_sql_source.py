@@ -74,6 +74,15 @@ def sqlite_file(rows: Any = (), name: str = "events.db", columns: str = "k INTEG
         ("FROM events SELECT k, t, coalesce(NULL, x)::BIGINT AS x, list_value(x) AS y", "duckdb"),
     ],
 )
+def test_a_query_runs_in_the_dialect_that_takes_it(text: str, dialect: str) -> None:
+    one = query(text, tables={"events": EVENTS})
+    assert one.dialect == dialect
+    assert values(labels(), tf.Feature(one, columns="x", name="f")) == EXPECTED
+
+
+@pytest.mark.parametrize(
+    ("text", "dialect"), [(ALL, "polars"), ("SELECT * FROM events WHERE epoch_ms(0) IS NOT NULL", "duckdb")]
+)
 @pytest.mark.parametrize("table", ["frame", "file", "lazy frame", "source", "pandas"])
 def test_tables_are_named_in_either_dialect(text: str, dialect: str, table: str) -> None:
     EVENTS.write_parquet("e.parquet")
