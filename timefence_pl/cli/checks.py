@@ -379,8 +379,8 @@ class Doctor:
             self._add("OK", "output", f"{path} can be written")
 
     def _store(self) -> None:
-        store = self.project.store()
-        if store is None:
+        fine, store = self._tried("store", "", self.project.store)
+        if not fine or store is None:
             return
         blocked = _unwritable(store.path / "lock")
         if blocked is not None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 import orjson
 
 from timefence_pl.choices import is_file, one_of, path_of, shortened
-from timefence_pl.errors import TimefenceConfigError, TimefenceValidationError, message
+from timefence_pl.errors import TimefenceConfigError, TimefenceStoreError, TimefenceValidationError, message
 from timefence_pl.fingerprint import FileHasher, HashMemo
 from timefence_pl.store.builds import list_builds, read_build, save_build
 from timefence_pl.store.files import write_whole
@@ -40,12 +40,17 @@ class BuildStore:
         try:
             #: The store's folder.
             self.path = Path(path).expanduser().absolute()
-            usable = "\0" not in str(path) and (self.path.is_dir() or not self.path.exists())
-        except (OSError, RuntimeError):
-            usable = False
+            taken = self.path.exists() and not self.path.is_dir()
+            usable = "\0" not in str(path)
+        except (OSError, RuntimeError, ValueError):
+            taken, usable = False, False
         if not usable:
             raise TimefenceConfigError(
                 message(f"path={shortened(str(path))} of the store is not the path of a folder.", fix="Give a folder.")
+            )
+        if taken:
+            raise TimefenceStoreError(
+                message(f"A file stands where the store should be: {shortened(str(path))}.", fix="Give a folder.")
             )
         self.hash = hash
         self._layout = Layout(self.path)
