@@ -708,6 +708,11 @@ def an_encoding_by_all_rows(w: World) -> Case:
 
 
 @_kind(LEAKS)
+def a_share_of_the_greatest(w: World) -> Case:
+    return _ahead_by_definition(w, (pl.col("amount") / pl.col("amount").max()).alias("x"))
+
+
+@_kind(LEAKS)
 def a_function_that_reads_all_rows(w: World) -> Case:
     def scaled(events: pl.LazyFrame) -> pl.LazyFrame:
         return events.with_columns(x=pl.col("amount") / pl.col("amount").sum()).select("user", "t", "x")

@@ -24,6 +24,8 @@ __all__ = ["ROWS", "Events", "load_events", "only_entities"]
 
 #: Rows up to which a source is taken whole; above, entities are sampled until about as many rows are covered.
 ROWS: Final = 500_000
+#: How many times earlier than its quantile the first cutoff stands.
+_EARLY: Final = 8
 _HASH: Final = "__tf_hash"
 _UNITS: Final[dict[int, Literal["ns", "us", "ms"]]] = {1: "ns", 1_000: "us", 1_000_000: "ms"}
 
@@ -210,10 +212,16 @@ def _read(source: Source, frame: pl.LazyFrame, *, streamed: bool) -> pl.DataFram
 
 
 def _cutoffs(known: pl.Series, wanted: int) -> tuple[int, ...]:
-    """The last ticks before each cutoff: quantiles of the distinct ticks but the last, which leaves nothing out."""
+    """The last ticks before each cutoff: quantiles of the distinct ticks but the last, which leaves nothing out.
+
+    The first of several stands early: a column's maximum is that of the rows so far once they hold it.
+    """
     ticks = known.unique().sort()
     last = len(ticks) - 1
     if last < 1:
         return ()
-    positions: Sequence[int] = sorted({min(last - 1, i * last // (wanted + 1)) for i in range(1, wanted + 1)})
+    places = [i * last // (wanted + 1) for i in range(1, wanted + 1)]
+    if wanted > 1:
+        places[0] //= _EARLY
+    positions: Sequence[int] = sorted({min(last - 1, place) for place in places})
     return tuple(int(ticks[p]) for p in positions)
