@@ -318,6 +318,11 @@ def test_drawings_are_whole_and_escaped(project: Project) -> None:
         assert "\x1b" not in drawn
     assert ET.fromstring(lineage.to_svg()).tag.endswith("svg")
     assert ET.fromstring(lineage.to_html()).tag == "div"
+    lineage.to_html(project.folder / "lineage.html")
+    page = (project.folder / "lineage.html").read_text(encoding="utf-8")
+    assert page.startswith("<!DOCTYPE html>")
+    assert lineage.to_svg() in page
+    assert "<script" not in page
     text = str(lineage)
     assert "\x1b" not in text
     assert len(text.splitlines()) == 2

@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, Final
 
-__all__ = ["lineage_html", "lineage_svg", "lineage_text"]
+from timefence_pl.reports.page import Html, page
+
+__all__ = ["lineage_html", "lineage_page", "lineage_svg", "lineage_text"]
 
 _WIDTH, _HEIGHT = 210, 40
 _ACROSS, _DOWN = 52, 12
-_SHOWN: Final = 30
+_SHOWN: Final = 25
 _COLOURS: Final = {
     "run": "#7c5cbf",
     "feature set": "#2a7ab8",
@@ -81,6 +83,15 @@ def lineage_html(title: str, nodes: Sequence[Mapping[str, Any]], edges: Sequence
         f'<div style="{_BOX}"><div style="font-weight:600;margin-bottom:4px">{escape(title)}</div>'
         f"{lineage_svg(nodes, edges)}</div>"
     )
+
+
+def lineage_page(
+    title: str, nodes: Sequence[Mapping[str, Any]], edges: Sequence[tuple[str, str]], tree: Mapping[str, Any]
+) -> str:
+    """The drawing as a page of its own, the tree as text below it; what is wider than the page is moved sideways."""
+    drawing = Html(f'<div style="overflow-x:auto">{lineage_svg(nodes, edges)}</div>')
+    text = Html(f'<pre style="overflow-x:auto;font-size:13px;line-height:1.4">{escape(lineage_text(tree))}</pre>')
+    return page(title, drawing, text)
 
 
 def _with_children(tree: Mapping[str, Any]) -> set[str]:

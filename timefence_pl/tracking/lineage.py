@@ -9,13 +9,15 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
 
 from timefence_pl.choices import one_of
 from timefence_pl.errors import NotFoundError, TimefenceError, message
-from timefence_pl.reports.lineage import lineage_html, lineage_svg, lineage_text
+from timefence_pl.reports.lineage import lineage_html, lineage_page, lineage_svg, lineage_text
+from timefence_pl.reports.output import written
 from timefence_pl.store.builds import list_builds, read_build
 from timefence_pl.store.layout import Layout
 from timefence_pl.store.names import is_stored_name
@@ -120,10 +122,17 @@ class Lineage:
         """A drawing."""
         return lineage_svg(self._drawn(), self.edges)
 
-    def to_html(self) -> str:
-        """A drawing under a heading."""
-        way = "made from" if self.direction == "up" else "made of it"
-        return lineage_html(f"{self.nodes[self.root].name}: {way}", self._drawn(), self.edges)
+    def to_html(self, path: str | Path | None = None) -> str:
+        """A drawing under a heading; as a page of its own it is written to ``path``, if given.
+
+        Raises:
+            TimefenceStoreError: If the file cannot be written.
+        """
+        name = self.nodes[self.root].name
+        title = f"What {name} was made from" if self.direction == "up" else f"What was made of {name}"
+        if path is not None:
+            written(lambda: lineage_page(title, self._drawn(), self.edges, self.to_dict()), path)
+        return lineage_html(title, self._drawn(), self.edges)
 
     def __str__(self) -> str:
         return lineage_text(self.to_dict())
