@@ -9,7 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Any
 
 import polars as pl
 
@@ -24,10 +24,11 @@ from timefence_pl.growth import Growth, find_growth
 from timefence_pl.identity import feature_fingerprint, source_fingerprint
 from timefence_pl.plan.hints import hints_of
 from timefence_pl.plan.prepare import SortedFrame, prepare
-from timefence_pl.plan.rows import row_sets
+from timefence_pl.plan.rows import RowSet, row_sets
 from timefence_pl.plan.stored import can_be_stored, earlier_rows, facts_of, restored, stored_columns
 from timefence_pl.plan.training_set import AnyFrame
 from timefence_pl.plan.window_events import (
+    EventSet,
     SortedEvents,
     earlier_events,
     event_facts,
@@ -41,7 +42,65 @@ from timefence_pl.store.layout import Layout
 
 __all__ = ["CacheStatus", "FeatureCache"]
 
-F = TypeVar("F", bound=AnyFeature)
+#: A feature and its entry.
+Kept = tuple[AnyFeature, Entry]
+
+
+class _Rows:
+    """Features that share rows, as the cache takes and gives them."""
+
+    def __init__(self, rows: RowSet) -> None:
+        self._rows = rows
+        self.source = rows.source
+        self.features: Sequence[AnyFeature] = rows.features
+
+    def prepared(self, features: Sequence[AnyFeature], events: pl.LazyFrame | None = None, **how: Any) -> AnyFrame:
+        """The sorted frame of some of them."""
+        return prepare(self._of(features), events, **how)
+
+    def restored(self, kept: Sequence[Kept]) -> AnyFrame:
+        """The sorted frame of entries that stand in one order."""
+        return restored(prepare(self._of([f for f, _ in kept])), _scans(kept), kept[0][1].record)
+
+    def earlier(self, kept: Sequence[Kept]) -> pl.LazyFrame:
+        """The rows of such entries, for others to be put behind them."""
+        return earlier_rows(prepare(self._of([f for f, _ in kept])), _scans(kept), kept[0][1].record)
+
+    def _of(self, features: Sequence[AnyFeature]) -> RowSet:
+        return replace(self._rows, features=tuple(f for f in features if isinstance(f, Feature)))
+
+
+class _Events:
+    """Windows that share events, as the cache takes and gives them."""
+
+    def __init__(self, events: EventSet) -> None:
+        self._events = events
+        self.source = events.source
+        self.features: Sequence[AnyFeature] = events.windows
+
+    def prepared(self, features: Sequence[AnyFeature], events: pl.LazyFrame | None = None, **how: Any) -> AnyFrame:
+        """The sorted events of some of them."""
+        return prepare_events(self._of(features), events, **how)
+
+    def restored(self, kept: Sequence[Kept]) -> AnyFrame:
+        """The sorted events of entries that stand in one order."""
+        like = prepare_events(self._of([f for f, _ in kept]))
+        return restored_events(like, list(_scans(kept).values()), kept[0][1].record["narrow"])
+
+    def earlier(self, kept: Sequence[Kept]) -> pl.LazyFrame:
+        """The events of such entries, for others to be put behind them."""
+        like = prepare_events(self._of([f for f, _ in kept]))
+        return earlier_events(like, list(_scans(kept).values()), kept[0][1].record["narrow"])
+
+    def _of(self, features: Sequence[AnyFeature]) -> EventSet:
+        return replace(self._events, windows=tuple(f for f in features if isinstance(f, Window)))
+
+
+_Group = _Rows | _Events
+
+
+def _scans(kept: Sequence[Kept]) -> dict[str, pl.LazyFrame]:
+    return {feature.name: entry.scan() for feature, entry in kept}
 
 
 @dataclass(frozen=True)
@@ -104,66 +163,30 @@ class FeatureCache:
 
     def frames(self, features: Sequence[AnyFeature], *, use_hints: bool) -> dict[str, AnyFrame]:
         """A sorted frame for each feature; features that share rows, and are all hits or all misses, share one."""
-        windows = self._windows([f for f in features if isinstance(f, Window)], use_hints=use_hints)
-        return windows | self._latest([f for f in features if isinstance(f, Feature)], use_hints=use_hints)
-
-    def _windows(self, features: Sequence[Window], *, use_hints: bool) -> dict[str, AnyFrame]:
+        groups: list[_Group] = [_Events(g) for g in event_sets([f for f in features if isinstance(f, Window)])]
+        groups += [_Rows(g) for g in row_sets([f for f in features if isinstance(f, Feature)])]
         frames: dict[str, AnyFrame] = {}
-        for events in event_sets(features):
-            hints = hints_of(events.source) if use_hints else None
-            groups, missing = self._found(events.windows)
-            for found in groups:
-                like = prepare_events(replace(events, windows=tuple(w for w, _ in found)))
-                frame = restored_events(like, [e.scan() for _, e in found], found[0][1].record["narrow"])
-                frames.update({w.name: frame for w, _ in found})
-            grown, missing = self._grown(missing)
-            for more in grown:
-                rest = replace(events, windows=tuple(w for w, _ in more))
-                first = more[0][1]
-                frame = prepare_events(
-                    rest,
-                    events.source.of_files(first.files).scan(),
-                    hints=hints,
-                    eager=use_hints,
-                    earlier=earlier_events(
-                        prepare_events(rest), [g.entry.scan() for _, g in more], first.entry.record["narrow"]
-                    ),
-                )
-                frames.update(self._to_compute(frame, events.source, rest.windows))
-            if missing:
-                frame = prepare_events(replace(events, windows=tuple(missing)), hints=hints, eager=use_hints)
-                frames.update(self._to_compute(frame, events.source, missing))
-        return frames
-
-    def _latest(self, features: Sequence[Feature], *, use_hints: bool) -> dict[str, AnyFrame]:
-        frames: dict[str, AnyFrame] = {}
-        for rows in row_sets(features):
-            hints = hints_of(rows.source) if use_hints else None
-            groups, missing = self._found(rows.features)
-            for found in groups:
-                like = prepare(replace(rows, features=tuple(f for f, _ in found)))
-                frame = restored(like, {f.name: e.scan() for f, e in found}, found[0][1].record)
+        for group in groups:
+            hints = hints_of(group.source) if use_hints else None
+            hits, missing = self._found(group.features)
+            for found in hits:
+                frame = group.restored(found)
                 frames.update({f.name: frame for f, _ in found})
             grown, missing = self._grown(missing)
             for more in grown:
-                rest = replace(rows, features=tuple(f for f, _ in more))
-                first = more[0][1]
-                frame = prepare(
-                    rest,
-                    rows.source.of_files(first.files).scan(),
-                    hints=hints,
-                    eager=use_hints,
-                    earlier=earlier_rows(prepare(rest), {f.name: g.entry.scan() for f, g in more}, first.entry.record),
-                )
-                frames.update(self._to_compute(frame, rows.source, rest.features))
+                rest = [f for f, _ in more]
+                new = group.source.of_files(more[0][1].files).scan()
+                earlier = group.earlier([(f, g.entry) for f, g in more])
+                frame = group.prepared(rest, new, hints=hints, eager=use_hints, earlier=earlier)
+                frames.update(self._to_compute(frame, group.source, rest))
             if missing:
-                frame = prepare(replace(rows, features=tuple(missing)), hints=hints, eager=use_hints)
-                frames.update(self._to_compute(frame, rows.source, missing))
+                frame = group.prepared(missing, hints=hints, eager=use_hints)
+                frames.update(self._to_compute(frame, group.source, missing))
         return frames
 
-    def _found(self, features: Sequence[F]) -> tuple[list[list[tuple[F, Entry]]], list[F]]:
+    def _found(self, features: Sequence[AnyFeature]) -> tuple[list[list[Kept]], list[AnyFeature]]:
         """Hits, grouped by the content of their key columns (those that can stand side by side), and misses."""
-        groups: dict[object, list[tuple[F, Entry]]] = {}
+        groups: dict[object, list[Kept]] = {}
         missing = []
         for feature in features:
             entry = self._look_up(feature)
@@ -174,9 +197,9 @@ class FeatureCache:
                 groups.setdefault(order, []).append((feature, entry))
         return list(groups.values()), missing
 
-    def _grown(self, features: Sequence[F]) -> tuple[list[list[tuple[F, Growth]]], list[F]]:
+    def _grown(self, features: Sequence[AnyFeature]) -> tuple[list[list[tuple[AnyFeature, Growth]]], list[AnyFeature]]:
         """Misses of which an entry holds all but new files, grouped as hits are; and the others."""
-        groups: dict[object, list[tuple[F, Growth]]] = {}
+        groups: dict[object, list[tuple[AnyFeature, Growth]]] = {}
         others = []
         for feature in features:
             fingerprint = self.fingerprints.get(feature.name)

@@ -20,6 +20,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import timefence_pl as tf
+from tests.privileges import writes_anywhere
 from tests.store.outcomes import BUILD, Inputs, assert_same, engine, outcome
 from tests.store.test_nothing_stale import EVENTS, LABELS, TWICE, labels, last, more, plain, source
 from timefence_pl.store.records import sealed
@@ -762,7 +763,7 @@ def test_a_full_disk_at_every_write(store: tf.Store, tmp_path: Path) -> None:
     assert failed > 3
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes wherever it wants")
+@pytest.mark.skipif(writes_anywhere(), reason="root writes anywhere: run by tests/faults/test_read_only.py")
 @pytest.mark.parametrize("part", ["", "builds", "cache", "cache/features"])
 def test_a_read_only_store(store: tf.Store, tmp_path: Path, part: str) -> None:
     same_as_without(Inputs(labels(), last()), tmp_path / "set.parquet", store)

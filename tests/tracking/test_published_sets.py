@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import stat
 import struct
 from collections.abc import Callable
@@ -20,6 +19,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import timefence_pl as tf
+from tests.privileges import writes_anywhere
 from timefence_pl.tracking import versions as module
 from timefence_pl.tracking.content import content_of
 
@@ -674,7 +674,7 @@ def test_versions_are_listed(store: tf.Store) -> None:
         store.versions("other")
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes wherever it wants")
+@pytest.mark.skipif(writes_anywhere(), reason="root writes anywhere: run by tests/faults/test_read_only.py")
 def test_a_store_that_cannot_be_written(store: tf.Store) -> None:
     publish(store)
     folder = store.path / "feature_sets" / "iris"

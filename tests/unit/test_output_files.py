@@ -15,6 +15,7 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import timefence_pl as tf
+from tests.privileges import writes_anywhere
 from tests.unit.tables import EVENTS, EXPECTED, LABELS, feature, labels
 from timefence_pl.errors import TimefenceConfigError, TimefenceDuplicateError, TimefenceError, TimefenceStoreError
 
@@ -306,7 +307,7 @@ def test_a_failure_after_the_join_leaves_the_old_file(folder: Path, monkeypatch:
     assert contents(folder) == before
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root writes anywhere")
+@pytest.mark.skipif(writes_anywhere(), reason="root writes anywhere: run by tests/faults/test_read_only.py")
 def test_a_folder_that_may_not_be_written_is_told(folder: Path) -> None:
     (folder / "sealed").mkdir(mode=0o500)
     with pytest.raises(TimefenceStoreError, match=r"(?i)permission"):

@@ -99,15 +99,15 @@ OURS: dict[str, tuple[Callable[[], Plan], type[TimefenceError], str]] = {
 }
 
 
-@pytest.mark.parametrize("fault", OURS)
-@pytest.mark.parametrize("way", list(_ways(pl.LazyFrame())))
+def _met(fault: str, way: str) -> bool:
+    """Whether a fault is met: Polars reads no column that is not asked for, and writes down no plan over a database."""
+    return fault == "duplicates" if way == "a part" else way != "again" or "SQLite" not in fault
+
+
+@pytest.mark.parametrize(("fault", "way"), [(f, w) for f in OURS for w in _ways(pl.LazyFrame()) if _met(f, w)])
 def test_a_fault_of_the_data_is_ours_in_every_way_of_running(fault: str, way: str) -> None:
     make, error, said = OURS[fault]
     lf = tf.point_in_time(*make())
-    if way == "again" and "SQLite" in fault:
-        pytest.skip("a plan over a database is not written down")
-    if way == "a part" and fault != "duplicates":
-        pytest.skip("Polars need not read what is not asked for")
     with pytest.raises(error, match=said):
         _ways(lf)[way]()
 

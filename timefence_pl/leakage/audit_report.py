@@ -6,10 +6,9 @@ nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
@@ -19,18 +18,16 @@ from timefence_pl.durations import short_span
 from timefence_pl.errors import (
     TimefenceConfigError,
     TimefenceLeakageError,
-    TimefenceValidationError,
-    did_you_mean,
     listing,
     message,
 )
+from timefence_pl.leakage.feature_report import FeatureReport
 from timefence_pl.leakage.lookahead_report import FeatureLookahead, LookaheadReport
 from timefence_pl.leakage.severity import severity_of
 from timefence_pl.leakage.tallies import Charts
 from timefence_pl.leakage.verdicts import LEAKING, VERDICTS
 from timefence_pl.printing import plain_rows
 from timefence_pl.reports.audit import audit_html, audit_page, audit_text
-from timefence_pl.reports.output import json_text, written
 
 __all__ = ["AuditReport", "FeatureAudit"]
 
@@ -166,7 +163,7 @@ class FeatureAudit:
 
 
 @dataclass(frozen=True, repr=False)
-class AuditReport:
+class AuditReport(FeatureReport[FeatureAudit]):
     """Whether a data set carries the future, feature by feature, with the rows that prove it.
 
     Attributes:
@@ -319,40 +316,8 @@ class AuditReport:
             **({} if self.lookahead is None else {"lookahead": self.lookahead.to_dict()}),
         }
 
-    def to_json(self, path: str | Path | None = None) -> str:
-        """The report as JSON, with the first failing rows; written to ``path`` too, if given.
-
-        Raises:
-            TimefenceStoreError: If the file cannot be written.
-        """
-        return written(lambda: json_text(self.to_dict()), path)
-
-    def to_html(self, path: str | Path | None = None) -> str:
-        """The report as a page of its own, without scripts or network; written to ``path`` too, if given.
-
-        Charts need the extra ``report``; a line says so where they are left out.
-
-        Raises:
-            TimefenceStoreError: If the file cannot be written.
-        """
-        return written(lambda: audit_page(self), path)
-
-    def __getitem__(self, name: str) -> FeatureAudit:
-        if not isinstance(name, str) or name not in self.features:
-            raise TimefenceValidationError(
-                message(
-                    f"There is no feature {shortened(name)} in the report. {did_you_mean(str(name), self.features)}".rstrip(),
-                    where=f"features: {listing(self.features)}",
-                    fix="Name a feature that was audited.",
-                )
-            )
-        return self.features[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.features)
-
-    def __len__(self) -> int:
-        return len(self.features)
+    def _page(self) -> str:
+        return audit_page(self)
 
     def __str__(self) -> str:
         return audit_text(self)

@@ -70,7 +70,7 @@ def check_lookahead(features: Features, *, cutoffs: int = 5, sample: int | None 
         >>> report.clean_features, report.leaky_features
         (['spend'], ['share'])
         >>> report["share"].examples.select("cutoff", "feature_time", "x__all_rows", "x__before_cutoff").row(0)
-        (2, 0, 0.0967741935483871, 0.75)
+        (1, 0, 0.0967741935483871, 1.0)
     """
     flat = flat_features(features)
     _check_count("cutoffs", cutoffs, most=_MOST_CUTOFFS)

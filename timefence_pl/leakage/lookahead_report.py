@@ -5,25 +5,21 @@ Takes findings per feature, gives values that print, and can be written as JSON,
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Literal
 
 import polars as pl
 
-from timefence_pl.choices import shortened
 from timefence_pl.errors import (
     TimefenceLeakageError,
-    TimefenceValidationError,
-    did_you_mean,
     listing,
     message,
 )
+from timefence_pl.leakage.feature_report import FeatureReport
 from timefence_pl.leakage.lookahead_spans import shown_span
 from timefence_pl.printing import plain_rows
 from timefence_pl.reports.lookahead import lookahead_html, lookahead_page, lookahead_text
-from timefence_pl.reports.output import json_text, written
 
 __all__ = ["FeatureLookahead", "LookaheadReport", "Status"]
 
@@ -92,7 +88,7 @@ class FeatureLookahead:
 
 
 @dataclass(frozen=True, repr=False)
-class LookaheadReport:
+class LookaheadReport(FeatureReport[FeatureLookahead]):
     """Whether features look ahead: each recomputed from sources truncated at cutoffs, and compared.
 
     Attributes:
@@ -200,38 +196,8 @@ class LookaheadReport:
             },
         }
 
-    def to_json(self, path: str | Path | None = None) -> str:
-        """The report as JSON; written to ``path`` too, if given.
-
-        Raises:
-            TimefenceStoreError: If the file cannot be written.
-        """
-        return written(lambda: json_text(self.to_dict()), path)
-
-    def to_html(self, path: str | Path | None = None) -> str:
-        """The report as a page of its own, without scripts or network; written to ``path`` too, if given.
-
-        Raises:
-            TimefenceStoreError: If the file cannot be written.
-        """
-        return written(lambda: lookahead_page(self), path)
-
-    def __getitem__(self, name: str) -> FeatureLookahead:
-        if not isinstance(name, str) or name not in self.features:
-            raise TimefenceValidationError(
-                message(
-                    f"There is no feature {shortened(name)} in the report. {did_you_mean(str(name), self.features)}".rstrip(),
-                    where=f"features: {listing(self.features)}",
-                    fix="Name a feature that was checked.",
-                )
-            )
-        return self.features[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self.features)
-
-    def __len__(self) -> int:
-        return len(self.features)
+    def _page(self) -> str:
+        return lookahead_page(self)
 
     def __str__(self) -> str:
         return lookahead_text(self)
