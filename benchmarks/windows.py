@@ -90,12 +90,12 @@ def _named(frame: pl.DataFrame) -> pl.DataFrame:
 
 def ours_files(task: Task) -> tuple[Callable[[], Any], Callable[[Any], None]]:
     """One ``build``."""
-    import timefence_pl as tf  # noqa: PLC0415
+    from timefence_pl import build  # noqa: PLC0415 - loaded before, as peers are
 
     labels, window = _feature(task)
 
     def work() -> None:
-        tf.build(labels, window, output=task.output)
+        build(labels, window, output=task.output)
 
     def write(_result: Any) -> None:
         _named(pl.read_parquet(task.output)).write_parquet(task.output)
@@ -105,15 +105,15 @@ def ours_files(task: Task) -> tuple[Callable[[], Any], Callable[[Any], None]]:
 
 def ours_cached(task: Task) -> tuple[Callable[[], Any], Callable[[Any], None]]:
     """One ``build`` that finds the sorted events of other labels' build in its store."""
-    import timefence_pl as tf  # noqa: PLC0415
+    from timefence_pl import Labels, Store, build  # noqa: PLC0415
 
     labels, window = _feature(task)
-    store = tf.Store(f"{task.output}.store")
-    few = tf.Labels(pl.scan_parquet(task.labels).head(1), keys=KEY, label_time=AT)
-    tf.build(few, window, store=store)
+    store = Store(f"{task.output}.store")
+    few = Labels(pl.scan_parquet(task.labels).head(1), keys=KEY, label_time=AT)
+    build(few, window, store=store)
 
     def work() -> None:
-        tf.build(labels, window, output=task.output, store=store)
+        build(labels, window, output=task.output, store=store)
 
     def write(_result: Any) -> None:
         _named(pl.read_parquet(task.output)).write_parquet(task.output)
@@ -344,7 +344,8 @@ def run_here(mode: str, name: str, task: Task) -> dict[str, float]:
 def run_apart(mode: str, name: str, task: Task, limit: float) -> dict[str, float] | None:
     """The same in a process of its own; None past the time limit."""
     given = json.dumps({"mode": mode, "name": name, **vars(task)})
-    environment = {**os.environ, "POLARS_MAX_THREADS": str(task.threads)}
+    compiled = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    environment = {**compiled, "POLARS_MAX_THREADS": str(task.threads)}
     command = [sys.executable, "-m", "benchmarks.windows", "--run", given]
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=limit)

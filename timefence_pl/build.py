@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from timefence_pl.choices import boolean, one_of, optional_callable, shortened
 from timefence_pl.definitions.feature_set import AnyFeature, Features, flat_features
@@ -25,13 +25,10 @@ from timefence_pl.execution.dropped import dropped_rows
 from timefence_pl.execution.local import Engine, LocalRun, choose_engine, run_local
 from timefence_pl.execution.output import COMPRESSIONS, OutputFile, check_output, refuse_inputs
 from timefence_pl.execution.steps import Progress, Steps
-from timefence_pl.explain import explain_plan
 from timefence_pl.faults import faults_are_ours
 from timefence_pl.feature_cache import FeatureCache
 from timefence_pl.fingerprint import FileHasher, Fingerprint, Uncacheable
 from timefence_pl.identity import build_fingerprint, labels_fingerprint
-from timefence_pl.leakage.lookahead import check_lookahead as look_ahead
-from timefence_pl.leakage.profile import profile
 from timefence_pl.manifest import Made, build_manifest, feature_statistics, file_record, manifest_status, now
 from timefence_pl.plan.guards import chosen_among_duplicates
 from timefence_pl.plan.options import DEFAULT_LOOKBACK, JoinOptions, join_options
@@ -50,6 +47,10 @@ from timefence_pl.reuse import find_again
 from timefence_pl.splits import Split, SplitBound, make_splits
 from timefence_pl.store.base import BuildStore
 from timefence_pl.store.files import whole_files
+
+if TYPE_CHECKING:
+    from timefence_pl.explain import ExplainResult
+    from timefence_pl.leakage.profile import Profile
 
 __all__ = ["build"]
 
@@ -131,6 +132,8 @@ def build(
             message(f"store={shortened(store)} is not a store.", fix="Use tf.Store('.timefence').")
         )
     if check_lookahead:
+        from timefence_pl.leakage.lookahead import check_lookahead as look_ahead  # noqa: PLC0415 - most builds do without
+
         say.checking_lookahead()
         look_ahead(flat).assert_clean()
     inputs = inputs_of(labels, flat)
@@ -203,15 +206,27 @@ def build(
         plan=plan.frame,
         _output=target,
         _frame=made.frame,
-        _explain=lambda: explain_plan(
-            labels, plan_training_set(labels, flat, options), options, manifest_status(manifest)
-        ),
-        _profile=lambda: profile(labels, flat, options),
+        _explain=lambda: _explained(labels, flat, options, manifest),
+        _profile=lambda: _profiled(labels, flat, options),
         _provenance=lambda hasher: {
             **hashed_inputs(inputs, labels, flat, hasher, int(started.timestamp() * 1e9)),
             **recipe_of(labels, flat, options),
         },
     )
+
+
+def _explained(
+    labels: Labels, features: list[AnyFeature], options: JoinOptions, manifest: Mapping[str, Any]
+) -> ExplainResult:
+    from timefence_pl.explain import explain_plan  # noqa: PLC0415 - loaded where somebody asks
+
+    return explain_plan(labels, plan_training_set(labels, features, options), options, manifest_status(manifest))
+
+
+def _profiled(labels: Labels, features: list[AnyFeature], options: JoinOptions) -> Mapping[str, Profile]:
+    from timefence_pl.leakage.profile import profile  # noqa: PLC0415 - loaded where somebody asks
+
+    return profile(labels, features, options)
 
 
 def _hasher(store: BuildStore | None) -> AbstractContextManager[FileHasher | None]:

@@ -5,19 +5,33 @@ Takes what Polars, Arrow or the file system raised, gives a :class:`TimefenceSch
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
 
 import polars as pl
-import pyarrow as pa
 
 from timefence_pl.errors import TimefenceError, TimefenceSchemaError, message
 
-__all__ = ["POLARS_FAULTS", "faults_are_ours", "reason_of"]
+__all__ = ["faults_are_ours", "polars_faults", "reason_of"]
 
-#: What Polars raises for data that it cannot read or compute; a torn file can make it panic, which is no ``Exception``.
-POLARS_FAULTS: Final = (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError)
+
+def polars_faults(*further: type[BaseException]) -> tuple[type[BaseException], ...]:
+    """What Polars raises for data that it cannot read or compute, and Arrow where it is loaded at all.
+
+    A torn file can make Polars panic, which is no ``Exception``.
+
+    Args:
+        further: What else is to be caught in the same place.
+    """
+    arrow = sys.modules.get("pyarrow")
+    return (
+        *further,
+        pl.exceptions.PolarsError,
+        pl.exceptions.PanicException,
+        OSError,
+        *(() if arrow is None else (arrow.ArrowException,)),
+    )
 
 
 @contextmanager
@@ -36,7 +50,7 @@ def faults_are_ours(what: str, fix: str, where: str = "") -> Iterator[None]:
         yield
     except TimefenceError:
         raise
-    except POLARS_FAULTS as error:
+    except polars_faults() as error:
         raise TimefenceSchemaError(message(what, where=f"{where}\n{reason_of(error)}".strip(), fix=fix)) from error
 
 

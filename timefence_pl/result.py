@@ -8,19 +8,21 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from timefence_pl.errors import TimefenceError, TimefenceValidationError, message
 from timefence_pl.execution.output import OutputFile
-from timefence_pl.explain import ExplainResult
 from timefence_pl.fingerprint import FileHasher
 from timefence_pl.reports import build_html, build_text
 from timefence_pl.reports.build import PARTS, build_page
 from timefence_pl.reports.charts import LEFT_OUT, drawn
 from timefence_pl.reports.output import json_text, written
 from timefence_pl.store.files import has_hash
+
+if TYPE_CHECKING:
+    from timefence_pl.explain import ExplainResult
 
 __all__ = ["BuildResult", "BuildStats"]
 

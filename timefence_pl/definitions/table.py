@@ -31,7 +31,7 @@ from timefence_pl.definitions.paths import (
     stripped,
 )
 from timefence_pl.errors import TimefenceError, TimefenceSchemaError, TimefenceValidationError, listing, message
-from timefence_pl.faults import POLARS_FAULTS, reason_of
+from timefence_pl.faults import polars_faults, reason_of
 from timefence_pl.fingerprint.inputs import scanned_paths
 from timefence_pl.integrations.lakes import LakeTable, lake_kind, lake_name
 
@@ -235,7 +235,7 @@ class Table:
             frame = self._scan()
         except TimefenceError:
             raise
-        except (TypeError, ValueError, *POLARS_FAULTS) as error:
+        except polars_faults(TypeError, ValueError) as error:
             raise TimefenceValidationError(
                 message(
                     f"The data of {self.role} ({self.described()[:200]}) cannot be scanned.",
@@ -310,7 +310,7 @@ class Table:
         for name in names if len(names) > 1 else []:
             try:
                 columns[name] = list(self._scan_csv(name, None, None).collect_schema())
-            except POLARS_FAULTS as error:
+            except polars_faults() as error:
                 return f"{name}: {reason_of(error).splitlines()[0][:300]}"
             if columns[name] != columns[names[0]]:
                 return f"{names[0]} has the columns {listing(columns[names[0]])}\n{name} has {listing(columns[name])}"
@@ -345,7 +345,7 @@ class Table:
         try:
             self._check_files_agree()
             schema = self.scan().collect_schema() if lake is None else lake.schema()
-        except POLARS_FAULTS as error:
+        except polars_faults() as error:
             raise TimefenceSchemaError(
                 message(
                     f"The columns of {self.role} ({self.described()}) cannot be read.",

@@ -12,7 +12,7 @@ from operator import or_
 import polars as pl
 
 from timefence_pl.definitions.source import Source
-from timefence_pl.faults import POLARS_FAULTS, faults_are_ours
+from timefence_pl.faults import faults_are_ours, polars_faults
 from timefence_pl.footers import column_facts
 
 __all__ = ["dropped_rows"]
@@ -42,7 +42,7 @@ def dropped_rows(
             to_read[source.identity()] = source, source.scan().select(null.sum().alias("dropped"))
     try:
         found = pl.collect_all([f for _, f in to_read.values()], engine="streaming")
-    except POLARS_FAULTS:
+    except polars_faults():
         for source, frame in to_read.values():
             with faults_are_ours(
                 f"Source {source.name!r} cannot be read.",

@@ -13,7 +13,6 @@ import struct
 from typing import Any, Final
 
 import polars as pl
-import pyarrow as pa
 
 __all__ = ["ByteArray", "UnknownLayoutError", "as_bytes", "unpack"]
 
@@ -161,6 +160,8 @@ def _byte_array(data: bytes, position: int, size: int) -> tuple[ByteArray, int] 
         return _short_byte_array(data, position, size)
     found: list[bytes] = []
     parity = 0  # 1 where the last block ended on a marker
+    import pyarrow as pa  # noqa: PLC0415 - half of this module's cost, and few plans hold long arrays
+
     view = pa.py_buffer(data)
     while size:
         part = view.slice(position, min(_BLOCK, 2 * size, len(data) - position))

@@ -21,6 +21,20 @@ _MAKES_ROWS: Final = frozenset(("range", "generate_series", "unnest", "repeat", 
 #: Functions that read a clock or the session by way of another.
 _CHANGING: Final = frozenset(("ago", "user", "current_catalog", "read_text", "read_blob", "get_block_size"))
 
+#: By name, whether a function may give something else in another run. Newer versions say so of everything that reads
+#: the session's time zone, which is always UTC here: forms that take a zoned time, and those that make one.
+_FUNCTIONS: Final = """
+    SELECT lower(function_name), bool_or(
+        NOT internal OR stability IS NOT NULL AND stability <> 'CONSISTENT' AND NOT (
+            stability = 'CONSISTENT_WITHIN_QUERY' AND (
+                function_name IN ('timezone', 'make_timestamptz')
+                OR array_to_string(parameter_types, ' ') SIMILAR TO '.*(WITH TIME ZONE|TIMESTAMPTZ).*'
+            )
+        )
+    )
+    FROM duckdb_functions() GROUP BY ALL
+"""
+
 
 def other_inputs(query: str, tables: Collection[str], database: str | Path | None = None) -> str | None:
     """Why the result of a query is not told by its text and its tables; None where it is.
@@ -38,12 +52,7 @@ def other_inputs(query: str, tables: Collection[str], database: str | Path | Non
         parsed = json.loads(connection.execute("SELECT json_serialize_sql(?)", [query]).fetchone()[0])
         if parsed.get("error"):
             return "the SQL query is of a kind that is not known here"
-        functions = dict(
-            connection.execute(
-                "SELECT lower(function_name), bool_or(NOT internal OR stability <> 'CONSISTENT' AND stability IS NOT NULL)"
-                " FROM duckdb_functions() GROUP BY ALL"
-            ).fetchall()
-        )
+        functions = dict(connection.execute(_FUNCTIONS).fetchall())
         own = [n for (n,) in connection.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal").fetchall()]
     finally:
         connection.close()
