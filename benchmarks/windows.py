@@ -123,8 +123,6 @@ def ours_cached(task: Task) -> tuple[Callable[[], Any], Callable[[Any], None]]:
 
 def ours_memory(task: Task) -> tuple[Callable[[], Any], Callable[[Any], None]]:
     """The windows alone, on sorted labels and events in memory."""
-    from timefence_pl.plan.alignment import LABEL_ROW  # noqa: PLC0415
-    from timefence_pl.plan.latest import Probe  # noqa: PLC0415
     from timefence_pl.plan.options import join_options  # noqa: PLC0415
     from timefence_pl.plan.training_set import prepare_all, training_set  # noqa: PLC0415
 
@@ -137,18 +135,17 @@ def ours_memory(task: Task) -> tuple[Callable[[], Any], Callable[[Any], None]]:
         flatten_columns=False,
         feature_times=False,
     )
-    plan = training_set(labels, [window], prepare_all([window], use_hints=True), options)
+    plan = training_set(labels, [window], prepare_all([window]), options)
     (alignment,) = plan.alignments
-    rows = alignment.probe(plan.numbered).collect()
+    rows = alignment.at_once(plan.numbered.collect())
     (merge,) = alignment.merges
-    ready = merge.on(merge.frame.frame.collect().lazy())
-    probe = Probe(rows.drop(LABEL_ROW).lazy(), alignment.clock)
+    ready = merge.on(merge.frame.at_once(rows.shape))
 
     def work() -> pl.DataFrame:
-        return ready.over(probe).collect(engine="in-memory")
+        return ready.at_once(rows.frame, rows.clock)
 
     def write(result: pl.DataFrame) -> None:
-        _named(result.with_columns(rows[LABEL_ROW]).sort(LABEL_ROW)).write_parquet(task.output)
+        _named(result.with_columns(rows.rows.alias("row")).sort("row").drop("row")).write_parquet(task.output)
 
     return work, write
 

@@ -138,10 +138,13 @@ def build(
         look_ahead(flat).assert_clean()
     inputs = inputs_of(labels, flat)
     with faults_are_ours("The inputs cannot be read.", _FIX):
-        plan = training_set(labels, flat, prepare_all(flat, use_hints=True), options)
+        plan = training_set(labels, flat, prepare_all(flat), options)
         parts = make_splits(splits, purge, plan.clock)
         target = _target(output, compression, plan, parts, labels, flat)
         engine = _engine(labels, flat, target)
+        streamed = engine == "streaming"  # else frames are computed at once, and find by themselves what hints tell
+        if streamed and store is None:
+            plan = training_set(labels, flat, prepare_all(flat, use_hints=True), options)
     if store is not None:
         store.layout.create()
     with faults_are_ours("The features cannot be computed from the data.", _FIX), _hasher(store) as hasher:
@@ -156,10 +159,10 @@ def build(
             cache.not_needed()
             made = found
         else:
-            frames = None if cache is None else cache.frames(flat, use_hints=True)
+            frames = None if cache is None else cache.frames(flat, use_hints=streamed)
             dropped = dropped_rows([f.source for f in flat], {} if cache is None else cache.dropped)
             if cache is not None and frames is not None:
-                frames = cache.computed(flat, frames, dropped) if engine == "streaming" else frames
+                frames = cache.computed(flat, frames, dropped) if streamed else frames
                 plan = training_set(labels, flat, frames, options)
             algorithm = "xxh3_128" if hasher is None else hasher.algorithm
             made = _run(labels, plan, options, parts, target, engine, cache, dropped, say, algorithm)

@@ -177,10 +177,10 @@ class FeatureCache:
                 rest = [f for f, _ in more]
                 new = group.source.of_files(more[0][1].files).scan()
                 earlier = group.earlier([(f, g.entry) for f, g in more])
-                frame = group.prepared(rest, new, hints=hints, eager=use_hints, earlier=earlier)
+                frame = group.prepared(rest, new, hints=hints, earlier=earlier)
                 frames.update(self._to_compute(frame, group.source, rest))
             if missing:
-                frame = group.prepared(missing, hints=hints, eager=use_hints)
+                frame = group.prepared(missing, hints=hints)
                 frames.update(self._to_compute(frame, group.source, missing))
         return frames
 
@@ -227,19 +227,20 @@ class FeatureCache:
         self._missing[id(frame)] = {f.name: self.status[f.name] for f in missing}
         return {f.name: frame for f in missing}
 
-    def keep(self, frame: AnyFrame, computed: pl.DataFrame, *, dropped: Mapping[tuple[object, ...], int]) -> None:
+    def keep(self, planned: AnyFrame, frame: AnyFrame, *, dropped: Mapping[tuple[object, ...], int]) -> None:
         """Store a computed frame, one entry a feature; a store that refuses costs a warning, not the build.
 
         Args:
-            frame: The planned frame.
-            computed: Its rows.
+            planned: The planned frame.
+            frame: The same computed, with its rows in memory.
             dropped: Rows dropped from sources, by source identity.
         """
-        missing = self._missing.get(id(frame), {})
-        _, source = self._row_sets.get(id(frame), (None, None))
+        missing = self._missing.get(id(planned), {})
+        _, source = self._row_sets.get(id(planned), (None, None))
         named = [name for name, status in missing.items() if status.key is not None]
         if source is None or not named or not self.unchanged(named):
             return
+        computed = frame.frame.collect(engine="in-memory")
         if isinstance(frame, SortedEvents):
             facts = event_facts(frame, computed, self._hash_of)
         elif can_be_stored(frame, computed):
@@ -300,7 +301,9 @@ class FeatureCache:
         """The same frames, with those that were missing computed, stored, and read back: one at a time in memory."""
         first = dict(self.status)
         for frame in {id(f): f for f in frames.values() if id(f) in self._missing}.values():
-            self.keep(frame, frame.frame.collect(engine="streaming"), dropped=dropped)
+            rows = frame.frame.collect(engine="streaming").lazy()
+            made = replace(frame, frame=rows)
+            self.keep(frame, made, dropped=dropped)
         again = self.frames(features, use_hints=True)
         self.status = first
         return again

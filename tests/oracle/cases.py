@@ -41,6 +41,8 @@ NARROW = (0, 1, 2)
 ENDS = (-(2**63), 2**63 - 1, -2)
 WIDE = (-1, 127, -128, 255, 256, 2**31, -(2**31), 2**53, 2**53 + 1, 2**63 - 1, -(2**63), 2**63, 2**64 - 1, 2**100)
 WORDS = ("a", "b", "c", "", "á", "a|b", "1", "01")
+#: Of one length and beginning; of two beginnings and one end; of two lengths.
+NAMES = ("user-00000001", "user-00000002", "user-00000003", "item-00000003", "user-0000002")
 
 
 class Draws(Protocol):
@@ -211,6 +213,9 @@ def _label_key(c: _Chooser, *, text: bool) -> _Key:
     if kind == "day":
         return _Key(kind, c.of(("Date", "Date", "Datetime:us")), (0, 19_723, -400))
     if kind == "text":
+        if c.chance(30):
+            first = c.between(0, len(NAMES) - 3)
+            return _Key("name", c.of(("String", "String", "Categorical")), NAMES[first : first + 3])
         first = c.between(0, len(WORDS) - 3)
         return _Key(kind, _text_dtype(c), WORDS[first : first + 3])
     values = c.of((NARROW, NARROW, NARROW, ENDS, (c.of(WIDE), c.of(WIDE), 0, 1)))
@@ -230,6 +235,8 @@ def _text_dtype(c: _Chooser) -> str:
 def _source_dtype(c: _Chooser, key: _Key) -> str:
     if key.kind == "int":
         return c.of((key.dtype, *INTEGERS))
+    if key.kind == "name":
+        return c.of(("String", "String", "Categorical"))
     return _text_dtype(c) if key.kind == "text" else key.dtype
 
 

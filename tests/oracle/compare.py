@@ -127,8 +127,9 @@ class Run:
                 labels, features, options = self._definitions
                 return tf.point_in_time(labels, features, checks=False, **options).collect(engine="streaming"), None
             if path == "collisions":
-                with _few_hash_bits(len(self._case.labels.table.rows) % 2):
-                    return Run(self._case).by("streaming")
+                rows = len(self._case.labels.table.rows)
+                with _few_hash_bits(rows % 2):
+                    return Run(self._case).by("build" if rows % 3 == 0 else "streaming")
             return self._plan.collect(engine="in-memory" if path == "in-memory" else "streaming"), None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import sys
 from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,20 @@ import timefence_pl as tf
 from tests.unit.tables import EVENTS, EXPECTED, LABELS, feature, joined, labels, source, values
 from timefence_pl.errors import TimefenceValidationError
 from timefence_pl.plan.hints import Hints, hints_of
+from timefence_pl.plan.prepare import SortedFrame
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN
-from timefence_pl.plan.time_key import KeySpec, key_column, key_spec, narrowed, pack, probe, tick_of
+from timefence_pl.plan.time_key import (
+    KeySpec,
+    TextShape,
+    entity_columns,
+    key_column,
+    key_spec,
+    narrowed,
+    pack,
+    probe,
+    text_shape,
+    tick_of,
+)
 
 
 def integer_spec() -> KeySpec:
@@ -228,18 +241,19 @@ def test_files_of_other_writers_are_narrow(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("column", ["k", "t"])
-@pytest.mark.parametrize("lazy_output", [False, True])
-def test_a_footer_that_is_wrong_raises(
-    tmp_path: Path, column: str, monkeypatch: pytest.MonkeyPatch, *, lazy_output: bool
-) -> None:
-    path = tmp_path / "events.parquet"
+@pytest.mark.parametrize("engine", ["in-memory", "streaming"])
+def test_a_footer_that_is_wrong(tmp_path: Path, column: str, monkeypatch: pytest.MonkeyPatch, engine: str) -> None:
+    path, output = tmp_path / "events.parquet", tmp_path / "set.parquet"
     EVENTS.write_parquet(path)
     lying = Hints(entity=(1, 1), tick=(1, 5)) if column == "k" else Hints(entity=(1, 2), tick=(1, 4))
     monkeypatch.setattr("timefence_pl.plan.training_set.hints_of", lambda _source: lying)
-    output = tmp_path / "set.parquet" if lazy_output else None
+    monkeypatch.setattr(sys.modules["timefence_pl.build"], "choose_engine", lambda *_args, **_options: engine)
+    if engine == "in-memory":  # the rows themselves tell their ranges
+        assert tf.build(labels(), feature(path), output).frame()["f__x"].to_list() == EXPECTED
+        return
     with pytest.raises(TimefenceValidationError, match=r"1 source row\(s\) have a key or time outside the range"):
         tf.build(labels(), feature(path), output)
-    assert not (tmp_path / "set.parquet").exists()
+    assert not output.exists()
 
 
 def test_a_flat_column_is_not_taken_for_a_nested_one(tmp_path: Path) -> None:
@@ -346,3 +360,82 @@ def test_labels_keep_their_own_order() -> None:
     given = pl.DataFrame(rows, schema={"k": pl.Int64, "at": pl.Int64, "y": pl.Int64}, orient="row")
     frame = joined(labels(given), [feature(), feature(TEXT_EVENTS.rename({"k": "z"}), name="g", source_keys=[])])
     assert frame["y"].to_list() == list(range(200))
+
+
+# -- texts of one shape: the same hashes at less cost, and no second one ----------------------------------------------
+
+SHAPED = ["user-00000001", "user-00000002"]
+
+
+@pytest.mark.parametrize(
+    ("texts", "shape"),
+    [
+        (SHAPED, TextShape(13, b"user-")),
+        ([*SHAPED, None], TextShape(13, b"user-")),
+        (["12345678", "87654321"], TextShape(8, b"")),
+        (["\u00e9-00000001"], TextShape(11, "\u00e9-".encode())),
+        ([*SHAPED, "item-00000001"], None),
+        ([*SHAPED, "user-000000001"], None),
+        (["1234567"], None),
+        ([], None),
+        ([None], None),
+    ],
+)
+def test_what_texts_share(texts: list[str | None], shape: TextShape | None) -> None:
+    assert text_shape(pl.Series(texts, dtype=pl.String)) == shape
+
+
+def test_knowing_the_shape_changes_no_hash() -> None:
+    keys = pl.DataFrame({"k": [*SHAPED, "user-99999999", "user-\u00e9-00012"]})
+    side = [key_column(pl.String())]
+    spec = key_spec(side)
+    plain, known = (
+        keys.select(entity_columns(spec, ["k"], side, complete=True, shape=s)) for s in (None, text_shape(keys["k"]))
+    )
+    assert text_shape(keys["k"]) is not None
+    assert plain.equals(known)
+
+
+def _texts(source_keys: list[str], label_keys: list[str | None]) -> tuple[tf.Labels, tf.Feature]:
+    rows = {"k": source_keys, "t": range(len(source_keys)), "x": range(len(source_keys))}
+    events = tf.Source(pl.DataFrame(rows), keys="k", timestamp="t", name="events")
+    at = pl.DataFrame({"k": label_keys, "at": [100] * len(label_keys)}, schema={"k": pl.String, "at": pl.Int64})
+    return tf.Labels(at, keys="k", label_time="at"), tf.Feature(events, columns="x", name="f")
+
+
+@pytest.mark.parametrize(
+    ("label_keys", "values", "exact"),
+    [
+        ([SHAPED[1], SHAPED[0], "user-00000009"], [1, 0, None], True),
+        ([SHAPED[1], None], [1, None], True),
+        ([SHAPED[1], "item-00000002"], [1, None], False),
+        (["item-00000001", "item-00000002"], [None, None], False),
+        (["00000001", "00000002"], [None, None], False),
+        ([], [], False),
+    ],
+)
+def test_texts_of_one_shape(
+    label_keys: list[str | None], values: list[int | None], exact: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    specs: list[bool] = []
+    original = SortedFrame.at_once
+
+    def spied(self: SortedFrame, *args: object) -> SortedFrame:
+        made = original(self, *args)
+        specs.append(made.spec.exact)
+        assert ("__tf_hash2" in made.frame.collect_schema()) is not made.spec.exact
+        return made
+
+    monkeypatch.setattr(SortedFrame, "at_once", spied)
+    assert tf.build(*_texts(SHAPED, label_keys)).frame()["f__x"].to_list() == values
+    assert specs == [exact]
+
+
+def test_kept_frames_have_both_hashes(tmp_path: Path) -> None:
+    labels, feature = _texts(SHAPED, [SHAPED[1]])
+    store = tf.Store(tmp_path / "store")
+    tf.build(labels, feature, store=store)
+    others, _ = _texts(SHAPED, ["item-00000002", "user-1", SHAPED[0]])
+    result = tf.build(others, feature, store=store)
+    assert result.manifest["features"]["f"]["cached"]
+    assert result.frame()["f__x"].to_list() == [None, None, 0]

@@ -20,9 +20,9 @@ from timefence_pl.definitions.labels import Labels
 from timefence_pl.execution.observation import Observation
 from timefence_pl.execution.output import OutputFile
 from timefence_pl.execution.steps import Steps
-from timefence_pl.plan.alignment import LABEL_ROW, Merge
+from timefence_pl.plan.alignment import LABEL_ROW, Merge, SortedLabels
 from timefence_pl.plan.guards import duplicate_problem
-from timefence_pl.plan.latest import LABEL_TICK, Probe
+from timefence_pl.plan.latest import LABEL_TICK
 from timefence_pl.plan.training_set import DUPLICATE_MATCH, AnyFrame, TrainingPlan, found_everywhere
 from timefence_pl.plan.windows import WindowMerge
 from timefence_pl.splits import Split
@@ -31,7 +31,7 @@ from timefence_pl.store.files import WholeFiles
 __all__ = ["LocalRun", "choose_engine", "run_local"]
 
 Engine = Literal["in-memory", "streaming"]
-Keep = Callable[[AnyFrame, pl.DataFrame], None]
+Keep = Callable[[AnyFrame, AnyFrame], None]
 
 # A Parquet file grows to a few times its size in memory, and a sort holds it twice.
 _GROWTH = 8
@@ -157,27 +157,24 @@ def _piecewise(
     columns: dict[str, pl.Series] = {}
     found = pl.Series([True], dtype=pl.Boolean).new_from_index(0, numbered.height)
     for alignment in plan.alignments:
-        rows = alignment.probe(numbered.lazy()).collect(engine="in-memory")
-        back = _inverse(rows[LABEL_ROW])
-        probe = Probe(rows.drop(LABEL_ROW).lazy(), alignment.clock)
+        sorted_labels = alignment.at_once(numbered)
+        back = _inverse(sorted_labels.rows)
 
         def work(
-            merges: Sequence[Merge | WindowMerge],
-            probe: Probe = probe,
-            rows: pl.DataFrame = rows,
-            back: pl.Series = back,
+            merges: Sequence[Merge | WindowMerge], rows: SortedLabels = sorted_labels, back: pl.Series = back
         ) -> pl.DataFrame:
             """All merges over one frame: their result columns and whether they found a row, in label order."""
             say.computing([w.feature for m in merges for w in m.wanted])
-            frame = merges[0].frame.frame.collect(engine="in-memory")
+            # A frame to be kept serves other labels too.
+            frame = merges[0].frame.at_once(rows.shape if keep is None else None)
             if keep is not None:
                 keep(merges[0].frame, frame)
             say.joining([w.feature for m in merges for w in m.wanted])
             parts: list[pl.DataFrame] = []
             for merge in merges:
                 features = [w.feature for w in merge.wanted]
-                merged = merge.on(frame.lazy()).over(probe).collect(engine="in-memory")
-                observation.add_features(merged.with_columns(rows[LABEL_TICK]), features, pl.col(LABEL_TICK))
+                merged = merge.on(frame).at_once(rows.frame, rows.clock)
+                observation.add_features(merged.with_columns(rows.frame[LABEL_TICK]), features, pl.col(LABEL_TICK))
                 _check_duplicates(plan, labels, observation, plan.observed, features)
                 wanted = [pl.col(c).gather(back) for c in merged.columns if c in plan.names]
                 if skip and isinstance(merge, Merge):

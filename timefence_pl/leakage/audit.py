@@ -213,7 +213,7 @@ def _audit_features(
     declared = Labels(scanned.select(cs.by_name(dict.fromkeys([*keys, label_time]))), keys=keys, label_time=label_time)
     check_definitions(declared, features, options)
     clock = label_clock(declared, declared.schema)
-    frames = prepare_all(features, use_hints=True)
+    frames = prepare_all(features)
     outputs = {f.name: list(own_columns(f, frames[f.name], clock)) for f in features}
     pairings = pair_columns(outputs, list(dataset.schema), columns, (*keys, label_time, *targets))
     wanted = [p.data for pairs in pairings.values() for p in pairs if p.data is not None]

@@ -34,7 +34,7 @@ def instant(tick: pl.Expr, clock: Clock) -> pl.Expr:
 
 def entity_of(frame: SortedFrame) -> list[str]:
     """The columns that tell entities."""
-    return [ENTITY, *([SECOND_HASH] if frame.spec.kind == "hash" else [])]
+    return [ENTITY, *([SECOND_HASH] if frame.spec.hashed else [])]
 
 
 def history(joined: JoinedFeature, entities: pl.DataFrame) -> pl.DataFrame:

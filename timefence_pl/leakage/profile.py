@@ -48,7 +48,7 @@ def profile(labels: Labels, features: Sequence[AnyFeature], options: JoinOptions
     """
     rows = labels.scan().select(list(dict.fromkeys((*labels.keys, labels.label_time)))).collect(engine="streaming")
     own = Labels(rows, keys=labels.keys, label_time=labels.label_time)
-    plan = training_set(own, features, prepare_all(features, use_hints=True), options)
+    plan = training_set(own, features, prepare_all(features), options)
     ticks = rows.select(plan.clock.ticks(pl.col(labels.label_time))).to_series()
     axis = TimeAxis.of(ticks, plan.clock)
     bucket = pl.select(axis.bucket(pl.lit(ticks))).to_series()

@@ -18,9 +18,9 @@ from timefence_pl.errors import TimefenceError, TimefenceSchemaError, message
 from timefence_pl.leakage.columns import Pairing
 from timefence_pl.leakage.equality import Tolerance, equal
 from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, age_bins, counted
-from timefence_pl.plan.alignment import LABEL_ROW, Merge
+from timefence_pl.plan.alignment import LABEL_ROW, Merge, SortedLabels
 from timefence_pl.plan.guards import duplicate_problem
-from timefence_pl.plan.latest import LABEL_TICK, Probe
+from timefence_pl.plan.latest import LABEL_TICK
 from timefence_pl.plan.training_set import DUPLICATE_MATCH, KNOWN_TICK, REASON, JoinedFeature, TrainingPlan
 from timefence_pl.plan.windows import WindowMerge
 
@@ -89,24 +89,24 @@ def rebuild(
     judged: dict[str, Judged] = {}
     numbered = plan.numbered.collect(engine="in-memory")
     for alignment in plan.alignments:
-        rows = alignment.probe(numbered.lazy()).collect(engine="in-memory")
-        probe = Probe(rows.drop(LABEL_ROW).lazy(), alignment.clock)
-        buckets = bucket.gather(rows[LABEL_ROW])
+        ordered = alignment.at_once(numbered)
+        rows = ordered.frame.with_columns(ordered.rows.alias(LABEL_ROW))
+        buckets = bucket.gather(ordered.rows)
         by_frame: dict[int, list[Merge | WindowMerge]] = {}
         for merge in alignment.merges:
             by_frame.setdefault(id(merge.frame), []).append(merge)
 
         def work(
             merges: Sequence[Merge | WindowMerge],
-            probe: Probe = probe,
+            ordered: SortedLabels = ordered,
             rows: pl.DataFrame = rows,
             buckets: pl.Series = buckets,
         ) -> list[tuple[str, Judged]]:
-            frame = merges[0].frame.frame.collect(engine="in-memory").lazy()
+            frame = merges[0].frame.at_once()  # with all hashes, which the rows that values came from are found by
             done = []
             for merge in merges:
                 names = [w.feature for w in merge.wanted]
-                merged = _timed(merge).on(frame).over(probe).collect(engine="in-memory")
+                merged = _timed(merge).on(frame).at_once(ordered.frame, ordered.clock)
                 for name in names:
                     joined = by_name[name]
                     if joined.feature.on_duplicate == "error" and merged[DUPLICATE_MATCH.format(name)].any():

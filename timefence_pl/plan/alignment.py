@@ -15,10 +15,21 @@ import polars as pl
 from timefence_pl.plan.latest import LABEL_TICK, VALID, Match, Probe, match
 from timefence_pl.plan.prepare import SortedFrame
 from timefence_pl.plan.ticks import Clock
-from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, KeyColumn, KeySpec, entity_columns, pack_wide
+from timefence_pl.plan.time_key import (
+    ENTITY,
+    KEY,
+    SECOND_HASH,
+    KeyColumn,
+    KeySpec,
+    TextShape,
+    entity_columns,
+    pack_wide,
+    text_shape,
+)
+from timefence_pl.plan.window_events import SortedEvents
 from timefence_pl.plan.windows import WindowMerge
 
-__all__ = ["LABEL_ROW", "Alignment", "Merge"]
+__all__ = ["LABEL_ROW", "Alignment", "Merge", "SortedLabels"]
 
 #: Position of a label row.
 LABEL_ROW: Final = "__tf_label_row"
@@ -42,9 +53,31 @@ class Merge:
         """The features' columns and marks for each probe row, in its order."""
         return match(probe, self.frame, self.wanted, checks=self.checks)
 
-    def on(self, frame: pl.LazyFrame) -> Merge:
+    def on(self, frame: SortedFrame | SortedEvents) -> Merge:
         """The same merge with its sorted frame taken from elsewhere."""
-        return replace(self, frame=replace(self.frame, frame=frame.set_sorted(KEY)))
+        assert isinstance(frame, SortedFrame)  # noqa: S101 - of the same kind
+        return replace(self, frame=replace(frame, frame=frame.frame.set_sorted(KEY)))
+
+    def at_once(self, labels: pl.DataFrame, clock: Clock) -> pl.DataFrame:
+        """What :meth:`over` gives for label rows in order, computed now and in memory."""
+        return self.over(Probe(labels.lazy(), clock)).collect(engine="in-memory")
+
+
+@dataclass(frozen=True)
+class SortedLabels:
+    """Label rows in the order of (entity, label time), in memory.
+
+    Attributes:
+        frame: The columns of a :class:`Probe`.
+        rows: Which label row each is.
+        clock: Of the label time.
+        shape: What all keys share as texts, if they do.
+    """
+
+    frame: pl.DataFrame
+    rows: pl.Series
+    clock: Clock
+    shape: TextShape | None
 
 
 @dataclass(frozen=True)
@@ -67,12 +100,24 @@ class Alignment:
     clock: Clock
     merges: tuple[Merge | WindowMerge, ...] = field(default=())
 
-    def probe(self, numbered: pl.LazyFrame) -> pl.LazyFrame:
-        """Label rows in the order of (entity, label time): ``LABEL_ROW`` and the columns of a :class:`Probe`."""
-        entity = entity_columns(self.spec, self.keys, self.sides)
+    def at_once(self, numbered: pl.DataFrame) -> SortedLabels:
+        """The label rows in the order of :meth:`probe`, computed now and in memory."""
+        text = len(self.keys) == 1 and all(s.dtype == pl.String for s in (*self.spec.columns, *self.sides))
+        shape = text_shape(numbered[self.keys[0]]) if text else None
+        rows = self.probe(numbered.lazy(), shape).collect(engine="in-memory")
+        return SortedLabels(rows.drop(LABEL_ROW), rows[LABEL_ROW], self.clock, shape)
+
+    def probe(self, numbered: pl.LazyFrame, shape: TextShape | None = None) -> pl.LazyFrame:
+        """Label rows in the order of (entity, label time): ``LABEL_ROW`` and the columns of a :class:`Probe`.
+
+        Args:
+            numbered: The label rows.
+            shape: What their one key shares as texts, where that has been looked at.
+        """
+        entity = entity_columns(self.spec, self.keys, self.sides, shape=shape)
         valid = pl.all_horizontal(pl.col(ENTITY).is_not_null(), pl.col(LABEL_TICK).is_not_null())
         filled = [ENTITY, LABEL_TICK]
-        keep = [LABEL_ROW, *filled, VALID, *([SECOND_HASH] if self.spec.kind == "hash" else [])]
+        keep = [LABEL_ROW, *filled, VALID, *([SECOND_HASH] if self.spec.hashed else [])]
         return (
             numbered.select(LABEL_ROW, *dict.fromkeys((*self.keys, self.label_time)))
             .with_columns(*entity, self.clock.ticks(pl.col(self.label_time)).alias(LABEL_TICK))
@@ -99,5 +144,5 @@ def _sharing(merges: Sequence[Merge | WindowMerge]) -> list[Merge | WindowMerge]
             shared.append(merge)
             continue
         cached.setdefault(id(merge.frame), merge.frame.frame.cache())
-        shared.append(merge.on(cached[id(merge.frame)]))
+        shared.append(merge.on(replace(merge.frame, frame=cached[id(merge.frame)])))
     return shared

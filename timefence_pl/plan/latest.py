@@ -107,7 +107,7 @@ def match(probe: Probe, frame: SortedFrame, wanted: Sequence[Match], *, checks: 
     """
     joined = _as_of(probe, frame, wanted[0].bounds, checks=checks)
     outputs = [c for w in wanted for c in _outputs(w, frame, probe.clock)]
-    if frame.spec.kind == "hash":
+    if frame.spec.hashed:
         outputs = _looked_up_elsewhere(probe, frame, wanted, outputs, checks=checks)
     return joined.select(outputs)
 

@@ -13,6 +13,7 @@ from typing import Final
 import polars as pl
 
 from timefence_pl.errors import TimefenceValidationError, message
+from timefence_pl.plan.at_once import Unkeyed, rows_at_once, sorted_by_need
 from timefence_pl.plan.compatibility import SourceColumns, source_columns
 from timefence_pl.plan.hints import Hints
 from timefence_pl.plan.rows import (
@@ -29,7 +30,9 @@ from timefence_pl.plan.time_key import (
     ENTITY,
     KEY,
     SECOND_HASH,
+    KeyColumn,
     KeySpec,
+    TextShape,
     entity_columns,
     key_spec,
     narrowed,
@@ -61,8 +64,6 @@ ROW: Final = "__tf_row"
 #: The time from which a row of a bitemporal source is usable, and its availability; before packing.
 KNOWN: Final = "__tf_known"
 AVAILABLE_TICK: Final = "__tf_available"
-#: Share of ascending neighbours from which a sort is cheap as it is; random entities have half.
-_RUNS: Final = 0.6
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ class SortedFrame:
         keep_first: Whether the first of duplicate rows was kept.
         ties: The columns in which rows must be equal, besides the key, to be duplicates; they settle ties in order.
         order: The columns that rows are sorted by after the key.
-        eager: Whether the sort may look at the rows, in Python, to choose the cheaper way.
         marked: Whether ``rows`` are in their final order and carry their marks already, as stored frames do.
+        unkeyed: The rows before their keys became entities, where they can be had.
     """
 
     frame: pl.LazyFrame
@@ -98,7 +99,20 @@ class SortedFrame:
     ties: tuple[str, ...]
     order: tuple[str, ...]
     marked: bool = False
-    eager: bool = False
+    unkeyed: Unkeyed | None = None
+
+    def at_once(self, labels: TextShape | None = None) -> SortedFrame:
+        """The same frame, computed now and in memory, its keys as cheap as its rows allow.
+
+        Args:
+            labels: What the labels' keys share as texts; None to keep a second hash in any case.
+        """
+        if self.marked:
+            return replace(self, frame=self.frame.collect(engine="in-memory").lazy())
+        tick = None if self.bitemporal else EVENT_TICK
+        rows, spec = rows_at_once(self.rows, self.unkeyed, self.spec, tick, labels)
+        like = replace(self, spec=spec)
+        return replace(like, frame=_sorted(rows.lazy(), like, at_hand=rows).collect(engine="in-memory").lazy())
 
     def of_entity(self, entity: int, second_hash: int | None) -> SortedFrame:
         """The rows of one entity, numbered by :data:`ROW` in source order."""
@@ -121,7 +135,6 @@ def prepare(
     events: pl.LazyFrame | None = None,
     *,
     hints: Hints | None = None,
-    eager: bool = False,
     earlier: pl.LazyFrame | None = None,
 ) -> SortedFrame:
     """Compute a row set's features from events and sort them by time key.
@@ -130,8 +143,6 @@ def prepare(
         rows: The features.
         events: Events with the source's columns; the source's own by default.
         hints: Ranges of the events' entity and time, where they are known; a row outside is an error when it runs.
-        eager: Let the sort look at the rows when it runs: events in time order already are sorted by entity alone. The
-            plan then holds a Python function, which no projection passes.
         earlier: Rows computed from earlier events, as :func:`timefence_pl.plan.stored.earlier_rows` gives them, which
             stand before those of the events; for row-wise features of sources without availability and tie breakers.
 
@@ -141,7 +152,7 @@ def prepare(
     columns = source_columns(rows.source)
     events = rows.source.scan() if events is None else events
     made = feature_rows(rows, usable_events(rows.source, events))
-    return _keyed(rows, columns, made, hints, eager=eager, earlier=earlier)
+    return _keyed(rows, columns, made, hints, earlier=earlier)
 
 
 def known_clock(event: Clock, available: Clock) -> Clock:
@@ -161,35 +172,20 @@ def _keyed(
     made: FeatureRows,
     hints: Hints | None,
     *,
-    eager: bool,
     earlier: pl.LazyFrame | None,
 ) -> SortedFrame:
     spec = key_spec(columns.keys)
     derived = rows.features[0].mode in ("sql", "transform")
     if hints is not None and not derived:
         spec = narrowed(spec, hints.entity, hints.tick)
-    names = [KEY_COLUMN.format(i) for i in range(made.keys)]
-    frame = made.frame.with_columns(
-        *entity_columns(spec, names, columns.keys, complete=True),
-        made.clock.ticks(pl.col(TIME_COLUMN)).alias(EVENT_TICK),
-    )
     bitemporal = made.available is not None
-    clock = made.clock
-    ties = list(made.ties)
-    if made.available is not None:
-        clock = known_clock(made.clock, made.available)
-        available = made.available.ticks(pl.col(AVAILABLE_COLUMN))
-        frame = frame.with_columns(
-            pl.max_horizontal(
-                _in_clock(pl.col(EVENT_TICK), made.clock, clock), _in_clock(available, made.available, clock)
-            ).alias(KNOWN),
-            available.alias(AVAILABLE_TICK),
-        )
-        ties = [EVENT_TICK, AVAILABLE_TICK, *ties]
+    clock = made.clock if made.available is None else known_clock(made.clock, made.available)
+    ties = [*([EVENT_TICK, AVAILABLE_TICK] if bitemporal else []), *made.ties]
+    keyed = partial(_with_ticks, made=made, spec=spec, sides=columns.keys, clock=clock)
     values = [f"{f}__{c}" for f, cols in made.outputs.items() for c in cols]
     # What transforms and SQL return has no order that could be relied on: the values themselves settle ties.
     order = [*ties, *values] if derived and rows.features[0].on_duplicate != "error" else ties
-    frame = frame.drop(*names, TIME_COLUMN, *([AVAILABLE_COLUMN] if bitemporal else []))
+    frame = keyed(made.frame, None)
     if earlier is not None:
         frame = pl.concat([earlier.select(frame.collect_schema().names()), frame])
     unsorted = SortedFrame(
@@ -204,25 +200,58 @@ def _keyed(
         keep_first=rows.keep_first,
         ties=tuple(ties),
         order=tuple(order),
-        eager=eager and spec.narrow is None and not order,
+        unkeyed=None if earlier is not None else Unkeyed(made.frame, _text(made, columns), keyed),
     )
     return replace(unsorted, frame=_sorted(frame, unsorted))
 
 
-def _sorted(rows: pl.LazyFrame, like: SortedFrame) -> pl.LazyFrame:
-    """Pack, sort, mark duplicates, and keep only rows that some label could match."""
+def _with_ticks(
+    rows: pl.LazyFrame,
+    shape: TextShape | None,
+    *,
+    made: FeatureRows,
+    spec: KeySpec,
+    sides: Sequence[KeyColumn],
+    clock: Clock,
+) -> pl.LazyFrame:
+    """A feature's rows with their entity and ticks in place of keys and times."""
+    names = [KEY_COLUMN.format(i) for i in range(made.keys)]
+    frame = rows.with_columns(
+        *entity_columns(spec, names, sides, complete=True, shape=shape),
+        made.clock.ticks(pl.col(TIME_COLUMN)).alias(EVENT_TICK),
+    )
+    if made.available is None:
+        return frame.drop(*names, TIME_COLUMN)
+    available = made.available.ticks(pl.col(AVAILABLE_COLUMN))
+    known = pl.max_horizontal(
+        _in_clock(pl.col(EVENT_TICK), made.clock, clock), _in_clock(available, made.available, clock)
+    )
+    frame = frame.with_columns(known.alias(KNOWN), available.alias(AVAILABLE_TICK))
+    return frame.drop(*names, TIME_COLUMN, AVAILABLE_COLUMN)
+
+
+def _text(made: FeatureRows, columns: SourceColumns) -> str | None:
+    """The internal name of the one key, if that is a text."""
+    return KEY_COLUMN.format(0) if made.keys == 1 and columns.keys[0].dtype == pl.String else None
+
+
+def _sorted(rows: pl.LazyFrame, like: SortedFrame, at_hand: pl.DataFrame | None = None) -> pl.LazyFrame:
+    """Pack, sort, mark duplicates, and keep only rows that some label could match.
+
+    Args:
+        rows: The rows.
+        like: How.
+        at_hand: The same rows computed, inside the ranges of a narrow key: the sort looks for the cheaper way.
+    """
     tick = KNOWN if like.bitemporal else EVENT_TICK
-    hashed = like.spec.kind == "hash"
+    hashed = like.spec.hashed
     key = pack(like.spec, pl.col(ENTITY), pl.col(tick))
-    if like.spec.narrow is not None:
+    by_need = at_hand is not None and like.spec.narrow is None and not like.order
+    if like.spec.narrow is not None and at_hand is None:
         inside = within(like.spec, pl.col(ENTITY), pl.col(tick))
         rows = rows.filter(pl.map_batches([inside], _refuse_outside, return_dtype=pl.Boolean, is_elementwise=True))
-    if like.eager and not like.marked:
-        frame = rows.map_batches(
-            partial(_sorted_by_need, tick=tick, key=key),
-            schema={**rows.collect_schema(), KEY: pl.Int128()},
-            validate_output_schema=False,
-        )
+    if at_hand is not None and by_need:
+        frame = sorted_by_need(at_hand, tick, key, KEY).lazy()
     else:
         frame = rows.with_columns(key.alias(KEY))
     if like.marked:
@@ -230,7 +259,7 @@ def _sorted(rows: pl.LazyFrame, like: SortedFrame) -> pl.LazyFrame:
         return frame.drop(ENTITY, *known).sort(KEY, maintain_order=True).set_sorted(KEY)
     if not like.bitemporal:
         frame = frame.drop(ENTITY, EVENT_TICK)
-    if not like.eager:
+    if not by_need:
         frame = frame.sort([KEY, *like.order] if like.order else KEY, maintain_order=True)
     equal = [pl.col(KEY) == pl.col(KEY).shift(1), *(pl.col(t).eq_missing(pl.col(t).shift(1)) for t in like.ties)]
     marks = [pl.all_horizontal(equal).fill_null(value=False).alias(DUPLICATE)]
@@ -250,36 +279,6 @@ def _sorted(rows: pl.LazyFrame, like: SortedFrame) -> pl.LazyFrame:
         frame = frame.filter(event == event.cum_max())
         drop += [ENTITY, KNOWN]
     return frame.drop(drop).set_sorted(KEY) if drop else frame.set_sorted(KEY)
-
-
-def _sorted_by_need(rows: pl.DataFrame, tick: str, key: pl.Expr) -> pl.DataFrame:
-    """Rows with their key, in its order: in time order already, a stable sort by entity is enough, and costs half."""
-    if not rows[tick].is_sorted():
-        return rows.with_columns(key.alias(KEY)).sort(KEY, maintain_order=True)
-    entity = rows[ENTITY]
-    ordered = None
-    if (entity > entity.shift(1)).sum() < _RUNS * len(entity):
-        ordered = rows.select(pl.all().gather(_stable_order(entity)))
-    if ordered is None or not ordered[ENTITY].is_sorted():
-        ordered = rows.sort(ENTITY, maintain_order=True)
-    return ordered.with_columns(key.alias(KEY))
-
-
-def _stable_order(entity: pl.Series) -> pl.Series:
-    """Row positions by entity, then position, if entities differ in their high bits, as hashes nearly always do.
-
-    The position takes the low bits of each entity, so that plain integers are sorted instead of pairs: a third of the
-    time of ``arg_sort`` on 2M random entities.
-    """
-    bits = max(len(entity) - 1, 1).bit_length()
-    low = (1 << bits) - 1
-    position = pl.int_range(len(entity), dtype=pl.Int64)
-    packed = pl.select((pl.lit(entity) & ~low) | position).to_series()
-    return (
-        pl.select(pl.lit(packed.sort(multithreaded=False)) & low)
-        .to_series()
-        .cast(pl.UInt32 if bits <= 32 else pl.UInt64)
-    )
 
 
 def _refuse_outside(columns: Sequence[pl.Series]) -> pl.Series:

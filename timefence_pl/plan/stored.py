@@ -25,7 +25,7 @@ _TICK: Final = "__tf_stored_tick"
 
 def can_be_stored(frame: SortedFrame, computed: pl.DataFrame) -> bool:
     """Whether no two entities of a hashed frame share a first hash."""
-    if frame.spec.kind != "hash":
+    if not frame.spec.hashed:
         return True
     shared = (entity_of(pl.col(KEY)) == entity_of(pl.col(KEY).shift(1))) & (
         pl.col(SECOND_HASH) != pl.col(SECOND_HASH).shift(1)
@@ -84,7 +84,7 @@ def restored(like: SortedFrame, parts: Mapping[str, pl.LazyFrame], facts: Mappin
         frame = rows.with_columns(pack(spec, pl.col(ENTITY), pl.col(tick)).alias(KEY)).drop(ENTITY, tick)
     else:
         rows = frame = together
-    if spec.kind == "hash":
+    if spec.hashed:
         frame, rows = (f.with_columns(pl.lit(value=False).alias(COLLIDED)) for f in (frame, rows))
     return replace(
         like,
@@ -111,7 +111,7 @@ def earlier_rows(like: SortedFrame, parts: Mapping[str, pl.LazyFrame], facts: Ma
     else:
         entity, tick = unpack(spec, pl.col(KEY))
         rows = together.with_columns(entity.alias(ENTITY), tick.alias(EVENT_TICK))
-    hashed = [SECOND_HASH] if spec.kind == "hash" else []
+    hashed = [SECOND_HASH] if spec.hashed else []
     return rows.select(ENTITY, EVENT_TICK, *hashed, *(f"{f}__{c}" for f in parts for c in like.outputs[f]))
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "KeyColumn",
     "KeySpec",
     "Narrow",
+    "TextShape",
     "before",
     "entity_columns",
     "entity_of",
@@ -37,9 +38,11 @@ __all__ = [
     "pack",
     "pack_wide",
     "probe",
+    "text_shape",
     "tick_of",
     "unpack",
     "within",
+    "without_collisions",
 ]
 
 ENTITY: Final = "__tf_entity"
@@ -49,6 +52,8 @@ KEY: Final = "__tf_key"
 _SEEDS: Final = (0x7F4A7C15, 0x1CE4E5B9)
 #: Bits kept of the first hash. Tests lower it to force collisions.
 HASH_BITS = 64
+#: Bytes of a text's end that its hash keeps.
+_END: Final = 8
 
 Family = Literal["integer", "wide", "text", "boolean", "other"]
 
@@ -98,6 +103,14 @@ class Narrow:
 
 
 @dataclass(frozen=True)
+class TextShape:
+    """What the texts of a column share: their length in bytes, and all but their last eight bytes."""
+
+    length: int
+    head: bytes
+
+
+@dataclass(frozen=True)
 class KeySpec:
     """How a frame's entity and time were packed.
 
@@ -107,6 +120,7 @@ class KeySpec:
         seeds: The seeds of the two hashes.
         hash_bits: Bits kept of the first hash.
         narrow: Ranges that let the key be 64 bits wide; None for 128.
+        exact: Whether hashes are equal only where keys are, so that no second hash is carried.
         version: Of this packing.
     """
 
@@ -115,7 +129,13 @@ class KeySpec:
     seeds: tuple[int, int] = _SEEDS
     hash_bits: int = 64
     narrow: Narrow | None = None
+    exact: bool = False
     version: int = 2
+
+    @property
+    def hashed(self) -> bool:
+        """Whether two entities may share a first hash, and rows carry a second."""
+        return self.kind == "hash" and not self.exact
 
     @property
     def order(self) -> tuple[object, ...]:
@@ -139,7 +159,12 @@ def key_spec(columns: Sequence[KeyColumn]) -> KeySpec:
 
 
 def entity_columns(
-    spec: KeySpec, names: Sequence[str], side: Sequence[KeyColumn], *, complete: bool = False
+    spec: KeySpec,
+    names: Sequence[str],
+    side: Sequence[KeyColumn],
+    *,
+    complete: bool = False,
+    shape: TextShape | None = None,
 ) -> list[pl.Expr]:
     """The entity (Int64, null where any key is null or has no equal on the other side) and, for hashes, the second.
 
@@ -148,6 +173,7 @@ def entity_columns(
         names: The key columns on this side, in the source's key order.
         side: How this side's columns compare; the source's own for the source.
         complete: The key columns hold no nulls, and are the source's own.
+        shape: What all texts of the one key share, where it is known: the same hashes at less cost.
     """
     if spec.kind == "none":
         return [pl.lit(0, dtype=pl.Int64).alias(ENTITY)]
@@ -157,17 +183,38 @@ def entity_columns(
     no_null = pl.all_horizontal([text.is_not_null() for text in texts])
     first, second = (_hash(texts, seed) for seed in spec.seeds)
     if len(texts) == 1 and spec.columns[0].family == "text":
-        first = _ordered_hash(texts[0], spec.seeds[0])
+        first = _ordered_hash(texts[0], spec.seeds[0], shape)
     if spec.hash_bits < 64:
         first = first & ((1 << spec.hash_bits) - 1)
     hashes = ((first.reinterpret(signed=True), ENTITY), (second.reinterpret(signed=True), SECOND_HASH))
     return [(h if complete else pl.when(no_null).then(h)).alias(name) for h, name in hashes]
 
 
+def text_shape(texts: pl.Series) -> TextShape | None:
+    """What texts share if all (but nulls) have one length, eight bytes at least, and one beginning; else None.
+
+    Texts of one shape have one hash only if they are equal: it is the number that their last eight bytes are, moved by
+    a constant.
+    """
+    some = texts.drop_nulls().head(1).cast(pl.Binary)
+    if not len(some) or len(some[0]) < _END or HASH_BITS < 64:
+        return None
+    shape = TextShape(len(some[0]), some[0][:-_END])
+    data = texts.cast(pl.Binary)
+    if not (data.bin.size() == shape.length).all() or not data.bin.starts_with(shape.head).all():
+        return None
+    return shape
+
+
+def without_collisions(spec: KeySpec) -> KeySpec:
+    """The specification for texts of one :class:`TextShape`, on both sides."""
+    return replace(spec, exact=True)
+
+
 def narrowed(spec: KeySpec, entity: tuple[int, int], tick: tuple[int, int]) -> KeySpec:
     """The specification with 64-bit keys, if all keys of these closed ranges, and one entity more, fit 63 bits."""
     bits = (tick[1] - tick[0]).bit_length()
-    if spec.kind != "integer" or (entity[1] - entity[0] + 2) << bits >= 1 << 63:
+    if not (spec.kind == "integer" or spec.exact) or (entity[1] - entity[0] + 2) << bits >= 1 << 63:
         return spec
     # One tick below the first and one entity on either side must be representable too.
     if tick[0] <= INT64_MIN or entity[0] <= INT64_MIN or entity[1] >= INT64_MAX:
@@ -283,15 +330,17 @@ def _hashable(column: pl.Expr, own: KeyColumn) -> pl.Expr:
     return column.to_physical().cast(pl.Int64)
 
 
-def _ordered_hash(text: pl.Expr, seed: int) -> pl.Expr:
+def _ordered_hash(text: pl.Expr, seed: int, shape: TextShape | None) -> pl.Expr:
     """One 64-bit hash of a text: its last eight bytes as a number, moved by the hash of what stands before them.
 
     Texts of the same beginning never collide, and keep their order (but where the number passes its greatest value);
     others collide as rarely as random numbers do. Shorter texts are hashed.
     """
     data = text.cast(pl.Binary)
-    end = data.bin.tail(8).bin.reinterpret(dtype=pl.UInt64, endianness="big")
-    return (end + data.bin.head(-8).hash(seed)).fill_null(text.hash(seed))
+    end = data.bin.tail(_END).bin.reinterpret(dtype=pl.UInt64, endianness="big")
+    if shape is not None:
+        return end + pl.lit(pl.Series([shape.head], dtype=pl.Binary).hash(seed)[0], dtype=pl.UInt64)
+    return (end + data.bin.head(-_END).hash(seed)).fill_null(text.hash(seed))
 
 
 def _hash(columns: Sequence[pl.Expr], seed: int) -> pl.Expr:

@@ -98,19 +98,18 @@ def prepare_all(features: Sequence[AnyFeature], *, use_hints: bool = False, chec
 
     Args:
         features: The features.
-        use_hints: Look into the footers of Parquet sources for ranges that make keys narrower, and at the rows, when
-            they are sorted, for the cheaper way.
+        use_hints: Look into the footers of Parquet sources for ranges that make keys narrower; frames that are computed
+            at once find these by themselves.
         checks: Whether the frames may hold Python.
     """
     frames: dict[str, AnyFrame] = {}
     for events in event_sets([f for f in features if isinstance(f, Window)]):
         rows_of = events.source.scan(checks=checks)
-        history = prepare_events(events, rows_of, hints=hints_of(events.source) if use_hints else None, eager=use_hints)
+        history = prepare_events(events, rows_of, hints=hints_of(events.source) if use_hints else None)
         frames.update(dict.fromkeys((w.name for w in events.windows), history))
     for rows in row_sets([f for f in features if isinstance(f, Feature)]):
-        frame = prepare(
-            rows, rows.source.scan(checks=checks), hints=hints_of(rows.source) if use_hints else None, eager=use_hints
-        )
+        scanned = rows.source.scan(checks=checks)
+        frame = prepare(rows, scanned, hints=hints_of(rows.source) if use_hints else None)
         frames.update({f.name: frame for f in rows.features})
     return frames
 

@@ -17,7 +17,8 @@ from timefence_pl.definitions.aggregates import check_aggregate
 from timefence_pl.definitions.source import Source
 from timefence_pl.definitions.window import Window
 from timefence_pl.errors import TimefenceSchemaError, message
-from timefence_pl.plan.compatibility import source_columns
+from timefence_pl.plan.at_once import Unkeyed, rows_at_once, sorted_by_need
+from timefence_pl.plan.compatibility import SourceColumns, source_columns
 from timefence_pl.plan.expressions import is_row_wise
 from timefence_pl.plan.hints import Hints
 from timefence_pl.plan.prepare import (
@@ -26,7 +27,6 @@ from timefence_pl.plan.prepare import (
     KNOWN,
     _in_clock,
     _refuse_outside,
-    _sorted_by_need,
     known_clock,
 )
 from timefence_pl.plan.rows import TIE_COLUMN, in_time_order, usable_events
@@ -37,6 +37,7 @@ from timefence_pl.plan.time_key import (
     SECOND_HASH,
     KeySpec,
     Narrow,
+    TextShape,
     entity_columns,
     key_spec,
     narrowed,
@@ -86,6 +87,44 @@ class EventSet:
 
 
 @dataclass(frozen=True)
+class Unsorted:
+    """Events with entity and ticks, and how they are sorted.
+
+    Attributes:
+        rows: The events.
+        unkeyed: The same before.
+        order: What they are sorted by after the key.
+        clocks: Of event time and availability, and of the time from which events are known; None where that is the
+            event time.
+        values: The source's columns that are read.
+    """
+
+    rows: pl.LazyFrame
+    unkeyed: Unkeyed | None
+    order: tuple[str, ...]
+    clocks: tuple[Clock, Clock, Clock] | None
+    values: tuple[str, ...]
+
+    def finished(self, rows: pl.LazyFrame, spec: KeySpec, at_hand: pl.DataFrame | None = None) -> pl.LazyFrame:
+        """The columns of :class:`SortedEvents`, in match order.
+
+        Args:
+            rows: The events.
+            spec: How their keys are packed.
+            at_hand: The same events computed, inside the ranges of a narrow key.
+        """
+        frame = _in_match_order(rows, spec, self.order, at_hand)
+        internal = [KEY, *([SECOND_HASH] if spec.hashed else [])]
+        if self.clocks is not None:
+            own, available, known = self.clocks
+            event = _in_clock(pl.col(EVENT_TICK), own, known)
+            since = pl.max_horizontal(event, _in_clock(pl.col(AVAILABLE_TICK), available, known))
+            frame = with_known_order(frame.with_columns(since.alias(KNOWN)))
+            internal += [KNOWN, KNOWN_KEY, KNOWN_ORDER]
+        return frame.select(*internal, *self.values).set_sorted(KEY)
+
+
+@dataclass(frozen=True)
 class SortedEvents:
     """Events in match order.
 
@@ -98,6 +137,7 @@ class SortedEvents:
         mixed_clocks: Whether event time and availability have different units, so that far times are clamped in
             ``known``.
         schema: The columns that are read, with their types.
+        unsorted: The events before they were sorted, where they can be had.
     """
 
     frame: pl.LazyFrame
@@ -106,6 +146,21 @@ class SortedEvents:
     known: Clock | None
     mixed_clocks: bool
     schema: dict[str, pl.DataType]
+    unsorted: Unsorted | None = None
+
+    def at_once(self, labels: TextShape | None = None) -> SortedEvents:
+        """The same events, computed now and in memory, their keys as cheap as they allow.
+
+        Args:
+            labels: What the labels' keys share as texts; None to keep a second hash in any case.
+        """
+        if self.unsorted is None:
+            return replace(self, frame=self.frame.collect(engine="in-memory").rechunk().lazy())
+        tick = None if self.bitemporal else EVENT_TICK
+        rows, spec = rows_at_once(self.unsorted.rows, self.unsorted.unkeyed, self.spec, tick, labels)
+        frame = self.unsorted.finished(rows.lazy(), spec, at_hand=rows).collect(engine="in-memory")
+        # Every look-up and total reads whole columns: in one piece that costs two thirds.
+        return replace(self, frame=frame.rechunk().lazy(), spec=spec, unsorted=None)
 
     @property
     def bitemporal(self) -> bool:
@@ -136,7 +191,6 @@ def prepare_events(
     events: pl.LazyFrame | None = None,
     *,
     hints: Hints | None = None,
-    eager: bool = False,
     earlier: pl.LazyFrame | None = None,
 ) -> SortedEvents:
     """Sort a source's usable events in match order.
@@ -145,7 +199,6 @@ def prepare_events(
         rows: Which events, and who reads them.
         events: Events with the source's columns; the source's own by default.
         hints: Ranges of the events' entity and time, where they are known; a row outside is an error when it runs.
-        eager: Let the sort look at the rows when it runs, as :func:`timefence_pl.plan.prepare.prepare` does.
         earlier: Earlier events, as :func:`earlier_events` gives them, which stand before these; for sources without
             availability and tie breakers.
 
@@ -168,32 +221,48 @@ def prepare_events(
         spec = narrowed(spec, hints.entity, hints.tick)
     values = _values_of(rows.windows, source, columns.schema)
     ties = [TIE_COLUMN.format(i) for i in range(len(source.tie_breaker))]
-    frame = frame.select(
-        *entity_columns(spec, source.keys, columns.keys),
-        columns.clock.ticks(pl.col(source.timestamp)).alias(EVENT_TICK),
-        *(pl.col(c).alias(t) for c, t in zip(source.tie_breaker, ties, strict=True)),
-        *([] if columns.available is None else [_available(source, columns.available)]),
-        *values,
-    )
+    keyed = partial(_with_ticks, source=source, columns=columns, spec=spec, values=values)
+    ready = keyed(frame, None)
     if earlier is not None:
-        frame = pl.concat([earlier.select(frame.collect_schema().names()), frame])
-    order = [*([] if columns.available is None else [AVAILABLE_TICK]), *ties]
-    frame = _in_match_order(frame, spec, order, eager=eager)
-    internal = [KEY, *([SECOND_HASH] if spec.kind == "hash" else [])]
-    known = None
+        ready = pl.concat([earlier.select(ready.collect_schema().names()), ready])
+    clocks = None
     if columns.available is not None:
-        known = known_clock(columns.clock, columns.available)
-        event = _in_clock(pl.col(EVENT_TICK), columns.clock, known)
-        available = _in_clock(pl.col(AVAILABLE_TICK), columns.available, known)
-        frame = with_known_order(frame.with_columns(pl.max_horizontal(event, available).alias(KNOWN)))
-        internal += [KNOWN, KNOWN_KEY, KNOWN_ORDER]
+        clocks = columns.clock, columns.available, known_clock(columns.clock, columns.available)
+    text = source.keys[0] if len(source.keys) == 1 and columns.keys[0].dtype == pl.String else None
+    unsorted = Unsorted(
+        rows=ready,
+        unkeyed=None if earlier is not None else Unkeyed(frame, text, keyed),
+        order=(*([] if columns.available is None else [AVAILABLE_TICK]), *ties),
+        clocks=clocks,
+        values=tuple(values),
+    )
     return SortedEvents(
-        frame=frame.select(*internal, *values).set_sorted(KEY),
+        frame=unsorted.finished(ready, spec),
         spec=spec,
         event_clock=columns.clock,
-        known=known,
+        known=None if clocks is None else clocks[2],
         mixed_clocks=columns.available is not None and not columns.available.ticks_like(columns.clock),
         schema={c: columns.schema[c] for c in values},
+        unsorted=unsorted,
+    )
+
+
+def _with_ticks(
+    events: pl.LazyFrame,
+    shape: TextShape | None,
+    *,
+    source: Source,
+    columns: SourceColumns,
+    spec: KeySpec,
+    values: Sequence[str],
+) -> pl.LazyFrame:
+    """Events with their entity, ticks and ties, and the columns that are read."""
+    return events.select(
+        *entity_columns(spec, source.keys, columns.keys, complete=True, shape=shape),
+        columns.clock.ticks(pl.col(source.timestamp)).alias(EVENT_TICK),
+        *(pl.col(c).alias(TIE_COLUMN.format(i)) for i, c in enumerate(source.tie_breaker)),
+        *([] if columns.available is None else [_available(source, columns.available)]),
+        *values,
     )
 
 
@@ -248,7 +317,7 @@ def restored_events(
         key = pack_wide(pl.col(ENTITY), pl.col(KNOWN))
         frame = frame.with_columns(key.gather(pl.col(KNOWN_ORDER)).alias(KNOWN_KEY))
     frame = frame.select(like.frame.collect_schema().names())
-    return replace(like, frame=frame.set_sorted(KEY), spec=spec)
+    return replace(like, frame=frame.set_sorted(KEY), spec=spec, unsorted=None)
 
 
 def earlier_events(
@@ -265,7 +334,7 @@ def earlier_events(
     if narrow is not None:
         entity, tick = unpack(_spec(like, narrow), pl.col(KEY))
         frame = frame.with_columns(entity.alias(ENTITY), tick.alias(EVENT_TICK))
-    hashed = [SECOND_HASH] if like.spec.kind == "hash" else []
+    hashed = [SECOND_HASH] if like.spec.hashed else []
     return frame.select(ENTITY, EVENT_TICK, *hashed, *like.schema)
 
 
@@ -286,7 +355,7 @@ def _side_by_side(parts: Sequence[pl.LazyFrame]) -> pl.LazyFrame:
 
 def _marks(frame: SortedEvents) -> list[str]:
     """The columns beside key and values that are stored."""
-    return [*([SECOND_HASH] if frame.spec.kind == "hash" else []), *([KNOWN, KNOWN_ORDER] if frame.known else [])]
+    return [*([SECOND_HASH] if frame.spec.hashed else []), *([KNOWN, KNOWN_ORDER] if frame.known else [])]
 
 
 def _values_of(windows: Sequence[Window], source: Source, schema: pl.Schema) -> list[str]:
@@ -294,18 +363,16 @@ def _values_of(windows: Sequence[Window], source: Source, schema: pl.Schema) -> 
     return columns_of([e for w in windows for e in w.aggregates.values()], schema) or [source.timestamp]
 
 
-def _in_match_order(frame: pl.LazyFrame, spec: KeySpec, order: Sequence[str], *, eager: bool) -> pl.LazyFrame:
+def _in_match_order(
+    frame: pl.LazyFrame, spec: KeySpec, order: Sequence[str], at_hand: pl.DataFrame | None
+) -> pl.LazyFrame:
     """Events with their key, in its order; ties by further columns, then in the order they came in."""
     key = pack(spec, pl.col(ENTITY), pl.col(EVENT_TICK))
-    if spec.narrow is not None:
+    if at_hand is not None and spec.narrow is None and not order:
+        return sorted_by_need(at_hand, EVENT_TICK, key, KEY).lazy()
+    if spec.narrow is not None and at_hand is None:
         inside = within(spec, pl.col(ENTITY), pl.col(EVENT_TICK))
         frame = frame.filter(pl.map_batches([inside], _refuse_outside, return_dtype=pl.Boolean, is_elementwise=True))
-    elif eager and not order:
-        return frame.map_batches(
-            partial(_sorted_by_need, tick=EVENT_TICK, key=key),
-            schema={**frame.collect_schema(), KEY: pl.Int128()},
-            validate_output_schema=False,
-        )
     return frame.with_columns(key.alias(KEY)).sort([KEY, *order] if order else KEY, maintain_order=True)
 
 

@@ -189,7 +189,7 @@ class Kernel:
 
     def _collided(self, spans: Spans, longest: str) -> pl.Series | None:
         """Labels whose longest window holds events of another entity with the same first hash; None without any."""
-        if self._frame.spec.kind != "hash" or not self._keys.height:
+        if not self._frame.spec.hashed or not self._keys.height:
             return None
         second = self._keys[SECOND_HASH]
         changes = (second != second.shift(1)).fill_null(value=False).cum_sum()

@@ -108,7 +108,7 @@ def _rows(
         (pl.col(found[look_up]) + 1).fill_null(0) for look_up in (look_ups.start(bounds, window), look_ups.end(bounds))
     )
     known = look_ups.known_end(bounds)
-    hashed = [SECOND_HASH] if frame.spec.kind == "hash" else []
+    hashed = [SECOND_HASH] if frame.spec.hashed else []
     rows = (
         labels.filter(first < stop)
         .select(

@@ -20,6 +20,7 @@ import polars as pl
 from timefence_pl.definitions.window import Window
 from timefence_pl.errors import TimefenceConfigError, message
 from timefence_pl.plan.latest import LABEL_TICK, VALID, Probe
+from timefence_pl.plan.prepare import SortedFrame
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH
 from timefence_pl.plan.window_events import SortedEvents
@@ -89,9 +90,16 @@ class WindowMerge:
         """The features' columns and marks for each probe row, in its order."""
         return aggregate(probe, self.frame, self.wanted, checks=self.checks)
 
-    def on(self, frame: pl.LazyFrame) -> WindowMerge:
+    def on(self, frame: SortedFrame | SortedEvents) -> WindowMerge:
         """The same step with its events taken from elsewhere."""
-        return replace(self, frame=replace(self.frame, frame=frame.set_sorted(KEY)))
+        assert isinstance(frame, SortedEvents)  # noqa: S101 - of the same kind
+        return replace(self, frame=replace(frame, frame=frame.frame.set_sorted(KEY)))
+
+    def at_once(self, labels: pl.DataFrame, clock: Clock) -> pl.DataFrame:
+        """What :meth:`over` gives for label rows in order, computed now and in memory."""
+        events = self.frame.frame.collect(engine="in-memory")
+        tasks = _tasks(self.frame, self.wanted, clock)
+        return _outputs(labels, events, frame=self.frame, clock=clock, tasks=tasks)
 
 
 def window_bounds(window: Window, *, strict: bool, integer_times: bool) -> WindowBounds:
@@ -170,10 +178,26 @@ def aggregate(probe: Probe, frame: SortedEvents, wanted: Sequence[WindowMatch], 
         One row per probe row, in its order: ``{feature}__{aggregate}_{window}`` for each feature, and what else of it
         is wanted.
     """
-    tasks = tuple(
+    tasks = _tasks(frame, wanted, probe.clock)
+    if not checks:
+        return aggregate_lazily(probe, frame, tasks)
+    types = {n: d for task in tasks for n, d in _output_types(task, frame).items()}
+    hashed = [SECOND_HASH] if frame.spec.hashed else []
+    labels = probe.frame.select(pl.struct(ENTITY, LABEL_TICK, VALID, *hashed).implode().alias(_PROBES))
+    events = frame.frame.select(pl.struct(pl.all()).implode().alias(_EVENTS))
+    run = partial(_run, frame=frame, clock=probe.clock, tasks=tasks)
+    return (
+        pl.concat([labels, events], how="horizontal")
+        .select(pl.map_batches([_PROBES, _EVENTS], run, return_dtype=pl.Struct(types)).alias(_WINDOWS))
+        .unnest(_WINDOWS)
+    )
+
+
+def _tasks(frame: SortedEvents, wanted: Sequence[WindowMatch], labels: Clock) -> tuple[Task, ...]:
+    return tuple(
         Task(
             name=w.window.name,
-            recipe=recipe_of(w.window, frame.schema, frame.event_clock, probe.clock),
+            recipe=recipe_of(w.window, frame.schema, frame.event_clock, labels),
             bounds=w.bounds,
             reason=w.reason,
             known=w.known,
@@ -181,18 +205,6 @@ def aggregate(probe: Probe, frame: SortedEvents, wanted: Sequence[WindowMatch], 
             duplicate=w.duplicate,
         )
         for w in wanted
-    )
-    if not checks:
-        return aggregate_lazily(probe, frame, tasks)
-    types = {n: d for task in tasks for n, d in _output_types(task, frame).items()}
-    hashed = [SECOND_HASH] if frame.spec.kind == "hash" else []
-    labels = probe.frame.select(pl.struct(ENTITY, LABEL_TICK, VALID, *hashed).implode().alias(_PROBES))
-    events = frame.frame.select(pl.struct(pl.all()).implode().alias(_EVENTS))
-    run = partial(_run, frame=frame, clock=probe.clock, tasks=tasks, types=types)
-    return (
-        pl.concat([labels, events], how="horizontal")
-        .select(pl.map_batches([_PROBES, _EVENTS], run, return_dtype=pl.Struct(types)).alias(_WINDOWS))
-        .unnest(_WINDOWS)
     )
 
 
@@ -210,14 +222,14 @@ def _output_types(task: Task, frame: SortedEvents) -> dict[str, pl.DataType]:
     return types
 
 
-def _run(
-    columns: Sequence[pl.Series],
-    *,
-    frame: SortedEvents,
-    clock: Clock,
-    tasks: Sequence[Task],
-    types: dict[str, pl.DataType],
-) -> pl.Series:
+def _run(columns: Sequence[pl.Series], *, frame: SortedEvents, clock: Clock, tasks: Sequence[Task]) -> pl.Series:
     labels, events = (column[0].struct.unnest() for column in columns)
+    return _outputs(labels, events, frame=frame, clock=clock, tasks=tasks).to_struct(_WINDOWS)
+
+
+def _outputs(
+    labels: pl.DataFrame, events: pl.DataFrame, *, frame: SortedEvents, clock: Clock, tasks: Sequence[Task]
+) -> pl.DataFrame:
+    types = {n: d for task in tasks for n, d in _output_types(task, frame).items()}
     outputs = Kernel(labels, events, frame, clock).outputs(tasks)
-    return outputs.select(pl.col(n).cast(d) for n, d in types.items()).to_struct(_WINDOWS)
+    return outputs.select(pl.col(n).cast(d) for n, d in types.items())
