@@ -11,6 +11,7 @@ windows' own events, in chunks. Both sides enter one step of the plan whole: run
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -27,6 +28,7 @@ from timefence_pl.plan.window_events import SortedEvents
 from timefence_pl.plan.window_kernel import Kernel, Task
 from timefence_pl.plan.window_lazily import aggregate_lazily
 from timefence_pl.plan.window_look_ups import LookUps, WindowBounds
+from timefence_pl.plan.window_parts import cut_between_entities
 from timefence_pl.plan.window_recipes import recipe_of
 
 __all__ = [
@@ -96,10 +98,17 @@ class WindowMerge:
         return replace(self, frame=replace(frame, frame=frame.frame.set_sorted(KEY)))
 
     def at_once(self, labels: pl.DataFrame, clock: Clock) -> pl.DataFrame:
-        """What :meth:`over` gives for label rows in order, computed now and in memory."""
+        """What :meth:`over` gives for label rows in order, computed now and in memory, with all threads.
+
+        Not to be called within a plan: its threads would wait for those that wait for it.
+        """
         events = self.frame.frame.collect(engine="in-memory")
-        tasks = _tasks(self.frame, self.wanted, clock)
-        return _outputs(labels, events, frame=self.frame, clock=clock, tasks=tasks)
+        run = partial(_outputs, frame=self.frame, clock=clock, tasks=_tasks(self.frame, self.wanted, clock))
+        parts = cut_between_entities(labels, events, self.frame, pl.thread_pool_size())
+        if len(parts) == 1:
+            return run(labels, events)
+        with ThreadPoolExecutor(len(parts)) as pool:
+            return pl.concat(pool.map(run, *zip(*parts, strict=True)), rechunk=True)
 
 
 def window_bounds(window: Window, *, strict: bool, integer_times: bool) -> WindowBounds:
