@@ -12,6 +12,7 @@ TICKS = "timefence_pl/plan/ticks.py"
 LATEST = "timefence_pl/plan/latest.py"
 PREPARE = "timefence_pl/plan/prepare.py"
 ROWS = "timefence_pl/plan/rows.py"
+AT_ONCE = "timefence_pl/plan/at_once.py"
 TIME_KEY = "timefence_pl/plan/time_key.py"
 OPTIONS = "timefence_pl/plan/options.py"
 ALIGNMENT = "timefence_pl/plan/alignment.py"
@@ -118,22 +119,22 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "event time does not settle ties",
         PREPARE,
-        "ties = [EVENT_TICK, AVAILABLE_TICK, *ties]",
-        "ties = [AVAILABLE_TICK, *ties]",
+        "([EVENT_TICK, AVAILABLE_TICK] if",
+        "([AVAILABLE_TICK] if",
     ),
     Mutation(
         "availability does not settle ties",
         PREPARE,
-        "ties = [EVENT_TICK, AVAILABLE_TICK, *ties]",
-        "ties = [EVENT_TICK, *ties]",
+        "([EVENT_TICK, AVAILABLE_TICK] if",
+        "([EVENT_TICK] if",
     ),
     Mutation(
         "tie breaker ignored where bitemporal",
         PREPARE,
-        "ties = [EVENT_TICK, AVAILABLE_TICK, *ties]",
-        "ties = [EVENT_TICK, AVAILABLE_TICK]",
+        "else []), *made.ties]",
+        "else made.ties)]",
     ),
-    Mutation("tie breaker ignored", PREPARE, "ties = list(made.ties)", "ties = []"),
+    Mutation("tie breaker ignored", PREPARE, "else []), *made.ties]", "else [])]"),
     Mutation("keep_first keeps the last", PREPARE, "if like.keep_first:", "if False:"),
     Mutation("keep_last keeps the first", PREPARE, "if like.keep_first:", "if True:"),
     Mutation(
@@ -189,6 +190,17 @@ MUTATIONS: tuple[Mutation, ...] = (
         "_clamped(entity, first - 1, last + 1)",
         "_clamped(entity, first, last)",
     ),
+    Mutation(
+        "texts of any length share a shape",
+        TIME_KEY,
+        "not (data.bin.size() == shape.length).all() or not data",
+        "not data",
+    ),
+    Mutation(
+        "texts of any beginning share a shape", TIME_KEY, "or not data.bin.starts_with(shape.head).all():", "or False:"
+    ),
+    Mutation("keys are narrower than their rows", AT_ONCE, "(ends[0], ends[2])", "(ends[0], ends[0])"),
+    Mutation("rows in no order count as in order", AT_ONCE, "if not rows[tick].is_sorted():", "if False:"),
     # Splits.
     Mutation("no purge", SPLITS, "if gap is None or not later:", "if True:"),
     Mutation("splits are closed", SPLITS, "return tick < end if", "return tick <= end if"),
