@@ -420,8 +420,8 @@ def test_texts_of_one_shape(
     specs: list[bool] = []
     original = SortedFrame.at_once
 
-    def spied(self: SortedFrame, *args: object) -> SortedFrame:
-        made = original(self, *args)
+    def spied(self: SortedFrame, *args: Any, **how: Any) -> SortedFrame:
+        made = original(self, *args, **how)
         specs.append(made.spec.exact)
         assert ("__tf_hash2" in made.frame.collect_schema()) is not made.spec.exact
         return made

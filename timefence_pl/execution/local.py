@@ -166,20 +166,21 @@ def _piecewise(
             """All merges over one frame: their result columns and whether they found a row, in label order."""
             say.computing([w.feature for m in merges for w in m.wanted])
             # A frame to be kept serves other labels too.
-            frame = merges[0].frame.at_once(rows.shape if keep is None else None)
+            frame = merges[0].frame.at_once(rows.shape if keep is None else None, apart=keep is None)
             if keep is not None:
                 keep(merges[0].frame, frame)
             say.joining([w.feature for m in merges for w in m.wanted])
             parts: list[pl.DataFrame] = []
             for merge in merges:
                 features = [w.feature for w in merge.wanted]
-                merged = merge.on(frame).at_once(rows.frame, rows.clock)
+                ready = merge.on(frame)
+                merged = ready.at_once(rows.frame, rows.clock)
                 observation.add_features(merged.with_columns(rows.frame[LABEL_TICK]), features, pl.col(LABEL_TICK))
                 _check_duplicates(plan, labels, observation, plan.observed, features)
-                wanted = [pl.col(c).gather(back) for c in merged.columns if c in plan.names]
+                parts.append(ready.columns(merged, plan.names, back))
                 if skip and isinstance(merge, Merge):
-                    wanted.append(found_everywhere(features).gather(back).alias(f"{_FOUND}{len(parts)}"))
-                parts.append(merged.select(wanted))
+                    everywhere = found_everywhere(features).gather(back).alias(f"{_FOUND}{len(parts)}")
+                    parts.append(merged.select(everywhere))
             return pl.concat(parts, how="horizontal")
 
         by_frame: dict[int, list[Merge | WindowMerge]] = {}

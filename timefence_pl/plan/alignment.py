@@ -6,7 +6,7 @@ take the pieces one by one, or all of them as one lazy frame.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -33,6 +33,7 @@ __all__ = ["LABEL_ROW", "Alignment", "Merge", "SortedLabels"]
 
 #: Position of a label row.
 LABEL_ROW: Final = "__tf_label_row"
+_ROW_OF: Final = "__tf_row_of__{}"
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,27 @@ class Merge:
 
     def at_once(self, labels: pl.DataFrame, clock: Clock) -> pl.DataFrame:
         """What :meth:`over` gives for label rows in order, computed now and in memory."""
-        return self.over(Probe(labels.lazy(), clock)).collect(engine="in-memory")
+        merge = self
+        if self.frame.values is not None:
+            merge = replace(self, wanted=tuple(replace(w, row=_ROW_OF.format(w.feature)) for w in self.wanted))
+        return merge.over(Probe(labels.lazy(), clock)).collect(engine="in-memory")
+
+    def columns(self, merged: pl.DataFrame, wanted: Collection[str], order: pl.Series) -> pl.DataFrame:
+        """Columns of the result, values that stand apart included.
+
+        Args:
+            merged: What :meth:`at_once` gave.
+            wanted: The result's columns; others of ``merged`` are left out.
+            order: Which of its rows, in order.
+        """
+        found = merged.select(pl.col(c).gather(order) for c in merged.columns if c in wanted)
+        if self.frame.values is None:
+            return found
+        parts = [found]
+        for w in self.wanted:
+            rows = merged[_ROW_OF.format(w.feature)].gather(order)
+            parts.append(self.frame.values.select(pl.col(self.frame.columns_of(w.feature)).gather(rows)))
+        return pl.concat(parts, how="horizontal")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from typing import Final
 import polars as pl
 
 from timefence_pl.errors import TimefenceSchemaError, message
-from timefence_pl.plan.prepare import COLLIDED, DUPLICATE, EVENT_TICK, ROW, SortedFrame
+from timefence_pl.plan.prepare import COLLIDED, DUPLICATE, EMPTY, EVENT_TICK, ROW, SortedFrame
 from timefence_pl.plan.ticks import INT64_MAX, Clock, lower_bound, upper_bound
 from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, tick_of
 from timefence_pl.plan.time_key import probe as probe_key
@@ -157,7 +157,7 @@ def _outputs(wanted: Match, frame: SortedFrame, label_clock: Clock) -> list[pl.E
     reached = pl.col(_ALIVE) & pl.col(_TICK).is_not_null()
     in_bounds = _not_before(reached, event, frame, label_clock, bounds.lookback)
     fresh = _not_before(in_bounds, event, frame, label_clock, bounds.staleness)
-    columns = [f"{wanted.feature}__{c}" for c in frame.outputs[wanted.feature]]
+    columns = frame.columns_of(wanted.feature) if frame.values is None else []
     outputs = [pl.when(fresh).then(pl.col(c)).alias(c) for c in columns]
     if wanted.feature_time:
         time = frame.event_clock.times(pl.when(fresh).then(event))
@@ -165,7 +165,11 @@ def _outputs(wanted: Match, frame: SortedFrame, label_clock: Clock) -> list[pl.E
     if wanted.known:
         outputs.append(pl.when(fresh).then(pl.col(_TICK)).alias(wanted.known))
     if wanted.reason:
-        empty = pl.all_horizontal(pl.col(c).is_null() for c in columns)
+        if frame.values is None:
+            empty = pl.all_horizontal(pl.col(c).is_null() for c in columns)
+        else:
+            mark = EMPTY.format(wanted.feature)
+            empty = pl.col(mark) if mark in frame.frame.collect_schema() else pl.lit(value=False)
         outputs.append(
             pl.when(fresh & ~empty)
             .then(Reason.MATCHED_VALUE.value)

@@ -45,6 +45,7 @@ __all__ = [
     "AVAILABLE_TICK",
     "COLLIDED",
     "DUPLICATE",
+    "EMPTY",
     "EVENT_TICK",
     "KNOWN",
     "ROW",
@@ -61,6 +62,8 @@ DUPLICATE: Final = "__tf_duplicate"
 COLLIDED: Final = "__tf_collided"
 #: Row number in an entity's rows, where asked for.
 ROW: Final = "__tf_row"
+#: Whether all columns of a feature are null, beside row numbers.
+EMPTY: Final = "__tf_empty__{}"
 #: The time from which a row of a bitemporal source is usable, and its availability; before packing.
 KNOWN: Final = "__tf_known"
 AVAILABLE_TICK: Final = "__tf_available"
@@ -85,6 +88,8 @@ class SortedFrame:
         order: The columns that rows are sorted by after the key.
         marked: Whether ``rows`` are in their final order and carry their marks already, as stored frames do.
         unkeyed: The rows before their keys became entities, where they can be had.
+        values: The feature columns, by the numbers in :data:`ROW`, where the frame holds these in their place; for
+            features in some of whose rows all columns are null, it holds ``EMPTY`` too.
     """
 
     frame: pl.LazyFrame
@@ -100,18 +105,36 @@ class SortedFrame:
     order: tuple[str, ...]
     marked: bool = False
     unkeyed: Unkeyed | None = None
+    values: pl.DataFrame | None = None
 
-    def at_once(self, labels: TextShape | None = None) -> SortedFrame:
+    def columns_of(self, feature: str) -> list[str]:
+        """The names of a feature's columns in the frame, or in :attr:`values`."""
+        return [f"{feature}__{c}" for c in self.outputs[feature]]
+
+    def at_once(self, labels: TextShape | None = None, *, apart: bool = False) -> SortedFrame:
         """The same frame, computed now and in memory, its keys as cheap as its rows allow.
 
         Args:
             labels: What the labels' keys share as texts; None to keep a second hash in any case.
+            apart: Leave the feature columns in the order they are in, to be looked up by row, where hashes cannot
+                collide and no values settle ties: nothing but keys is sorted then.
         """
         if self.marked:
             return replace(self, frame=self.frame.collect(engine="in-memory").lazy())
         tick = None if self.bitemporal else EVENT_TICK
         rows, spec = rows_at_once(self.rows, self.unkeyed, self.spec, tick, labels)
         like = replace(self, spec=spec)
+        columns = {f: self.columns_of(f) for f in self.outputs}
+        everything = [c for own in columns.values() for c in own]
+        if apart and not spec.hashed and not set(everything) & set(self.order):
+            values = rows.select(everything).rechunk()
+            marks = [
+                values.select(pl.all_horizontal(pl.col(own).is_null()).alias(EMPTY.format(f)))
+                for f, own in columns.items()
+                if all(values[c].null_count() for c in own)
+            ]
+            rows = pl.concat([rows.drop(everything).with_row_index(ROW), *marks], how="horizontal")
+            like = replace(like, values=values)
         return replace(like, frame=_sorted(rows.lazy(), like, at_hand=rows).collect(engine="in-memory").lazy())
 
     def of_entity(self, entity: int, second_hash: int | None) -> SortedFrame:

@@ -148,12 +148,14 @@ class SortedEvents:
     schema: dict[str, pl.DataType]
     unsorted: Unsorted | None = None
 
-    def at_once(self, labels: TextShape | None = None) -> SortedEvents:
+    def at_once(self, labels: TextShape | None = None, *, apart: bool = False) -> SortedEvents:
         """The same events, computed now and in memory, their keys as cheap as they allow.
 
         Args:
             labels: What the labels' keys share as texts; None to keep a second hash in any case.
+            apart: As for features; the values of events are always sorted, since windows add up neighbours.
         """
+        del apart
         if self.unsorted is None:
             return replace(self, frame=self.frame.collect(engine="in-memory").rechunk().lazy())
         tick = None if self.bitemporal else EVENT_TICK

@@ -10,7 +10,7 @@ windows' own events, in chunks. Both sides enter one step of the plan whole: run
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -109,6 +109,16 @@ class WindowMerge:
             return run(labels, events)
         with ThreadPoolExecutor(len(parts)) as pool:
             return pl.concat(pool.map(run, *zip(*parts, strict=True)), rechunk=True)
+
+    def columns(self, merged: pl.DataFrame, wanted: Collection[str], order: pl.Series) -> pl.DataFrame:
+        """Columns of the result.
+
+        Args:
+            merged: What :meth:`at_once` gave.
+            wanted: The result's columns; others of ``merged`` are left out.
+            order: Which of its rows, in order.
+        """
+        return merged.select(pl.col(c).gather(order) for c in merged.columns if c in wanted)
 
 
 def window_bounds(window: Window, *, strict: bool, integer_times: bool) -> WindowBounds:
