@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -175,6 +176,44 @@ def test_completion_scripts(tmp_path: Path, shell: str) -> None:
     script = run(tmp_path, "completion", shell).out
     assert f"_TIMEFENCE_PL_COMPLETE={shell}_complete" in script
     assert run(tmp_path, "completion", shell, "--json").json["script"].strip() == script.strip()
+
+
+@pytest.mark.parametrize(
+    ("shell", "asked", "given"),
+    [
+        ("zsh", ["-f", "-c", "{load}; print $_comps[timefence-pl]"], "_timefence_pl_completion"),
+        (
+            "fish",
+            ["--no-config", "-c", "{load}; complete -C 'timefence-pl exp'"],
+            "explain\tTell how features would be",
+        ),
+        ("fish", ["--no-config", "-c", "{load}; complete -C 'timefence-pl feat'"], "and look into them."),
+        ("fish", ["--no-config", "-c", "{load}; complete -C 'timefence-pl audit labels.p'"], "labels.parquet"),
+        ("bash", ["--norc", "-c", "{load}; complete -p timefence-pl"], "_timefence_pl_completion"),
+    ],
+    ids=["zsh", "fish", "fish's help texts", "files in fish", "bash"],
+)
+def test_shells_take_their_script(project: Path, shell: str, asked: list[str], given: str) -> None:
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    folder = project / "bin"
+    folder.mkdir()
+    (folder / "timefence-pl").write_text(
+        f"#!{sys.executable}\nfrom timefence_pl.cli.app import main\nmain('timefence-pl')\n"
+    )
+    (folder / "timefence-pl").chmod(0o755)
+    (folder / "script").write_text(run(project, "completion", shell).out)
+    done = subprocess.run(
+        [program, *(word.format(load=f"source {folder / 'script'}") for word in asked)],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{folder}:{os.environ['PATH']}", "HOME": str(project)},
+    )
+    assert done.stderr == ""
+    assert given in done.stdout
 
 
 def _with_umlauts(project: Path) -> None:
