@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from timefence_pl.cli.config_text import Document, read_toml, read_yaml
-from timefence_pl.errors import TimefenceConfigError, did_you_mean, listing, message
+from timefence_pl.errors import TimefenceConfigError, did_you_mean, did_you_mean_file, listing, message
 
 __all__ = ["FILES", "KEYS", "Config", "LabelsConfig", "config_at", "config_file", "find_config"]
 
@@ -86,7 +86,7 @@ def config_at(file: Path) -> Config:
         beside = [p.name for p in file.parent.iterdir()] if file.parent.is_dir() else []
         raise TimefenceConfigError(
             message(
-                f"There is no configuration file {str(file)!r}. {did_you_mean(file.name, beside)}".rstrip(),
+                f"There is no configuration file {str(file)!r}. {did_you_mean_file(file.name, beside)}".rstrip(),
                 fix="Check the path, or write one with `timefence-pl init`.",
             )
         )

@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import Any
 
 import timefence_pl as tf
-from timefence_pl.errors import did_you_mean, listing, message
+from timefence_pl.errors import did_you_mean, did_you_mean_file, listing, message
 
 __all__ = ["FeatureFiles", "importing", "split_name"]
 
@@ -120,7 +120,7 @@ def _expanded(path: str) -> list[Path]:
     beside = [p.name for p in file.parent.glob("*.py")] if file.parent.is_dir() else []
     raise tf.TimefenceConfigError(
         message(
-            f"There is no feature file {path!r}. {did_you_mean(file.name, beside)}".rstrip(),
+            f"There is no feature file {path!r}. {did_you_mean_file(file.name, beside)}".rstrip(),
             where=f"looked from {Path.cwd()}",
             fix="Give --features PATH.py, or `features` in the configuration; `timefence-pl init` writes one.",
         )
