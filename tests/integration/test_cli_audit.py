@@ -56,6 +56,10 @@ def test_a_clean_set(project: Path) -> None:
     assert (told["has_leakage"], told["clean"], told["total_rows"], told["mode"]) == (False, True, 5, "rebuild")
 
 
+def test_a_leaking_set_can_be_built_again(project: Path) -> None:
+    assert "Next: timefence-pl build -o CLEAN.parquet" in run(project, "audit", "leaky.parquet").out
+
+
 def test_a_leaking_set(project: Path) -> None:
     ran = run(project, "audit", "leaky.parquet")
     assert "LEAKAGE DETECTED in 1 of 2 features" in ran.out
@@ -141,6 +145,7 @@ def test_feature_times_need_no_features(tmp_path: Path, days: int, code: int) ->
     words = ["audit", "t.parquet", "--feature-time", "spend=seen", "--strict"]
     ran = run(tmp_path, *words, code=code)
     assert ("LEAK" in ran.out) is bool(code)
+    assert ("Next: timefence-pl init " in ran.out) is bool(code)  # there is no feature that could be built
     told = run(tmp_path, *words, "--json", code=code).json
     assert told["mode"] == "temporal"
     assert told["features"]["spend"]["leaky_row_count"] == 5 * code
@@ -205,6 +210,19 @@ def test_sarif_points_to_the_declaration(project: Path) -> None:
     rules = {r["id"] for r in log["runs"][0]["tool"]["driver"]["rules"]}
     assert found["ruleId"] in rules
     assert json.loads(report(project, "clean.parquet", 0, "--sarif").read_text())["runs"][0]["results"] == []
+
+
+@pytest.mark.parametrize("given", ["features.py", "{here}/features.py", "{there}/features.py"])
+def test_sarif_names_files_below_here_as_seen_from_here_and_others_whole(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, given: str
+) -> None:
+    there = tmp_path_factory.mktemp("else where")
+    (there / "features.py").write_text((project / "features.py").read_text())
+    words = ["--features", given.format(here=project, there=there), "--sarif", "out.sarif"]
+    run(project, "audit", "leaky.parquet", *words)
+    (found,) = json.loads((project / "out.sarif").read_text())["runs"][0]["results"]
+    uri = found["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert uri == ((there / "features.py").as_uri() if "there" in given else "features.py")
 
 
 def test_sarif_has_the_shape_that_its_schema_asks_for(project: Path) -> None:

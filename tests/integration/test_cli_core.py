@@ -25,7 +25,7 @@ import timefence_pl as tf
 from tests.integration.cli import run
 from timefence_pl.cli.app import COMMANDS, cli
 from timefence_pl.cli.failures import failure_of
-from timefence_pl.cli.session import Session, plain
+from timefence_pl.cli.session import Session, counted, plain
 
 ROOT = Path(__file__).parents[2]
 
@@ -422,6 +422,25 @@ def test_json_has_what_json_has_not(capsys: Any) -> None:
     )
     told = json.loads(capsys.readouterr().out)
     assert told == {"a": 60.0, "b": None, "c": str(2**70), "d": "2024-01-01", "e": "x", "f": [1]}
+
+
+def test_a_warning_of_others_starts_at_once(project: Path) -> None:
+    text = (project / "features.py").read_text()
+    (project / "features.py").write_text("import warnings\nwarnings.warn('\\nmind this\\n')\n" + text)
+    assert run(project, "catalog").err == "warning: mind this\n"
+
+
+def test_json_may_be_asked_for_before_the_command(project: Path) -> None:
+    assert run(project, "--json", "catalog").json == run(project, "catalog", "--json").json
+
+
+def test_numbers_of_things(project: Path) -> None:
+    assert [counted(n, "build") for n in (0, 1, 2, 1000)] == ["0 builds", "1 build", "2 builds", "1,000 builds"]
+    run(project, "build", "-o", "x.parquet")
+    assert "OK    .timefence: 1 build, 2 feature frames" in run(project, "doctor").out
+    assert "OK    everything in .timefence is" in run(project, "store", "verify").out
+    (project / "labels.parquet").unlink()
+    assert "1 would fail, 0 warnings" in run(project, "doctor", code=1).out
 
 
 def test_another_directory(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

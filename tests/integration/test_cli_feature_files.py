@@ -201,6 +201,7 @@ def test_a_file_that_cannot_be_used(project: Path, text: str, code: int, said: s
     (project / "features.py").write_text(HEAD + text)
     ran = run(project, "catalog", code=code)
     assert said in ran.err
+    assert str(project) not in ran.err.replace(f"looked from {project}", "")
     assert "Traceback" not in ran.err
 
 

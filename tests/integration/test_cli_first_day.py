@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import shlex
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -233,6 +234,19 @@ def test_init_proposes_a_project_that_builds(data: Path) -> None:
     assert frame.height == 4
     assert frame["transactions_latest__amount"].null_count() == 0
     assert frame["transactions_activity__rows_7d"].sum() > 0
+
+
+def test_init_names_files_that_belong_together_by_their_folder(tmp_path: Path) -> None:
+    (tmp_path / "data/payments").mkdir(parents=True)
+    for part in range(2):
+        EVENTS.write_parquet(tmp_path / f"data/payments/part-{part:05}.parquet")
+        EVENTS.write_parquet(tmp_path / f"data/payments/refunds-{part}.parquet")
+    LABELS.write_parquet(tmp_path / "labels.parquet")
+    ran = run(tmp_path, "init", "--dry-run")
+    assert 'payments = tf.Source("data/payments/part*.parquet"' in ran.out
+    assert 'refunds = tf.Source("data/payments/refunds*.parquet"' in ran.out
+    assert "Only the folder data is looked at, not 'labels.parquet'; --data . looks" in ran.err
+    assert re.search(r"^labels\.parquet +labels", run(tmp_path, "init", "--dry-run", "--data", ".").out, re.MULTILINE)
 
 
 def test_init_twice_changes_nothing(data: Path) -> None:

@@ -147,6 +147,7 @@ def _told(failure: Failure, session: Session, error: BaseException) -> int:
     "3 bad input or data, 4 store.",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="timefence-pl", help="Show the version and exit.")
+@click.option("--json", is_flag=True, help="Print one JSON document and nothing else.")
 @click.option("-v", "--verbose", is_flag=True, help="Show plans, and each step as it is done.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option(
@@ -161,13 +162,16 @@ def _told(failure: Failure, session: Session, error: BaseException) -> int:
     help="Run as if started in this folder.",
 )
 @click.pass_context
-def cli(ctx: click.Context, verbose: bool, debug: bool, config: Path | None, directory: Path | None) -> None:
+def cli(
+    ctx: click.Context, json: bool, verbose: bool, debug: bool, config: Path | None, directory: Path | None
+) -> None:
     """Point-in-time correct training sets: find out whether yours leaks, and build a clean one.
 
     Start with `timefence-pl quickstart churn`, or with `timefence-pl init` in a folder of data files.
     """
     session = ctx.obj if isinstance(ctx.obj, Session) else Session()
     ctx.obj = session
+    session.json |= json
     session.verbose |= verbose
     session.debug |= debug
     session.config_file = None if config is None else config.absolute()

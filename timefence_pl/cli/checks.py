@@ -16,7 +16,7 @@ from typing import Any, Final
 import timefence_pl as tf
 from timefence_pl.cli.failures import failure_of
 from timefence_pl.cli.project import LabelFlags, Project
-from timefence_pl.cli.session import Steps
+from timefence_pl.cli.session import Steps, counted, shown_path
 from timefence_pl.errors import listing
 
 __all__ = ["Check", "Doctor"]
@@ -151,9 +151,8 @@ class Doctor:
             fine, made = self._tried("features", "", lambda file=file: self.project.files.load([file]))  # type: ignore[misc]
             if fine:
                 windows = sum(isinstance(f, tf.Window) for f in made)
-                self._add(
-                    "OK", "features", f"{len(made)} in {file}" + (f", {windows} of them windows" if windows else "")
-                )
+                among = f", {'1 of them a window' if windows == 1 else f'{windows} of them windows'}" if windows else ""
+                self._add("OK", "features", f"{len(made)} in {file}{among}")
                 found += [f for f in made if not any(f is g for g in found)]
         self._look_ahead(found)
         if len(files) > 1:
@@ -384,7 +383,7 @@ class Doctor:
             return
         blocked = _unwritable(store.path / "lock")
         if blocked is not None:
-            self._add("FAIL", "store", f"{store.path} cannot be written: {blocked}")
+            self._add("FAIL", "store", f"{shown_path(store.path)} cannot be written: {blocked}")
             return
         if not store.path.exists():
             return
@@ -392,7 +391,11 @@ class Doctor:
         if fine:
             fine, info = self._tried("store", "", store.cache_info)
         if fine:
-            self._add("OK", "store", f"{store.path}: {info['builds']:,} builds, {info['entries']:,} feature frames")
+            self._add(
+                "OK",
+                "store",
+                f"{shown_path(store.path)}: {counted(info['builds'], 'build')}, {counted(info['entries'], 'feature frame')}",
+            )
             if info["set_aside"]:
                 self._add(
                     "WARN", "store", f"{info['set_aside']:,} damaged files were set aside (`timefence-pl store gc`)"

@@ -104,7 +104,9 @@ def _users_line(frames: Sequence[FrameSummary], paths: Mapping[str, str]) -> str
         if frame.filename.startswith((ours, "<")):
             break
         if not frame.filename.startswith(installed):
-            return f"{frame.filename}, line {frame.lineno}, in {frame.name}"
+            file = Path(frame.filename)
+            shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+            return f"{shown}, line {frame.lineno}, in {frame.name}"
     return ""
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import timefence_pl as tf
+from timefence_pl.cli.session import shown_path
 from timefence_pl.errors import message
 
 __all__ = ["failures_of", "junit", "markdown", "sarif", "sarif_of_findings", "summary", "write_text"]
@@ -134,8 +135,6 @@ def sarif_of_findings(findings: Sequence[tf.Finding], places: Mapping[str, tuple
 def _result(
     rule: str, level: str, text: str, feature: str, place: tuple[str, int], about: str, known: Mapping[str, Any]
 ) -> dict[str, Any]:
-    from urllib.parse import quote  # noqa: PLC0415 - help needs none
-
     return {
         "ruleId": f"timefence/{rule}",
         "level": level,
@@ -143,7 +142,7 @@ def _result(
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": quote(Path(place[0]).as_posix())},
+                    "artifactLocation": {"uri": _uri(place[0])},
                     "region": {"startLine": place[1]},
                 },
                 "logicalLocations": [{"name": feature, "kind": "member"}],
@@ -152,6 +151,16 @@ def _result(
         "partialFingerprints": {"timefence/v1": f"{about}:{feature}:{rule}"},
         "properties": dict(known),
     }
+
+
+def _uri(file: str) -> str:
+    """A file as SARIF wants it: relative to where the command runs, which is the checkout, or with its scheme."""
+    from urllib.parse import quote  # noqa: PLC0415 - help needs none
+
+    if "://" in file:
+        return quote(file, safe=":/?&=@%")
+    path = Path(shown_path(file))
+    return path.as_uri() if path.is_absolute() else quote(path.as_posix())
 
 
 def _log(results: Sequence[dict[str, Any]], rules: Mapping[str, tuple[str, str]]) -> str:

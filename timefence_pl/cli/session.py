@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["ReaderGoneError", "Session", "Steps", "plain", "shown_path"]
+__all__ = ["ReaderGoneError", "Session", "Steps", "counted", "plain", "shown_path"]
 
 #: A pipe has no width: tables are as wide as their cells, lines are not broken.
 _UNBROKEN: Final = 100_000
@@ -31,6 +31,11 @@ def plain(value: object) -> str:
     """Text that is safe to print: control characters, which may steer a terminal, are spelt out."""
     text = str(value)
     return text if text.isprintable() else "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things: ``1 build``, ``1,000 builds``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def shown_path(path: str | Path) -> str:
@@ -179,7 +184,7 @@ class Session:
     ) -> None:
         """Take over from :func:`warnings.showwarning`."""
         del category, filename, lineno, file, line
-        self.warn(str(message))
+        self.warn(str(message).strip())
 
     def tell_failure(self, failure: Failure) -> None:
         """Say why the command ended: as the JSON document, or on standard error."""
