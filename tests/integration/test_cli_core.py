@@ -20,11 +20,14 @@ import click
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
+from rich.text import Text
 
 import timefence_pl as tf
 from tests.integration.cli import run
 from timefence_pl.cli.app import COMMANDS, cli
 from timefence_pl.cli.failures import failure_of
+from timefence_pl.cli.layout import broken, column_widths
 from timefence_pl.cli.session import Session, counted, plain
 
 ROOT = Path(__file__).parents[2]
@@ -371,6 +374,53 @@ def test_a_narrow_table_folds_its_widest_column_and_a_narrower_one_is_written_in
     lines = rows(40)
     assert "source   events" in lines
     assert f"columns  {'x' * 70}" in lines
+
+
+def _on_terminal(folder: Path, columns: int, *words: object, code: int = 0) -> list[str]:
+    env = {"FORCE_COLOR": "1", "COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"}
+    ran = run(folder, *words, env=env, code=code)
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in (ran.out or ran.err).splitlines()]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_lines_break_between_words_within_the_terminal(project: Path, columns: int) -> None:
+    for words in (["explain"], ["explain", "--row", "0"], ["audit", "labels.parquet"], ["doctor"], ["store", "ls"]):
+        shown = _on_terminal(project, columns, *words, code=3 if words[0] == "store" else 0)
+        whole = run(project, *words, code=None)
+        assert [line for line in shown if len(line) > columns and len(line.split()) > 1] == []
+        assert " ".join(" ".join(shown).split()) == " ".join((whole.out or whole.err).split())
+
+
+def test_lines_go_on_beside_their_mark_and_long_words_stay_whole() -> None:
+    def lines(text: str, columns: int) -> list[str]:
+        console = Console(width=columns, force_terminal=True)
+        return [t.plain for t in broken(Text(text), console)]
+
+    assert lines("  OK    one two three four", 24) == ["  OK    one two three", "        four"]
+    assert lines("error: one two three", 21) == ["error: one two three"]
+    assert lines("  cost: one two three fo", 24) == ["  cost: one two three fo"]
+    assert lines("  cost: one two three four", 24) == ["  cost: one two three", "        four"]
+    assert lines("a " + "x" * 30 + " b", 20) == ["a", "x" * 30, "b"]
+    assert lines("  timefence-pl audit data/train.parquet", 20) == ["  timefence-pl audit data/train.parquet"]
+    assert lines("中文 中文 中文", 10) == ["中文 中文", "中文"]
+    assert lines("", 10) == [""]
+    assert lines("x" * 30, 10) == ["x" * 30]
+
+
+@pytest.mark.parametrize(
+    ("columns", "room", "widths"),
+    [
+        (["ab cd", "e"], 20, [5, 1]),
+        (["ab cd", "efgh"], 10, [2, 4]),
+        (["abcdefgh", "ijkl"], 10, None),
+        (["folder/of/a/long/path", "x" * 20], 43, [19, 20]),
+        (["folder/of/a/long/path", "x" * 20], 39, None),
+        (["x" * 41, "id"], 30, [24, 2]),
+        ([], 10, []),
+    ],
+)
+def test_columns_break_between_words_and_ids_never(columns: list[str], room: int, widths: list[int] | None) -> None:
+    assert column_widths([[c] for c in columns], room) == widths
 
 
 def test_progress_is_shown_on_a_terminal_only(project: Path) -> None:

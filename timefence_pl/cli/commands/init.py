@@ -150,7 +150,7 @@ def _print(
     if dry_run:
         for name, text in (("timefence.toml", proposal.config), ("features.py", proposal.features)):
             session.line((f"# --- {name}", "bold"))
-            session.text(text)
+            session.text(text, whole=True)
         return
     for file in written:
         session.line(("Created ", "green"), str(path / file))

@@ -76,7 +76,7 @@ def show(session: Session, store: tf.Store, build: str) -> int:
     if session.json:
         return 0
     if not {"labels", "output", "features", "audit", "parameters"} <= set(manifest):
-        session.text(json.dumps(manifest, indent=2, default=str))  # kept by save_build, from elsewhere
+        session.text(json.dumps(manifest, indent=2, default=str), whole=True)  # kept by save_build, from elsewhere
         return 0
     labels, output = manifest["labels"], manifest["output"]
     for head, text in (
@@ -204,7 +204,7 @@ def lineage(session: Session, store: tf.Store, ref: str, down: bool, svg: Path |
         if file is not None:
             write_text(file, text())
     session.document(found.to_dict())
-    session.text(str(found))
+    session.text(str(found), whole=True)
     for file in (svg, html):
         if file is not None:
             session.line(("Written ", "bold"), str(file))
