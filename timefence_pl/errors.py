@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 __all__ = [
     "AliasConflictError",
@@ -50,9 +51,15 @@ __all__ = [
     "message",
 ]
 
+_PASSED_THROUGH: Final = "\n\nThis error occurred in the following expression:\n"
+
 
 class TimefenceError(Exception):
     """Base of all errors raised on purpose by this package."""
+
+    def __str__(self) -> str:
+        """The message, without what Polars appends where an error passes through one of its expressions."""
+        return super().__str__().partition(_PASSED_THROUGH)[0]
 
 
 class TimefenceConfigError(TimefenceError):

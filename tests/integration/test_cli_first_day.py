@@ -504,6 +504,14 @@ def test_doctor_finds_what_would_fail(healthy: Path, spoil: Any, said: str | Non
     assert "would fail" in ran.out
 
 
+def test_doctor_sets_in_what_an_error_sets_in(healthy: Path) -> None:
+    _features("b = tf.Feature(txns, columns='amount', name='b', embargo='400d')\n")(healthy)
+    _labels(pl.col("label_time").dt.replace_time_zone("UTC"))(healthy)
+    lines = run(healthy, "doctor", code=1).out.splitlines()
+    assert "          Fix (pick one):" in lines
+    assert any(line.startswith("            1. ") for line in lines)
+
+
 def test_doctor_finds_all_faults_at_once(healthy: Path) -> None:
     _features(
         "b = tf.Feature(txns, columns='amont')\n"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import click
 
 import timefence_pl as tf
@@ -52,8 +54,8 @@ def _tell(session: Session, found: list[Check]) -> int:
             what = c.what
             session.line((what.capitalize(), "bold"))
         session.line("  ", (f"{c.status:<6}", _STYLES[c.status]), c.message)
-        for row in c.detail.splitlines() if c.status != "OK" else ():
-            session.line((f"          {row.strip()}" if row.strip() else "", "dim"))
+        for row in textwrap.dedent(c.detail).splitlines() if c.status != "OK" else ():
+            session.line((f"          {row.rstrip()}" if row.strip() else "", "dim"))
     session.line()
     summary = (
         f"{failed} would fail, {counted(warned, 'warning')}"
