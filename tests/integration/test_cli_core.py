@@ -337,6 +337,25 @@ def test_a_reader_that_has_gone_is_no_error(project: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("words", [["catalog"], ["catalog", "--json"], ["explain", "-v"]], ids=" ".join)
+def test_a_full_disk_is_told_once(project: Path, words: list[str]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "timefence_pl", *words],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=project,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+    assert done.returncode == 4
+    assert done.stderr.count("The output cannot be written: No space left on device.") == 1
+    assert "Traceback" not in done.stderr
+
+
 # --- output -----------------------------------------------------------------------------------------------------------
 
 

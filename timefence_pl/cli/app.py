@@ -125,10 +125,19 @@ class Commands(click.Group):
                     code = _told(failure, session, error)
                     session.flush()
             except (BrokenPipeError, ReaderGoneError):
-                # What is still buffered has no reader; without this the interpreter complains when it exits.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                _drop_output()
                 code = 141
+            except OSError as error:  # standard output takes no more, not even the failure as JSON
+                _drop_output()
+                session.json = False
+                failure = failure_of(error)
+                code = code if failure is None else _told(failure, session, error)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _drop_output() -> None:
+    """Forget what is still buffered, which nobody takes; else the interpreter complains when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _told(failure: Failure, session: Session, error: BaseException) -> int:
