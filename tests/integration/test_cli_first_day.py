@@ -439,6 +439,11 @@ def _twice(folder: Path) -> None:
     pl.concat([EVENTS, EVENTS.with_columns(amount=-1.0)]).write_parquet(folder / "data/transactions.parquet")
 
 
+def _spoilt_store(folder: Path) -> None:
+    (folder / ".timefence").mkdir()
+    (folder / ".timefence/builds").write_text("no folder")
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -488,6 +493,9 @@ def _twice(folder: Path) -> None:
             ),
             "overlap",
         ),
+        (_config("[splits]\na = ['2024-13-01', '2024-03-01']\n"), "cannot be read"),
+        (_config("[output]\ncompression = 'rar'\n"), "rar"),
+        (_spoilt_store, "builds cannot be written: "),
         (_config("[defaults]\nmax_lookback = '1mo'\n"), "Calendar units"),
         (_config("store = 'features.py'\n"), "store"),
     ],

@@ -21,6 +21,8 @@ from timefence_pl.errors import listing
 
 __all__ = ["Check", "Doctor"]
 
+#: Folders of a store.
+_PLACES: Final = ("builds", "cache", "feature_sets", "runs")
 #: What is imported when it is used, with what for.
 _OPTIONAL: Final = {
     "duckdb": "SQL that Polars does not have",
@@ -349,10 +351,11 @@ class Doctor:
     ) -> None:
         """Write an empty build of the same columns, splits and format elsewhere, and see whether the real one could be."""
         config = self.project.config
-        if config.output_path is None and config.output_dir is None:
+        placed = config.output_path is not None or config.output_dir is not None
+        if not placed and not config.splits and not config.compression:
             return
         path = Path(self.project.output(config.output_path or "train.parquet"))
-        blocked = _unwritable(path)
+        blocked = _unwritable(path) if placed else None
         if blocked is not None:
             self._add("FAIL", "output", f"{path} cannot be written: {blocked}")
         inputs = {os.path.realpath(f) for s in features for f in _files_of(s.source)}
@@ -375,7 +378,7 @@ class Doctor:
             if not fine:
                 return
         if blocked is None:
-            self._add("OK", "output", f"{path} can be written")
+            self._add("OK", "output", f"{path} can be written" if placed else "its splits and compression are valid")
 
     def _store(self) -> None:
         fine, store = self._tried("store", "", self.project.store)
@@ -387,6 +390,11 @@ class Doctor:
             return
         if not store.path.exists():
             return
+        for place in sorted(store.path.iterdir()) if store.path.is_dir() else ():
+            blocked = _unwritable(place / "x") if place.is_dir() or place.name in _PLACES else None
+            if blocked is not None:
+                self._add("FAIL", "store", f"{shown_path(place)} cannot be written: {blocked}")
+                return
         fine, _ = self._tried("store", "", store.layout.check_version)
         if fine:
             fine, info = self._tried("store", "", store.cache_info)
