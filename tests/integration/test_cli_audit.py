@@ -108,6 +108,8 @@ def test_one_feature_and_columns_of_other_names(project: Path) -> None:
     words = ["audit", "own.parquet", "--column", "last__x=spend", "--features", "features.py:last"]
     assert run(project, *words, "--json").json["features"]["last"]["leaky_row_count"] == 5
     assert "NAME=COLUMN" in run(project, "audit", "own.parquet", "--column", "spend", code=2).err
+    ran = run(project, "audit", "own.parquet", "--feature-time", "spend", code=2)
+    assert "'spend' is not COLUMN=TIME_COLUMN" in ran.err
 
 
 def test_bounds_and_tolerances_are_passed_on(project: Path) -> None:
@@ -231,7 +233,10 @@ def test_sarif_has_the_shape_that_its_schema_asks_for(project: Path) -> None:
     assert set(run_) <= {"tool", "columnKind", "results"}
     assert set(run_["tool"]["driver"]) <= {"name", "semanticVersion", "rules"}
     for rule in run_["tool"]["driver"]["rules"]:
-        assert set(rule) == {"id", "name", "shortDescription", "defaultConfiguration"}
+        # GitHub wants the full description and the help, which the schema does not.
+        texts = {"shortDescription", "fullDescription", "help"}
+        assert set(rule) == {"id", "name", "defaultConfiguration"} | texts
+        assert all(rule[t]["text"].endswith(".") for t in texts)
         assert rule["defaultConfiguration"]["level"] in ("none", "note", "warning", "error")
     for result in run_["results"]:
         assert set(result) <= {"ruleId", "level", "message", "locations", "partialFingerprints", "properties"}

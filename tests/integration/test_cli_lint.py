@@ -76,6 +76,7 @@ def test_sarif(project: Path) -> None:
     level, place = found["timefence/negative-shift"]
     assert (level, place["artifactLocation"]["uri"], place["region"]["startLine"]) == ("error", "features.py", 5)
     assert {r["id"] for r in log["tool"]["driver"]["rules"]} == set(found)
+    assert all(r[t]["text"] for r in log["tool"]["driver"]["rules"] for t in ("fullDescription", "help"))
     assert {v[0] for k, v in found.items() if k != "timefence/negative-shift"} == {"note"}
 
 

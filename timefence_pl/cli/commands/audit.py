@@ -22,12 +22,12 @@ _STYLES = {"OK": "green", "LEAK": "bold red", "FAIL": "bold yellow"}
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-def _pairs(_ctx: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+def _pairs(_ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
     pairs = {}
     for given in value:
         left, equals, right = given.partition("=")
         if not (left and equals and right):
-            raise click.BadParameter(f"{given!r} is not NAME=COLUMN")
+            raise click.BadParameter(f"{given!r} is not {parameter.metavar}")
         pairs[left] = right
     return pairs
 
