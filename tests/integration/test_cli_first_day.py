@@ -207,6 +207,15 @@ def test_inspect_reads_what_sources_read(data: Path) -> None:
     assert 'delimiter="*"' in ran.out
 
 
+def test_inspect_of_files_that_are_not_one_table(data: Path) -> None:
+    EVENTS.write_parquet(data / "data/transactions.parquet")
+    LABELS.write_parquet(data / "data/labels.parquet")
+    said = run(data, "inspect", "data/*s.parquet", code=3).err
+    assert said.startswith("error: The files of 'data/*s.parquet' cannot be read as one.")
+    assert "'data/labels.parquet', 'data/transactions.parquet'" in said
+    assert "Fix: Give one of them" in said
+
+
 def test_inspect_of_an_unusual_file(data: Path) -> None:
     pl.DataFrame({"nested": [[1, 2], [3]], "s": [{"a": 1}, {"a": 2}], "b": [b"x", None]}).write_parquet(
         data / "odd.parquet"
