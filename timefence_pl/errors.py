@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 __all__ = [
     "AliasConflictError",
@@ -45,13 +46,20 @@ __all__ = [
     "TimefenceTimezoneError",
     "TimefenceValidationError",
     "did_you_mean",
+    "did_you_mean_file",
     "listing",
     "message",
 ]
 
+_PASSED_THROUGH: Final = "\n\nThis error occurred in the following expression:\n"
+
 
 class TimefenceError(Exception):
     """Base of all errors raised on purpose by this package."""
+
+    def __str__(self) -> str:
+        """The message, without what Polars appends where an error passes through one of its expressions."""
+        return super().__str__().partition(_PASSED_THROUGH)[0]
 
 
 class TimefenceConfigError(TimefenceError):
@@ -174,6 +182,21 @@ def listing(names: Iterable[object], limit: int = 12) -> str:
 
 def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     """A sentence that proposes the nearest of ``candidates``, or an empty string."""
+    near = _nearest(name, candidates)
+    return "" if near is None else f"Did you mean {near!r}?"
+
+
+def did_you_mean_file(name: str, beside: Iterable[str]) -> str:
+    """As :func:`did_you_mean`, of files' names: that all end in ``.parquet`` makes none of them alike."""
+    stem, _, suffix = name.partition(".")
+    files: dict[str, str] = {}
+    for file in sorted(beside, key=lambda f: f.partition(".")[2] != suffix):
+        files.setdefault(file.partition(".")[0] or file, file)
+    near = _nearest(stem or name, files)
+    return "" if near is None else f"Did you mean {files[near]!r}?"
+
+
+def _nearest(name: str, candidates: Iterable[str]) -> str | None:
     names = [str(c) for c in candidates]
     folded: dict[str, str] = {}
     for candidate in names:
@@ -182,4 +205,4 @@ def did_you_mean(name: str, candidates: Iterable[str]) -> str:
     near = difflib.get_close_matches(wanted, folded, n=1, cutoff=0.6)
     if not near:
         near = [f for f in folded if len(f) > 2 and len(wanted) > 2 and (f in wanted or wanted in f)][:1]
-    return f"Did you mean {folded[near[0]]!r}?" if near else ""
+    return folded[near[0]] if near else None

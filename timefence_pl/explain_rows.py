@@ -188,7 +188,9 @@ def _explain_feature_row(
     second = entity[SECOND_HASH][0] if SECOND_HASH in entity.columns else None
     if isinstance(joined.frame, SortedEvents):
         return _explain_window_row(one, tick * clock.size + clock.offset, joined, (entity[ENTITY][0], second), options)
-    mine = joined.frame.of_entity(entity[ENTITY][0], second)
+    # Computed once: of rows that are made in no fixed order, another run would give each another number.
+    kept = joined.frame.of_entity(entity[ENTITY][0], second).rows.collect(engine="in-memory")
+    mine = replace(joined.frame, rows=kept.lazy()).of_entity(entity[ENTITY][0], second)
     plan = training_set(one, [joined.feature], {name: mine}, options, checks=False, source_rows=True)
     wanted = [m.format(name) for m in (REASON, SOURCE_ROW, DUPLICATE_MATCH)]
     answer = plan.observed.select(wanted).collect(engine="in-memory").row(0)

@@ -56,6 +56,10 @@ def test_a_clean_set(project: Path) -> None:
     assert (told["has_leakage"], told["clean"], told["total_rows"], told["mode"]) == (False, True, 5, "rebuild")
 
 
+def test_a_leaking_set_can_be_built_again(project: Path) -> None:
+    assert "Next: timefence-pl build -o CLEAN.parquet" in run(project, "audit", "leaky.parquet").out
+
+
 def test_a_leaking_set(project: Path) -> None:
     ran = run(project, "audit", "leaky.parquet")
     assert "LEAKAGE DETECTED in 1 of 2 features" in ran.out
@@ -104,6 +108,8 @@ def test_one_feature_and_columns_of_other_names(project: Path) -> None:
     words = ["audit", "own.parquet", "--column", "last__x=spend", "--features", "features.py:last"]
     assert run(project, *words, "--json").json["features"]["last"]["leaky_row_count"] == 5
     assert "NAME=COLUMN" in run(project, "audit", "own.parquet", "--column", "spend", code=2).err
+    ran = run(project, "audit", "own.parquet", "--feature-time", "spend", code=2)
+    assert "'spend' is not COLUMN=TIME_COLUMN" in ran.err
 
 
 def test_bounds_and_tolerances_are_passed_on(project: Path) -> None:
@@ -141,6 +147,7 @@ def test_feature_times_need_no_features(tmp_path: Path, days: int, code: int) ->
     words = ["audit", "t.parquet", "--feature-time", "spend=seen", "--strict"]
     ran = run(tmp_path, *words, code=code)
     assert ("LEAK" in ran.out) is bool(code)
+    assert ("Next: timefence-pl init " in ran.out) is bool(code)  # there is no feature that could be built
     told = run(tmp_path, *words, "--json", code=code).json
     assert told["mode"] == "temporal"
     assert told["features"]["spend"]["leaky_row_count"] == 5 * code
@@ -207,13 +214,29 @@ def test_sarif_points_to_the_declaration(project: Path) -> None:
     assert json.loads(report(project, "clean.parquet", 0, "--sarif").read_text())["runs"][0]["results"] == []
 
 
+@pytest.mark.parametrize("given", ["features.py", "{here}/features.py", "{there}/features.py"])
+def test_sarif_names_files_below_here_as_seen_from_here_and_others_whole(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, given: str
+) -> None:
+    there = tmp_path_factory.mktemp("else where")
+    (there / "features.py").write_text((project / "features.py").read_text())
+    words = ["--features", given.format(here=project, there=there), "--sarif", "out.sarif"]
+    run(project, "audit", "leaky.parquet", *words)
+    (found,) = json.loads((project / "out.sarif").read_text())["runs"][0]["results"]
+    uri = found["locations"][0]["physicalLocation"]["artifactLocation"]["uri"]
+    assert uri == ((there / "features.py").as_uri() if "there" in given else "features.py")
+
+
 def test_sarif_has_the_shape_that_its_schema_asks_for(project: Path) -> None:
     log = json.loads(report(project, "leaky.parquet", 1, "--sarif").read_text())
     run_ = log["runs"][0]
     assert set(run_) <= {"tool", "columnKind", "results"}
     assert set(run_["tool"]["driver"]) <= {"name", "semanticVersion", "rules"}
     for rule in run_["tool"]["driver"]["rules"]:
-        assert set(rule) == {"id", "name", "shortDescription", "defaultConfiguration"}
+        # GitHub wants the full description and the help, which the schema does not.
+        texts = {"shortDescription", "fullDescription", "help"}
+        assert set(rule) == {"id", "name", "defaultConfiguration"} | texts
+        assert all(rule[t]["text"].endswith(".") for t in texts)
         assert rule["defaultConfiguration"]["level"] in ("none", "note", "warning", "error")
     for result in run_["results"]:
         assert set(result) <= {"ruleId", "level", "message", "locations", "partialFingerprints", "properties"}

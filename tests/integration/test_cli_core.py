@@ -8,6 +8,7 @@ import os
 import re
 import resource
 import shlex
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -19,12 +20,15 @@ import click
 import polars as pl
 import pytest
 from click.testing import CliRunner
+from rich.console import Console
+from rich.text import Text
 
 import timefence_pl as tf
 from tests.integration.cli import run
 from timefence_pl.cli.app import COMMANDS, cli
 from timefence_pl.cli.failures import failure_of
-from timefence_pl.cli.session import Session, plain
+from timefence_pl.cli.layout import broken, column_widths
+from timefence_pl.cli.session import Session, counted, plain
 
 ROOT = Path(__file__).parents[2]
 
@@ -177,6 +181,44 @@ def test_completion_scripts(tmp_path: Path, shell: str) -> None:
     assert run(tmp_path, "completion", shell, "--json").json["script"].strip() == script.strip()
 
 
+@pytest.mark.parametrize(
+    ("shell", "asked", "given"),
+    [
+        ("zsh", ["-f", "-c", "{load}; print $_comps[timefence-pl]"], "_timefence_pl_completion"),
+        (
+            "fish",
+            ["--no-config", "-c", "{load}; complete -C 'timefence-pl exp'"],
+            "explain\tTell how features would be",
+        ),
+        ("fish", ["--no-config", "-c", "{load}; complete -C 'timefence-pl feat'"], "and look into them."),
+        ("fish", ["--no-config", "-c", "{load}; complete -C 'timefence-pl audit labels.p'"], "labels.parquet"),
+        ("bash", ["--norc", "-c", "{load}; complete -p timefence-pl"], "_timefence_pl_completion"),
+    ],
+    ids=["zsh", "fish", "fish's help texts", "files in fish", "bash"],
+)
+def test_shells_take_their_script(project: Path, shell: str, asked: list[str], given: str) -> None:
+    program = shutil.which(shell)
+    if program is None:
+        pytest.skip(f"{shell} is not installed")
+    folder = project / "bin"
+    folder.mkdir()
+    (folder / "timefence-pl").write_text(
+        f"#!{sys.executable}\nfrom timefence_pl.cli.app import main\nmain('timefence-pl')\n"
+    )
+    (folder / "timefence-pl").chmod(0o755)
+    (folder / "script").write_text(run(project, "completion", shell).out)
+    done = subprocess.run(
+        [program, *(word.format(load=f"source {folder / 'script'}") for word in asked)],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "PATH": f"{folder}:{os.environ['PATH']}", "HOME": str(project)},
+    )
+    assert done.stderr == ""
+    assert given in done.stdout
+
+
 def _with_umlauts(project: Path) -> None:
     text = (project / "features.py").read_text()
     (project / "features.py").write_text(text.replace("'last'", "'größe'"), encoding="utf-8")
@@ -295,6 +337,25 @@ def test_a_reader_that_has_gone_is_no_error(project: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("words", [["catalog"], ["catalog", "--json"], ["explain", "-v"]], ids=" ".join)
+def test_a_full_disk_is_told_once(project: Path, words: list[str]) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("there is no /dev/full")
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "timefence_pl", *words],
+            check=False,
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=project,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+        )
+    assert done.returncode == 4
+    assert done.stderr.count("The output cannot be written: No space left on device.") == 1
+    assert "Traceback" not in done.stderr
+
+
 # --- output -----------------------------------------------------------------------------------------------------------
 
 
@@ -332,6 +393,53 @@ def test_a_narrow_table_folds_its_widest_column_and_a_narrower_one_is_written_in
     lines = rows(40)
     assert "source   events" in lines
     assert f"columns  {'x' * 70}" in lines
+
+
+def _on_terminal(folder: Path, columns: int, *words: object, code: int = 0) -> list[str]:
+    env = {"FORCE_COLOR": "1", "COLUMNS": str(columns), "TERM": "xterm", "NO_COLOR": "1"}
+    ran = run(folder, *words, env=env, code=code)
+    return [re.sub(r"\x1b\[[0-9;]*m", "", line).rstrip() for line in (ran.out or ran.err).splitlines()]
+
+
+@pytest.mark.parametrize("columns", [60, 80, 200])
+def test_lines_break_between_words_within_the_terminal(project: Path, columns: int) -> None:
+    for words in (["explain"], ["explain", "--row", "0"], ["audit", "labels.parquet"], ["doctor"], ["store", "ls"]):
+        shown = _on_terminal(project, columns, *words, code=3 if words[0] == "store" else 0)
+        whole = run(project, *words, code=None)
+        assert [line for line in shown if len(line) > columns and len(line.split()) > 1] == []
+        assert " ".join(" ".join(shown).split()) == " ".join((whole.out or whole.err).split())
+
+
+def test_lines_go_on_beside_their_mark_and_long_words_stay_whole() -> None:
+    def lines(text: str, columns: int) -> list[str]:
+        console = Console(width=columns, force_terminal=True)
+        return [t.plain for t in broken(Text(text), console)]
+
+    assert lines("  OK    one two three four", 24) == ["  OK    one two three", "        four"]
+    assert lines("error: one two three", 21) == ["error: one two three"]
+    assert lines("  cost: one two three fo", 24) == ["  cost: one two three fo"]
+    assert lines("  cost: one two three four", 24) == ["  cost: one two three", "        four"]
+    assert lines("a " + "x" * 30 + " b", 20) == ["a", "x" * 30, "b"]
+    assert lines("  timefence-pl audit data/train.parquet", 20) == ["  timefence-pl audit data/train.parquet"]
+    assert lines("中文 中文 中文", 10) == ["中文 中文", "中文"]
+    assert lines("", 10) == [""]
+    assert lines("x" * 30, 10) == ["x" * 30]
+
+
+@pytest.mark.parametrize(
+    ("columns", "room", "widths"),
+    [
+        (["ab cd", "e"], 20, [5, 1]),
+        (["ab cd", "efgh"], 10, [2, 4]),
+        (["abcdefgh", "ijkl"], 10, None),
+        (["folder/of/a/long/path", "x" * 20], 43, [19, 20]),
+        (["folder/of/a/long/path", "x" * 20], 39, None),
+        (["x" * 41, "id"], 30, [24, 2]),
+        ([], 10, []),
+    ],
+)
+def test_columns_break_between_words_and_ids_never(columns: list[str], room: int, widths: list[int] | None) -> None:
+    assert column_widths([[c] for c in columns], room) == widths
 
 
 def test_progress_is_shown_on_a_terminal_only(project: Path) -> None:
@@ -383,6 +491,25 @@ def test_json_has_what_json_has_not(capsys: Any) -> None:
     )
     told = json.loads(capsys.readouterr().out)
     assert told == {"a": 60.0, "b": None, "c": str(2**70), "d": "2024-01-01", "e": "x", "f": [1]}
+
+
+def test_a_warning_of_others_starts_at_once(project: Path) -> None:
+    text = (project / "features.py").read_text()
+    (project / "features.py").write_text("import warnings\nwarnings.warn('\\nmind this\\n')\n" + text)
+    assert run(project, "catalog").err == "warning: mind this\n"
+
+
+def test_json_may_be_asked_for_before_the_command(project: Path) -> None:
+    assert run(project, "--json", "catalog").json == run(project, "catalog", "--json").json
+
+
+def test_numbers_of_things(project: Path) -> None:
+    assert [counted(n, "build") for n in (0, 1, 2, 1000)] == ["0 builds", "1 build", "2 builds", "1,000 builds"]
+    run(project, "build", "-o", "x.parquet")
+    assert "OK    .timefence: 1 build, 2 feature frames" in run(project, "doctor").out
+    assert "OK    everything in .timefence is" in run(project, "store", "verify").out
+    (project / "labels.parquet").unlink()
+    assert "1 would fail, 0 warnings" in run(project, "doctor", code=1).out
 
 
 def test_another_directory(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -201,6 +201,7 @@ def test_a_file_that_cannot_be_used(project: Path, text: str, code: int, said: s
     (project / "features.py").write_text(HEAD + text)
     ran = run(project, "catalog", code=code)
     assert said in ran.err
+    assert str(project) not in ran.err.replace(f"looked from {project}", "")
     assert "Traceback" not in ran.err
 
 
@@ -345,6 +346,15 @@ def test_integer_times(project: Path) -> None:
     run(project, "build", "--labels", "labels.parquet", "-o", "o.parquet", *words)
     assert pl.read_parquet(project / "o.parquet")["x__x"].to_list() == [1, None]
     assert pl.read_parquet(project / "o_b.parquet").height == 1
+
+
+@pytest.mark.parametrize("configured", [False, True])
+def test_an_output_elsewhere_is_refused_and_makes_no_folder(simple: Path, configured: bool) -> None:
+    if configured:
+        (simple / "timefence.toml").write_text('output.path = "s3://bucket/x.parquet"\n')
+    words = ["--labels", "labels.parquet", *([] if configured else ["-o", "s3://bucket/x.parquet"])]
+    assert "'s3://bucket/x.parquet' is not on this machine" in run(simple, "build", *words, code=2).err
+    assert not (simple / "s3:").exists()
 
 
 def test_dry_run_writes_nothing(simple: Path) -> None:

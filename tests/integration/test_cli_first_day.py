@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 import shlex
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -206,6 +207,15 @@ def test_inspect_reads_what_sources_read(data: Path) -> None:
     assert 'delimiter="*"' in ran.out
 
 
+def test_inspect_of_files_that_are_not_one_table(data: Path) -> None:
+    EVENTS.write_parquet(data / "data/transactions.parquet")
+    LABELS.write_parquet(data / "data/labels.parquet")
+    said = run(data, "inspect", "data/*s.parquet", code=3).err
+    assert said.startswith("error: The files of 'data/*s.parquet' cannot be read as one.")
+    assert "'data/labels.parquet', 'data/transactions.parquet'" in said
+    assert "Fix: Give one of them" in said
+
+
 def test_inspect_of_an_unusual_file(data: Path) -> None:
     pl.DataFrame({"nested": [[1, 2], [3]], "s": [{"a": 1}, {"a": 2}], "b": [b"x", None]}).write_parquet(
         data / "odd.parquet"
@@ -233,6 +243,19 @@ def test_init_proposes_a_project_that_builds(data: Path) -> None:
     assert frame.height == 4
     assert frame["transactions_latest__amount"].null_count() == 0
     assert frame["transactions_activity__rows_7d"].sum() > 0
+
+
+def test_init_names_files_that_belong_together_by_their_folder(tmp_path: Path) -> None:
+    (tmp_path / "data/payments").mkdir(parents=True)
+    for part in range(2):
+        EVENTS.write_parquet(tmp_path / f"data/payments/part-{part:05}.parquet")
+        EVENTS.write_parquet(tmp_path / f"data/payments/refunds-{part}.parquet")
+    LABELS.write_parquet(tmp_path / "labels.parquet")
+    ran = run(tmp_path, "init", "--dry-run")
+    assert 'payments = tf.Source("data/payments/part*.parquet"' in ran.out
+    assert 'refunds = tf.Source("data/payments/refunds*.parquet"' in ran.out
+    assert "Only the folder data is looked at, not 'labels.parquet'; --data . looks" in ran.err
+    assert re.search(r"^labels\.parquet +labels", run(tmp_path, "init", "--dry-run", "--data", ".").out, re.MULTILINE)
 
 
 def test_init_twice_changes_nothing(data: Path) -> None:
@@ -425,6 +448,11 @@ def _twice(folder: Path) -> None:
     pl.concat([EVENTS, EVENTS.with_columns(amount=-1.0)]).write_parquet(folder / "data/transactions.parquet")
 
 
+def _spoilt_store(folder: Path) -> None:
+    (folder / ".timefence").mkdir()
+    (folder / ".timefence/builds").write_text("no folder")
+
+
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -474,6 +502,9 @@ def _twice(folder: Path) -> None:
             ),
             "overlap",
         ),
+        (_config("[splits]\na = ['2024-13-01', '2024-03-01']\n"), "cannot be read"),
+        (_config("[output]\ncompression = 'rar'\n"), "rar"),
+        (_spoilt_store, "builds cannot be written: "),
         (_config("[defaults]\nmax_lookback = '1mo'\n"), "Calendar units"),
         (_config("store = 'features.py'\n"), "store"),
     ],
@@ -488,6 +519,14 @@ def test_doctor_finds_what_would_fail(healthy: Path, spoil: Any, said: str | Non
     ran = run(healthy, "doctor", code=1)
     assert "FAIL" in ran.out
     assert "would fail" in ran.out
+
+
+def test_doctor_sets_in_what_an_error_sets_in(healthy: Path) -> None:
+    _features("b = tf.Feature(txns, columns='amount', name='b', embargo='400d')\n")(healthy)
+    _labels(pl.col("label_time").dt.replace_time_zone("UTC"))(healthy)
+    lines = run(healthy, "doctor", code=1).out.splitlines()
+    assert "          Fix (pick one):" in lines
+    assert any(line.startswith("            1. ") for line in lines)
 
 
 def test_doctor_finds_all_faults_at_once(healthy: Path) -> None:

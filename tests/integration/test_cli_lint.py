@@ -34,7 +34,7 @@ def project(tmp_path: Path) -> Path:
 
 def test_nothing_found(project: Path) -> None:
     (project / "features.py").write_text(HEAD)
-    assert run(project, "lint", "--strict").out == "1 features: nothing looks ahead\n"
+    assert run(project, "lint", "--strict").out == "1 feature: nothing looks ahead\n"
     assert run(project, "lint", "--json").json == {"features": ["fine"], "findings": []}
 
 
@@ -44,7 +44,7 @@ def test_what_looks_ahead_is_told_with_its_fix(project: Path) -> None:
     assert "ahead  negative-shift" in ran.out
     assert "shift" in ran.out
     assert "Fix: " in ran.out
-    assert "2 features: 1 look ahead" in ran.out
+    assert "2 features: 1 looks ahead" in ran.out
     told = run(project, "lint", "--strict", "--json", code=1).json
     assert [(f["feature"], f["rule"], f["unread"]) for f in told["findings"]] == [("ahead", "negative-shift", False)]
     run(project, "lint", "--strict", "--allow-unread", code=1)
@@ -76,6 +76,7 @@ def test_sarif(project: Path) -> None:
     level, place = found["timefence/negative-shift"]
     assert (level, place["artifactLocation"]["uri"], place["region"]["startLine"]) == ("error", "features.py", 5)
     assert {r["id"] for r in log["tool"]["driver"]["rules"]} == set(found)
+    assert all(r[t]["text"] for r in log["tool"]["driver"]["rules"] for t in ("fullDescription", "help"))
     assert {v[0] for k, v in found.items() if k != "timefence/negative-shift"} == {"note"}
 
 

@@ -12,6 +12,7 @@ import pytest
 
 import timefence_pl as tf
 from timefence_pl.cli.config import KEYS, Config, config_at, find_config
+from timefence_pl.durations import parse_duration
 
 #: The ancestor's documented configuration, word for word.
 ANCESTOR = """name: churn-model
@@ -244,6 +245,14 @@ def test_an_unknown_key_of_pyproject(tmp_path: Path) -> None:
         ("[labels]\nkeys = true\n", "line 2: labels.keys = True is not a name or a list of names"),
         ("[defaults]\njoin = 'strickt'\n", "is not one of 'strict', 'inclusive'. Did you mean 'strict'?"),
         ("[defaults]\nmax_lookback = 1.5\n", 'is not a duration, as "30d", or "none"'),
+        ("[defaults]\njoin = 'incl'\n", "Did you mean 'inclusive'?\n"),
+        (
+            "[defaults]\nmax_lookback = '365d'\nmax_staleness = '7x'\n",
+            "line 3: defaults.max_staleness = '7x' is not a du",
+        ),
+        ("[defaults]\npurge = '1mo'\n", "line 2: defaults.purge = '1mo' is not a duration"),
+        ("[defaults]\npurge = '1mo'\n", "Calendar units (mo, q, y) have no fixed length: give days."),
+        ("[defaults]\npurge = -1\n", "is not a duration"),
         ("[defaults]\nflatten_columns = 'yes'\n", "is not true or false"),
         ("store = true\n", "is not a folder, or false for none"),
         ("[splits]\ntrain = '2024'\n", "splits.train = '2024' is not a start and an end"),
@@ -253,6 +262,19 @@ def test_an_unknown_key_of_pyproject(tmp_path: Path) -> None:
 )
 def test_a_value_of_another_kind_is_refused(tmp_path: Path, text: str, said: str | None) -> None:
     assert (said or "name = 3 is not text") in refused(tmp_path, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["30d", "1d12h", " 500ms ", "2w", "7", "0s", "", " ", "d", "30", "-1d", "1.5d", "1 d", "1mo", "3x", "1d!", "30D"],
+)
+def test_a_duration_is_refused_where_it_would_be_when_used(tmp_path: Path, text: str) -> None:
+    try:
+        parse_duration(text)
+    except tf.TimefenceConfigError:
+        assert "is not a duration" in refused(tmp_path, f"[defaults]\nmax_lookback = '{text}'\n")
+    else:
+        assert read(tmp_path, f"[defaults]\nmax_lookback = '{text}'\n").defaults == {"max_lookback": text}
 
 
 def test_yaml_nulls_where_their_text_was_meant(tmp_path: Path) -> None:

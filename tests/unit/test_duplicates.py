@@ -101,6 +101,15 @@ def test_the_error_counts_and_shows_what_to_look_at() -> None:
     assert "tie_breaker=" in text
 
 
+@pytest.mark.parametrize("run", ["in-memory", "streaming", "build", "file"])
+def test_the_error_ends_where_its_message_does(tmp_path: Path, run: Any) -> None:
+    lazy = tf.point_in_time(labels(LABELS), feature(EVENTS))
+    output = tmp_path / "x.parquet" if run == "file" else None
+    with pytest.raises(TimefenceDuplicateError) as caught:
+        _ = lazy.collect(engine=run) if run in ENGINES else tf.build(labels(LABELS), feature(EVENTS), output)
+    assert str(caught.value).endswith("on the feature takes source order")
+
+
 def test_the_error_counts_entities() -> None:
     events = pl.concat([EVENTS, EVENTS])
     with pytest.raises(TimefenceDuplicateError, match=r"4 label row\(s\) of 2 entities"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from timefence_pl import errors
-from timefence_pl.errors import TimefenceError, did_you_mean, listing, message
+from timefence_pl.errors import TimefenceError, did_you_mean, did_you_mean_file, listing, message
 
 
 def test_a_message_says_what_where_why_and_how_to_mend_it() -> None:
@@ -53,6 +53,24 @@ def test_the_nearest_name_is_proposed(name: str, candidates: list[str], nearest:
 @pytest.mark.parametrize(("name", "candidates"), [("zzz", ["user_id"]), ("x", []), ("k", ["amount"])])
 def test_nothing_is_proposed_where_nothing_is_near(name: str, candidates: list[str]) -> None:
     assert did_you_mean(name, candidates) == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("label.parquet", "labels.parquet"),
+        ("labels.csv", "labels.parquet"),
+        ("users.csv.gz", "users.csv"),
+        ("user.parquet", "users.parquet"),
+        (".hiden", ".hidden"),
+        ("nothere.parquet", None),
+        ("x.csv", None),
+        ("", None),
+    ],
+)
+def test_files_are_near_by_their_stems(name: str, nearest: str | None) -> None:
+    beside = ["a.parquet", "labels.parquet", "users.csv", "users.parquet", ".hidden", "README"]
+    assert did_you_mean_file(name, beside) == ("" if nearest is None else f"Did you mean {nearest!r}?")
 
 
 @pytest.mark.parametrize(

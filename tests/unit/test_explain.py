@@ -340,6 +340,24 @@ def test_keys_of_every_kind_are_explained(keys: list[str], dtype: Any) -> None:
     assert [None if c is None else c.values["x"] for c in found] == expected
 
 
+def test_rows_that_come_in_another_order_each_time_are_told_from_one_run() -> None:
+    runs: list[int] = []
+
+    def shuffled(events: pl.LazyFrame) -> pl.LazyFrame:
+        def turned(frame: pl.DataFrame) -> pl.DataFrame:
+            runs.append(frame.height)
+            return frame[len(runs) % frame.height :].vstack(frame[: len(runs) % frame.height])
+
+        return events.map_batches(turned)
+
+    events = pl.DataFrame({"k": [1] * 7, "t": list(range(7)), "x": list(range(7))})
+    result = tf.explain(labels(pl.DataFrame({"k": [1], "at": [4]})), feature(events, transform=shuffled))
+    for _ in range(8):
+        one = result.row(0)["f"]
+        assert (None if one.chosen is None else one.chosen.values) == {"x": 3}
+        assert "chosen" not in {c.verdict for c in one.passed_over}
+
+
 @pytest.mark.parametrize(
     "options", [{"sql": "SELECT k, t, x FROM {source}"}, {"transform": lambda lf: lf}], ids=["sql", "transform"]
 )

@@ -125,10 +125,19 @@ class Commands(click.Group):
                     code = _told(failure, session, error)
                     session.flush()
             except (BrokenPipeError, ReaderGoneError):
-                # What is still buffered has no reader; without this the interpreter complains when it exits.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                _drop_output()
                 code = 141
+            except OSError as error:  # standard output takes no more, not even the failure as JSON
+                _drop_output()
+                session.json = False
+                failure = failure_of(error)
+                code = code if failure is None else _told(failure, session, error)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _drop_output() -> None:
+    """Forget what is still buffered, which nobody takes; else the interpreter complains when it exits."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _told(failure: Failure, session: Session, error: BaseException) -> int:
@@ -147,6 +156,7 @@ def _told(failure: Failure, session: Session, error: BaseException) -> int:
     "3 bad input or data, 4 store.",
 )
 @click.version_option(__version__, "-V", "--version", prog_name="timefence-pl", help="Show the version and exit.")
+@click.option("--json", is_flag=True, help="Print one JSON document and nothing else.")
 @click.option("-v", "--verbose", is_flag=True, help="Show plans, and each step as it is done.")
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option(
@@ -161,13 +171,16 @@ def _told(failure: Failure, session: Session, error: BaseException) -> int:
     help="Run as if started in this folder.",
 )
 @click.pass_context
-def cli(ctx: click.Context, verbose: bool, debug: bool, config: Path | None, directory: Path | None) -> None:
+def cli(
+    ctx: click.Context, json: bool, verbose: bool, debug: bool, config: Path | None, directory: Path | None
+) -> None:
     """Point-in-time correct training sets: find out whether yours leaks, and build a clean one.
 
     Start with `timefence-pl quickstart churn`, or with `timefence-pl init` in a folder of data files.
     """
     session = ctx.obj if isinstance(ctx.obj, Session) else Session()
     ctx.obj = session
+    session.json |= json
     session.verbose |= verbose
     session.debug |= debug
     session.config_file = None if config is None else config.absolute()

@@ -16,11 +16,13 @@ from typing import Any, Final
 import timefence_pl as tf
 from timefence_pl.cli.failures import failure_of
 from timefence_pl.cli.project import LabelFlags, Project
-from timefence_pl.cli.session import Steps
+from timefence_pl.cli.session import Steps, counted, shown_path
 from timefence_pl.errors import listing
 
 __all__ = ["Check", "Doctor"]
 
+#: Folders of a store.
+_PLACES: Final = ("builds", "cache", "feature_sets", "runs")
 #: What is imported when it is used, with what for.
 _OPTIONAL: Final = {
     "duckdb": "SQL that Polars does not have",
@@ -151,9 +153,8 @@ class Doctor:
             fine, made = self._tried("features", "", lambda file=file: self.project.files.load([file]))  # type: ignore[misc]
             if fine:
                 windows = sum(isinstance(f, tf.Window) for f in made)
-                self._add(
-                    "OK", "features", f"{len(made)} in {file}" + (f", {windows} of them windows" if windows else "")
-                )
+                among = f", {'1 of them a window' if windows == 1 else f'{windows} of them windows'}" if windows else ""
+                self._add("OK", "features", f"{len(made)} in {file}{among}")
                 found += [f for f in made if not any(f is g for g in found)]
         self._look_ahead(found)
         if len(files) > 1:
@@ -350,10 +351,11 @@ class Doctor:
     ) -> None:
         """Write an empty build of the same columns, splits and format elsewhere, and see whether the real one could be."""
         config = self.project.config
-        if config.output_path is None and config.output_dir is None:
+        placed = config.output_path is not None or config.output_dir is not None
+        if not placed and not config.splits and not config.compression:
             return
         path = Path(self.project.output(config.output_path or "train.parquet"))
-        blocked = _unwritable(path)
+        blocked = _unwritable(path) if placed else None
         if blocked is not None:
             self._add("FAIL", "output", f"{path} cannot be written: {blocked}")
         inputs = {os.path.realpath(f) for s in features for f in _files_of(s.source)}
@@ -376,7 +378,7 @@ class Doctor:
             if not fine:
                 return
         if blocked is None:
-            self._add("OK", "output", f"{path} can be written")
+            self._add("OK", "output", f"{path} can be written" if placed else "its splits and compression are valid")
 
     def _store(self) -> None:
         fine, store = self._tried("store", "", self.project.store)
@@ -384,15 +386,24 @@ class Doctor:
             return
         blocked = _unwritable(store.path / "lock")
         if blocked is not None:
-            self._add("FAIL", "store", f"{store.path} cannot be written: {blocked}")
+            self._add("FAIL", "store", f"{shown_path(store.path)} cannot be written: {blocked}")
             return
         if not store.path.exists():
             return
+        for place in sorted(store.path.iterdir()) if store.path.is_dir() else ():
+            blocked = _unwritable(place / "x") if place.is_dir() or place.name in _PLACES else None
+            if blocked is not None:
+                self._add("FAIL", "store", f"{shown_path(place)} cannot be written: {blocked}")
+                return
         fine, _ = self._tried("store", "", store.layout.check_version)
         if fine:
             fine, info = self._tried("store", "", store.cache_info)
         if fine:
-            self._add("OK", "store", f"{store.path}: {info['builds']:,} builds, {info['entries']:,} feature frames")
+            self._add(
+                "OK",
+                "store",
+                f"{shown_path(store.path)}: {counted(info['builds'], 'build')}, {counted(info['entries'], 'feature frame')}",
+            )
             if info["set_aside"]:
                 self._add(
                     "WARN", "store", f"{info['set_aside']:,} damaged files were set aside (`timefence-pl store gc`)"

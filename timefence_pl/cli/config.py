@@ -7,6 +7,7 @@ The keys are those of the ancestor's ``timefence.yaml`` and a few more; :data:`K
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from timefence_pl.cli.config_text import Document, read_toml, read_yaml
-from timefence_pl.errors import TimefenceConfigError, did_you_mean, listing, message
+from timefence_pl.errors import TimefenceConfigError, did_you_mean, did_you_mean_file, listing, message
 
 __all__ = ["FILES", "KEYS", "Config", "LabelsConfig", "config_at", "config_file", "find_config"]
 
@@ -85,7 +86,7 @@ def config_at(file: Path) -> Config:
         beside = [p.name for p in file.parent.iterdir()] if file.parent.is_dir() else []
         raise TimefenceConfigError(
             message(
-                f"There is no configuration file {str(file)!r}. {did_you_mean(file.name, beside)}".rstrip(),
+                f"There is no configuration file {str(file)!r}. {did_you_mean_file(file.name, beside)}".rstrip(),
                 fix="Check the path, or write one with `timefence-pl init`.",
             )
         )
@@ -182,12 +183,22 @@ def _flag(value: Any) -> bool:
     raise _Refused("true or false")
 
 
+#: The form of durations. That each unit stands once, and what fits the times, is checked where they are used.
+_DURATION: Final = re.compile(r"\s*(\d+(w|d|h|m|s|ms|us|ns))+\s*")
+
+
 def _duration(value: Any) -> str | int | None:
     if value is None or (isinstance(value, str) and value.strip().lower() in ("none", "null")):
         return None
-    if isinstance(value, str) or (isinstance(value, int) and not isinstance(value, bool)):
+    if isinstance(value, str) and _DURATION.fullmatch(value):
         return value
-    raise _Refused('a duration, as "30d", or "none"')
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    calendar = isinstance(value, str) and re.search(r"\d(mo|q|y)\b", value)
+    raise _Refused(
+        'a duration, as "30d", or "none"'
+        + (". Calendar units (mo, q, y) have no fixed length: give days" if calendar else "")
+    )
 
 
 def _one_of(*known: str) -> Callable[[Any], str]:
@@ -196,7 +207,7 @@ def _one_of(*known: str) -> Callable[[Any], str]:
         if value in known:
             return str(value)
         hint = did_you_mean(value, known) if isinstance(value, str) else ""
-        raise _Refused(f"one of {listing(known)}. {hint}".rstrip(". "))
+        raise _Refused(f"one of {listing(known)}" + (f". {hint}" if hint else ""))
 
     return check
 
@@ -316,6 +327,5 @@ def _value(document: Document, path: tuple[str, ...], value: Any, check: Callabl
 
 
 def _wrong(document: Document, path: tuple[str, ...], value: Any, wanted: str) -> TimefenceConfigError:
-    return TimefenceConfigError(
-        message(f"{document.place(*path)}: {'.'.join(path)} = {value!r} is not {wanted}.", fix="Correct the value.")
-    )
+    said = f"{document.place(*path)}: {'.'.join(path)} = {value!r} is not {wanted}"
+    return TimefenceConfigError(message(said if said.endswith("?") else f"{said}.", fix="Correct the value."))

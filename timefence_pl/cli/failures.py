@@ -6,6 +6,7 @@ been imported has not raised anything.
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,6 +28,8 @@ DATA: Final = 3
 STORE: Final = 4
 _FAULT: Final = 70
 _INTERRUPTED: Final = 130
+#: What only those meet who write.
+_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,10 @@ def failure_of(error: BaseException) -> Failure | None:
         return Failure(kind, str(error), _code(error))
     if isinstance(error, BrokenPipeError) or kind == "ReaderGoneError":
         return None
+    if isinstance(error, OSError) and error.errno in _FULL:
+        what = repr(str(error.filename)) if error.filename else "The output"
+        text = message(f"{what} cannot be written: {error.strerror}.", fix="Make room, and try again.")
+        return Failure(kind, text, STORE)
     if _from_data(error):
         first = str(error).strip().splitlines() or [kind]
         text = message(
@@ -104,7 +111,9 @@ def _users_line(frames: Sequence[FrameSummary], paths: Mapping[str, str]) -> str
         if frame.filename.startswith((ours, "<")):
             break
         if not frame.filename.startswith(installed):
-            return f"{frame.filename}, line {frame.lineno}, in {frame.name}"
+            file = Path(frame.filename)
+            shown = file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file
+            return f"{shown}, line {frame.lineno}, in {frame.name}"
     return ""
 
 

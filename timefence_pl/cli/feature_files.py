@@ -15,7 +15,8 @@ from types import ModuleType
 from typing import Any
 
 import timefence_pl as tf
-from timefence_pl.errors import did_you_mean, listing, message
+from timefence_pl.cli.session import shown_path
+from timefence_pl.errors import did_you_mean, did_you_mean_file, listing, message
 
 __all__ = ["FeatureFiles", "importing", "split_name"]
 
@@ -120,7 +121,7 @@ def _expanded(path: str) -> list[Path]:
     beside = [p.name for p in file.parent.glob("*.py")] if file.parent.is_dir() else []
     raise tf.TimefenceConfigError(
         message(
-            f"There is no feature file {path!r}. {did_you_mean(file.name, beside)}".rstrip(),
+            f"There is no feature file {path!r}. {did_you_mean_file(file.name, beside)}".rstrip(),
             where=f"looked from {Path.cwd()}",
             fix="Give --features PATH.py, or `features` in the configuration; `timefence-pl init` writes one.",
         )
@@ -172,7 +173,7 @@ def _failed(file: Path, error: BaseException) -> Exception:
         line: int | None = error.lineno
     else:
         line = frames[-1].lineno if frames else None
-    place = f"{file}, line {line}" if line else str(file)
+    place = f"{shown_path(file)}, line {line}" if line else shown_path(file)
     if isinstance(error, tf.TimefenceError):
         return type(error)(f"{place}: {error}")
     said = error.msg if isinstance(error, SyntaxError) and error.filename == str(file) else str(error)

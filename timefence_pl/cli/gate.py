@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import timefence_pl as tf
+from timefence_pl.cli.session import shown_path
 from timefence_pl.errors import message
 
 __all__ = ["failures_of", "junit", "markdown", "sarif", "sarif_of_findings", "summary", "write_text"]
@@ -24,6 +25,16 @@ _RULES: Final = {
     "stale": ("warning", "The value is that of an older row than the latest known."),
     "absent": ("warning", "There is no value where one was known."),
     "unchecked": ("warning", "The feature could not be checked."),
+}
+#: What to do about each.
+_HELP: Final = {
+    "future": "Build the set again with `timefence-pl build`, which takes what was known at each label time.",
+    "unexpected": "Build the set again with `timefence-pl build`, which leaves null what was not known.",
+    "lookahead": "Compute the feature of past rows only; `timefence-pl lint` says where it looks ahead.",
+    "differs": "Compare the feature's definition with the one that made the set, or build the set again.",
+    "stale": "Build the set again: later rows have become known before the label time.",
+    "absent": "Build the set again: rows have become known before the label time.",
+    "unchecked": "Say where the values stand with --column NAME=COLUMN, or give the file that declares the feature.",
 }
 _NOT_XML: Final = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
@@ -110,7 +121,7 @@ def sarif(report: tf.AuditReport, places: Mapping[str, tuple[str, int]]) -> str:
             text = "\n".join([f"{name}: {told}", *(examples(feature, 1) if rule in feature.counts else ())])
             known = {"severity": feature.severity, "rows": feature.counts.get(rule), "data": report.data}
             results.append(_result(rule, _RULES[rule][0], text, name, place, report.data, known))
-    return _log(results, {rule: (level, text) for rule, (level, text) in _RULES.items()})
+    return _log(results, {rule: (level, text, text, _HELP[rule]) for rule, (level, text) in _RULES.items()})
 
 
 def sarif_of_findings(findings: Sequence[tf.Finding], places: Mapping[str, tuple[str, int]]) -> str:
@@ -120,11 +131,14 @@ def sarif_of_findings(findings: Sequence[tf.Finding], places: Mapping[str, tuple
         findings: The linter's.
         places: The file and line in which each feature is declared.
     """
-    rules: dict[str, tuple[str, str]] = {}
+    rules: dict[str, tuple[str, str, str, str]] = {}
     results = []
     for f in findings:
         level = "note" if f.unread else "error"
-        rules.setdefault(f.rule, (level, f.rule.replace("-", " ").capitalize() + "."))
+        short = f.rule.replace("-", " ").capitalize() + "."
+        rules.setdefault(
+            f.rule, (level, short, f.message, f.fix or "Check it on the data: `timefence-pl lint --check`.")
+        )
         text = f"{f.feature}: {f.message}\n{f.expression}" + (f"\nFix: {f.fix}" if f.fix else "")
         place = places.get(f.feature, ("features.py", 1))
         results.append(_result(f.rule, level, text, f.feature, place, f.expression, {"unread": f.unread}))
@@ -134,8 +148,6 @@ def sarif_of_findings(findings: Sequence[tf.Finding], places: Mapping[str, tuple
 def _result(
     rule: str, level: str, text: str, feature: str, place: tuple[str, int], about: str, known: Mapping[str, Any]
 ) -> dict[str, Any]:
-    from urllib.parse import quote  # noqa: PLC0415 - help needs none
-
     return {
         "ruleId": f"timefence/{rule}",
         "level": level,
@@ -143,7 +155,7 @@ def _result(
         "locations": [
             {
                 "physicalLocation": {
-                    "artifactLocation": {"uri": quote(Path(place[0]).as_posix())},
+                    "artifactLocation": {"uri": _uri(place[0])},
                     "region": {"startLine": place[1]},
                 },
                 "logicalLocations": [{"name": feature, "kind": "member"}],
@@ -154,15 +166,27 @@ def _result(
     }
 
 
-def _log(results: Sequence[dict[str, Any]], rules: Mapping[str, tuple[str, str]]) -> str:
+def _uri(file: str) -> str:
+    """A file as SARIF wants it: relative to where the command runs, which is the checkout, or with its scheme."""
+    from urllib.parse import quote  # noqa: PLC0415 - help needs none
+
+    if "://" in file:
+        return quote(file, safe=":/?&=@%")
+    path = Path(shown_path(file))
+    return path.as_uri() if path.is_absolute() else quote(path.as_posix())
+
+
+def _log(results: Sequence[dict[str, Any]], rules: Mapping[str, tuple[str, str, str, str]]) -> str:
     described = [
         {
             "id": f"timefence/{rule}",
             "name": "".join(word.capitalize() for word in rule.split("-")),
-            "shortDescription": {"text": text},
+            "shortDescription": {"text": short},
+            "fullDescription": {"text": full},
+            "help": {"text": how},
             "defaultConfiguration": {"level": level},
         }
-        for rule, (level, text) in rules.items()
+        for rule, (level, short, full, how) in rules.items()
     ]
     import json  # noqa: PLC0415 - help needs none
 

@@ -161,6 +161,8 @@ class Project:
             raise tf.TimefenceConfigError(
                 message("There is no output path.", fix="Give -o PATH, or output.path in the configuration.")
             )
+        if "://" in told:
+            return told  # for the build to refuse: as a path it would become a folder
         root = self.config.output_dir
         if root is None and given is None and self.config.file is not None:
             root = self.config.file.parent

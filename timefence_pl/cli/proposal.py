@@ -26,6 +26,8 @@ _LABELS: Final = frozenset(
     ["label", "labels", "target", "targets", "outcome", "outcomes", "spine", "observations", "cutoffs"]
 )
 _BUILT: Final = frozenset(["train", "training", "test", "valid", "validation", "dataset", "leaky", "clean"])
+#: Names of files that say nothing but that they belong together: their folder's name says more.
+_PARTS: Final = frozenset(["part", "parts", "chunk", "shard", "file", "data", "batch"])
 _TEMPLATE: Final = """# txns = tf.Source("data/transactions.parquet", keys="user_id", timestamp="created_at")
 # amount = tf.Feature(txns, columns="amount", embargo="1d")"""
 #: Keys of two names are the same where the source has so many of the labels' values.
@@ -136,7 +138,9 @@ def audits(proposal: Proposal) -> list[list[str]]:
 def _data_set(path: str, shared: Any, labels: str | None) -> DataSet:
     stem = Path(path).name
     found = _SUFFIX.search(stem)
-    stem = (stem[: found.start()] if found else stem).rstrip("*-_.") or Path(path).parent.name
+    stem = (stem[: found.start()] if found else stem).rstrip("*-_.")
+    if not stem or ("*" in path and stem.lower() in _PARTS):
+        stem = Path(path).parent.name or stem
     name = _identifier(stem)
     try:
         profile = look(path, shared=shared)

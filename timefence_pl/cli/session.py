@@ -14,23 +14,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TextIO
 
 from timefence_pl.cli.failures import Failure
+from timefence_pl.cli.layout import broken, column_widths
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.text import Text
 
-__all__ = ["ReaderGoneError", "Session", "Steps", "plain", "shown_path"]
+__all__ = ["ReaderGoneError", "Session", "Steps", "counted", "plain", "shown_path"]
 
 #: A pipe has no width: tables are as wide as their cells, lines are not broken.
 _UNBROKEN: Final = 100_000
-#: A folded column is at least so wide.
-_NARROWEST: Final = 16
 
 
 def plain(value: object) -> str:
     """Text that is safe to print: control characters, which may steer a terminal, are spelt out."""
     text = str(value)
     return text if text.isprintable() else "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in text)
+
+
+def counted(count: int, noun: str) -> str:
+    """A number of things: ``1 build``, ``1,000 builds``."""
+    return f"{count:,} {noun}" + ("" if count == 1 else "s")
 
 
 def shown_path(path: str | Path) -> str:
@@ -79,23 +83,35 @@ class Session:
     def line(self, *parts: str | tuple[str, str]) -> None:
         """Print one line of parts: text, or text and its style."""
         if not self.json:
-            self._out.print(_text(parts), soft_wrap=True)
+            _put(self._out, _text(parts))
 
     def raw(self, text: str) -> None:
         """Print text as it is, without a thought for terminals."""
         if not self.json:
             sys.stdout.write(text + "\n")
 
-    def text(self, text: str, style: str = "") -> None:
-        """Print text line by line."""
-        if not self.json:
-            for row in plain(text).split("\n"):
-                self._out.print(_text([(row, style)]), soft_wrap=True)
+    def text(self, text: str, style: str = "", *, whole: bool = False) -> None:
+        """Print text line by line.
+
+        Args:
+            text: Lines.
+            style: Of all of them.
+            whole: Leave it to the terminal to break lines, for code and trees.
+        """
+        if self.json:
+            return
+        for row in plain(text).split("\n"):
+            line = _text([(row, style)])
+            if whole:
+                self._out.print(line, soft_wrap=True)
+            else:
+                _put(self._out, line)
 
     def table(self, columns: Sequence[str], rows: Sequence[Sequence[object]], *, right: Sequence[int] = ()) -> None:
         """Print a table.
 
-        Wide columns are folded where the terminal is narrow; where it is too narrow for that, each row is a few lines.
+        Wide columns are broken between words where the terminal is narrow, and paths folded; where it is too narrow
+        for that, each row is a few lines.
 
         Args:
             columns: Heads.
@@ -108,15 +124,14 @@ class Session:
 
         cells = [[_text([c if isinstance(c, tuple) else str(c)]) for c in row] for row in rows]
         heads = [plain(name) for name in columns]
-        widths = [max([len(h), *(row[i].cell_len for row in cells)]) for i, h in enumerate(heads)]
-        folded = _folded(widths, self._out.width)
-        if folded is None:
+        widths = column_widths([[h, *(row[i].plain for row in cells)] for i, h in enumerate(heads)], self._out.width)
+        if widths is None:
             self._records(heads, cells)
             return
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
         for number, head in enumerate(heads):
             justify: Literal["left", "right"] = "right" if number in right else "left"
-            table.add_column(head, overflow="fold", justify=justify, no_wrap=number not in folded)
+            table.add_column(head, overflow="fold", justify=justify, width=widths[number])
         for row in cells:
             table.add_row(*row)
         if self._out.is_terminal:
@@ -133,7 +148,7 @@ class Session:
         for row in cells:
             for head, cell in zip(heads, row, strict=True):
                 if cell.plain.strip():
-                    self._out.print(_text([(f"{head:<{width}}", "bold")]).append_text(cell), soft_wrap=True)
+                    _put(self._out, _text([(f"{head:<{width}}", "bold")]).append_text(cell))
             self._out.print()
 
     def document(self, value: Mapping[str, Any]) -> None:
@@ -160,7 +175,7 @@ class Session:
     def note(self, *parts: str | tuple[str, str]) -> None:
         """Print a line to standard error, unless JSON was asked for."""
         if not self.json:
-            self._err.print(_text(parts), soft_wrap=True)
+            _put(self._err, _text(parts))
 
     def warn(self, text: str) -> None:
         """Warn once."""
@@ -179,7 +194,7 @@ class Session:
     ) -> None:
         """Take over from :func:`warnings.showwarning`."""
         del category, filename, lineno, file, line
-        self.warn(str(message))
+        self.warn(str(message).strip())
 
     def tell_failure(self, failure: Failure) -> None:
         """Say why the command ended: as the JSON document, or on standard error."""
@@ -252,18 +267,9 @@ def _gone() -> NoReturn:
     raise ReaderGoneError
 
 
-def _folded(widths: Sequence[int], room: int) -> set[int] | None:
-    """The columns to be folded, the widest first, until the rest fits whole; None where it never does."""
-    gaps = 2 * len(widths)
-    folded: set[int] = set()
-    for number in [*sorted(range(len(widths)), key=lambda n: -widths[n]), None]:
-        kept = sum(w for n, w in enumerate(widths) if n not in folded)
-        if kept + _NARROWEST * len(folded) + gaps <= room:
-            return folded
-        if number is None or widths[number] <= _NARROWEST:
-            break
-        folded.add(number)
-    return None
+def _put(console: Console, text: Text) -> None:
+    for line in broken(text, console):
+        console.print(line, soft_wrap=True)
 
 
 def _silent(_step: str) -> None:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import timefence_pl as tf
-from timefence_pl.errors import message
+from timefence_pl.errors import listing, message
 
 if TYPE_CHECKING:
     import polars as pl
@@ -212,7 +212,8 @@ def look(path: str, *, shared: Collection[str] = (), **options: Any) -> Profile:
     """
     import polars as pl  # noqa: PLC0415 - help needs none
 
-    frame = tf.Source(path, keys=[], timestamp="?", name="data", **options).scan()
+    source = tf.Source(path, keys=[], timestamp="?", name="data", **options)
+    frame = source.scan()
     try:
         names = frame.collect_schema().names()
         if len(names) == 1 and options.get("delimiter") is None:
@@ -222,6 +223,15 @@ def look(path: str, *, shared: Collection[str] = (), **options: Any) -> Profile:
         rows = int(frame.select(pl.len()).collect(engine="streaming").item())
         sample = frame.head(SAMPLE).collect(engine="streaming")
     except (pl.exceptions.PolarsError, OSError) as error:
+        files = source.files()
+        if len(files) > 1:
+            raise tf.TimefenceValidationError(
+                message(
+                    f"The files of {path!r} cannot be read as one.",
+                    where=f"{listing(files, limit=6)}\nPolars: {str(error).strip().splitlines()[0].split(', hint: ')[0][:200]}",
+                    fix="Give one of them, or a glob of those that belong together.",
+                )
+            ) from error
         raise tf.TimefenceValidationError(
             message(
                 f"{path!r} cannot be read: {str(error).strip().splitlines()[0][:200]}",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, Literal
 from urllib.parse import unquote
 
-from timefence_pl.errors import TimefenceValidationError, did_you_mean, listing, message
+from timefence_pl.errors import TimefenceValidationError, did_you_mean_file, listing, message
 
 __all__ = [
     "MAGIC",
@@ -190,7 +190,7 @@ def missing_file(role: str, path: str) -> TimefenceValidationError:
     beside = sorted(p.name for p in folder.iterdir()) if folder.is_dir() else []
     return TimefenceValidationError(
         message(
-            f"The file of {role} does not exist: {path!r}. {did_you_mean(Path(path).name, beside)}".rstrip(),
+            f"The file of {role} does not exist: {path!r}. {did_you_mean_file(Path(path).name, beside)}".rstrip(),
             where=f"looked from {Path.cwd()}" + ("" if folder.is_dir() else f"\nthe folder {folder} does not exist"),
             fix="Check the path; relative paths start at the working directory.",
         )

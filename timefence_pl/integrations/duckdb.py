@@ -16,7 +16,13 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from timefence_pl.choices import shortened
-from timefence_pl.errors import TimefenceError, TimefenceSchemaError, TimefenceValidationError, did_you_mean, message
+from timefence_pl.errors import (
+    TimefenceError,
+    TimefenceSchemaError,
+    TimefenceValidationError,
+    did_you_mean_file,
+    message,
+)
 
 __all__ = ["duckdb_query", "duckdb_version", "installed", "open_database"]
 
@@ -141,7 +147,7 @@ def open_database(path: str | Path | None = None) -> Any:
 
 def _nearest(path: str | Path) -> str:
     folder = os.path.dirname(path) or "."  # noqa: PTH120
-    return did_you_mean(Path(path).name, sorted(os.listdir(folder)) if os.path.isdir(folder) else [])  # noqa: PTH112, PTH208
+    return did_you_mean_file(Path(path).name, sorted(os.listdir(folder)) if os.path.isdir(folder) else [])  # noqa: PTH112, PTH208
 
 
 def _cursor(duckdb: Any, connection: object) -> Any:

@@ -20,7 +20,7 @@ from timefence_pl.errors import (
     TimefenceError,
     TimefenceSchemaError,
     TimefenceValidationError,
-    did_you_mean,
+    did_you_mean_file,
     listing,
     message,
 )
@@ -56,7 +56,7 @@ def sqlite_path(uri: str) -> Path:
         beside = sorted(os.listdir(folder)) if os.path.isdir(folder) else []  # noqa: PTH112, PTH208
         raise TimefenceValidationError(
             message(
-                f"The SQLite database {shortened(str(given))} does not exist. {did_you_mean(given.name, beside)}".rstrip(),
+                f"The SQLite database {shortened(str(given))} does not exist. {did_you_mean_file(given.name, beside)}".rstrip(),
                 where=f"looked from {Path.cwd()}",
                 fix="Give its path after sqlite:///, as in sqlite:///data/events.db or sqlite:////srv/events.db.",
             )

@@ -22,12 +22,12 @@ _STYLES = {"OK": "green", "LEAK": "bold red", "FAIL": "bold yellow"}
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-def _pairs(_ctx: click.Context, _parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
+def _pairs(_ctx: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> dict[str, str]:
     pairs = {}
     for given in value:
         left, equals, right = given.partition("=")
         if not (left and equals and right):
-            raise click.BadParameter(f"{given!r} is not NAME=COLUMN")
+            raise click.BadParameter(f"{given!r} is not {parameter.metavar}")
         pairs[left] = right
     return pairs
 
@@ -153,7 +153,7 @@ def command(
     if markdown_file is not None:
         write_text(markdown_file, markdown(report), append=True)
     session.document(report.to_dict())
-    _print(session, report, short=short, rows=rows, seconds=seconds)
+    _print(session, report, short=short, rows=rows, seconds=seconds, rebuilt=bool(features))
     for file in (html, junit_file, sarif_file, markdown_file):
         if file is not None:
             session.line(("Written ", "bold"), str(file))
@@ -189,7 +189,7 @@ def _targets(project: Project, data: str, given: tuple[str, ...] | None) -> list
     return [t for t in told if t in columns] or None
 
 
-def _print(session: Session, report: tf.AuditReport, *, short: bool, rows: int, seconds: float) -> None:
+def _print(session: Session, report: tf.AuditReport, *, short: bool, rows: int, seconds: float, rebuilt: bool) -> None:
     if session.json:
         return
     if short:
@@ -208,8 +208,16 @@ def _print(session: Session, report: tf.AuditReport, *, short: bool, rows: int, 
             for text in examples(feature, rows):
                 session.line((f"  {name}  ", "bold"), text)
     session.line()
-    if report.has_leakage:
+    if report.has_leakage and rebuilt:
         session.line("Next: ", ("timefence-pl build -o CLEAN.parquet", "bold"), " builds the set without leakage.")
+    elif report.has_leakage:
+        session.line(
+            "Next: ",
+            ("timefence-pl init", "bold"),
+            " proposes features for the files that the set was made of; ",
+            ("timefence-pl build", "bold"),
+            " joins them without leakage.",
+        )
     if session.verbose:
         session.line(f"{report.rule}; {seconds:.2f} s")
         for name, feature in report.features.items():

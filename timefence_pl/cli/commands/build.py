@@ -159,4 +159,4 @@ def _print(project: Project, result: tf.BuildResult, labels: tf.Labels) -> None:
     if session.verbose:
         session.line()
         session.line(("Plan", "bold"))
-        session.text(result.plan.explain())
+        session.text(result.plan.explain(), whole=True)

@@ -2,12 +2,38 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import click
 
 from timefence_pl.cli import options
 from timefence_pl.cli.session import Session
 
 __all__ = ["command"]
+
+#: Completion of zsh is off until its own start-up files turn it on; those of many do not.
+_ZSH: Final = """#compdef timefence-pl
+
+(( $+functions[compdef] )) || { autoload -Uz compinit && compinit -i }
+"""
+#: As click's, but help texts keep what follows their first comma.
+_FISH: Final = """function _timefence_pl_completion
+    set -l response (env _TIMEFENCE_PL_COMPLETE=fish_complete COMP_WORDS=(commandline -cp) COMP_CWORD=(commandline -t) timefence-pl)
+    for completion in $response
+        set -l metadata (string split -m 1 "," -- $completion)
+        switch $metadata[1]
+            case dir
+                __fish_complete_directories $metadata[2]
+            case file
+                __fish_complete_path $metadata[2]
+            case plain
+                echo $metadata[2]
+        end
+    end
+end
+
+complete --no-files --command timefence-pl --arguments "(_timefence_pl_completion)"
+"""
 
 
 @options.command(
@@ -27,6 +53,10 @@ def command(session: Session, shell: str) -> int:
     kind = get_completion_class(shell)
     assert kind is not None  # noqa: S101 - one of click's own
     script = kind(cli, {}, "timefence-pl", "_TIMEFENCE_PL_COMPLETE").source()
+    if shell == "zsh":
+        script = _ZSH + script.removeprefix("#compdef timefence-pl\n")
+    elif shell == "fish":
+        script = _FISH
     session.document({"shell": shell, "script": script})
     session.raw(script)
     return 0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import textwrap
+
 import click
 
 import timefence_pl as tf
@@ -9,7 +11,7 @@ from timefence_pl.cli import options
 from timefence_pl.cli.checks import Check, Doctor
 from timefence_pl.cli.failures import FAILED
 from timefence_pl.cli.project import LabelFlags, Project
-from timefence_pl.cli.session import Session
+from timefence_pl.cli.session import Session, counted
 
 __all__ = ["command"]
 
@@ -52,9 +54,13 @@ def _tell(session: Session, found: list[Check]) -> int:
             what = c.what
             session.line((what.capitalize(), "bold"))
         session.line("  ", (f"{c.status:<6}", _STYLES[c.status]), c.message)
-        for row in c.detail.splitlines() if c.status != "OK" else ():
-            session.line((f"          {row.strip()}" if row.strip() else "", "dim"))
+        for row in textwrap.dedent(c.detail).splitlines() if c.status != "OK" else ():
+            session.line((f"          {row.rstrip()}" if row.strip() else "", "dim"))
     session.line()
-    summary = f"{failed} would fail, {warned} warnings" if failed or warned else "Nothing was found that would fail."
+    summary = (
+        f"{failed} would fail, {counted(warned, 'warning')}"
+        if failed or warned
+        else "Nothing was found that would fail."
+    )
     session.line((summary, "bold red" if failed else "bold yellow" if warned else "bold green"))
     return FAILED if failed else 0

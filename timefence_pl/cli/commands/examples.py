@@ -56,7 +56,7 @@ def train_fs(project: Project, store: Path | None) -> int:
     record = _run(project.session, lambda: train(_store(project, store)))
     project.session.document(record.to_dict())
     project.session.line()
-    project.session.text(str(record.lineage()))
+    project.session.text(str(record.lineage()), whole=True)
     return 0
 
 

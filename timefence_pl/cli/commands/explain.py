@@ -104,7 +104,7 @@ def print_explanation(session: Session, explained: tf.ExplainResult, labels: tf.
     if session.verbose and not session.json:
         session.line()
         session.line(("Polars' plan", "bold"))
-        session.text(explained.plan)
+        session.text(explained.plan, whole=True)
 
 
 def _rows(labels: tf.Labels) -> int:

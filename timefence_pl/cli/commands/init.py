@@ -14,6 +14,7 @@ from timefence_pl.cli.config import config_at, config_file
 from timefence_pl.cli.feature_files import FeatureFiles, importing
 from timefence_pl.cli.proposal import MOST, Proposal, audits, find_data, propose
 from timefence_pl.cli.session import Session
+from timefence_pl.errors import listing
 
 __all__ = ["command"]
 
@@ -55,7 +56,7 @@ def command(session: Session, path: Path, data: tuple[str, ...], labels: str | N
         path = Path()
     os.chdir(path)
     try:
-        found = [f for given in data for f in _files(given)] if data else _default_files()
+        found = [f for given in data for f in _files(given)] if data else _default_files(session)
         if len(found) > MOST:
             session.warn(f"Only the first {MOST} of {len(found)} data sets are looked at; name others with --data.")
         proposal = propose(found, labels=labels, name=Path.cwd().name)
@@ -92,8 +93,16 @@ def _files(given: str) -> list[str]:
     return find_data(Path(given)) if Path(given).is_dir() else [given]
 
 
-def _default_files() -> list[str]:
-    return find_data(Path("data")) if Path("data").is_dir() else find_data(Path())
+def _default_files(session: Session) -> list[str]:
+    if not Path("data").is_dir():
+        return find_data(Path())
+    found = find_data(Path("data"))
+    beside = [f for f in find_data(Path()) if f not in found]
+    if beside:
+        session.warn(
+            f"Only the folder data is looked at, not {listing(beside, limit=4)}; --data . looks at everything here."
+        )
+    return found
 
 
 def _write(session: Session, proposal: Proposal) -> list[str]:
@@ -141,7 +150,7 @@ def _print(
     if dry_run:
         for name, text in (("timefence.toml", proposal.config), ("features.py", proposal.features)):
             session.line((f"# --- {name}", "bold"))
-            session.text(text)
+            session.text(text, whole=True)
         return
     for file in written:
         session.line(("Created ", "green"), str(path / file))

@@ -13,7 +13,7 @@ from timefence_pl.cli import options
 from timefence_pl.cli.failures import FAILED
 from timefence_pl.cli.gate import sarif_of_findings, write_text
 from timefence_pl.cli.project import Project
-from timefence_pl.cli.session import Session
+from timefence_pl.cli.session import Session, counted
 
 __all__ = ["command"]
 
@@ -108,7 +108,7 @@ def _print(session: Session, features: Sequence[Any], findings: Sequence[tf.Find
     unread = len({f.feature for f in findings if f.unread})
     if findings:
         session.line()
-    told = [f"{ahead} look ahead"] if ahead else []
+    told = [f"{ahead} look{'s' if ahead == 1 else ''} ahead"] if ahead else []
     told += [f"{unread} could not be read whole (--check runs them)"] if unread else []
     style = "bold red" if ahead else "bold yellow" if unread else "bold green"
-    session.line((f"{len(features)} features: {', '.join(told) or 'nothing looks ahead'}", style))
+    session.line((f"{counted(len(features), 'feature')}: {', '.join(told) or 'nothing looks ahead'}", style))

@@ -14,7 +14,7 @@ from timefence_pl.cli import options
 from timefence_pl.cli.builds import complete_build, find_build, shown_size
 from timefence_pl.cli.failures import FAILED, STORE
 from timefence_pl.cli.gate import write_text
-from timefence_pl.cli.session import Session, shown_path
+from timefence_pl.cli.session import Session, counted, shown_path
 
 __all__ = ["command"]
 
@@ -45,7 +45,7 @@ def ls(session: Session, store: tf.Store, limit: int) -> int:
     session.line(("Store  ", "bold"), shown_path(store.path))
     session.line(
         ("Cache  ", "bold"),
-        f"{info['entries']:,} feature frames, {shown_size(info['bytes'])}"
+        f"{counted(info['entries'], 'feature frame')}, {shown_size(info['bytes'])}"
         + (f", {info['set_aside']} set aside" if info["set_aside"] else ""),
     )
     session.line(("Builds ", "bold"), f"{len(builds):,}")
@@ -54,7 +54,7 @@ def ls(session: Session, store: tf.Store, limit: int) -> int:
         (
             b["build_id"],
             str(b.get("created_at", ""))[:19].replace("T", " "),
-            str(_at(b, "output", "row_count") or 0),
+            f"{_at(b, 'output', 'row_count') or 0:,}",
             str(len(b.get("features") or {})),
             shown_path(_at(b, "output", "path") or "in memory"),
         )
@@ -76,7 +76,7 @@ def show(session: Session, store: tf.Store, build: str) -> int:
     if session.json:
         return 0
     if not {"labels", "output", "features", "audit", "parameters"} <= set(manifest):
-        session.text(json.dumps(manifest, indent=2, default=str))  # kept by save_build, from elsewhere
+        session.text(json.dumps(manifest, indent=2, default=str), whole=True)  # kept by save_build, from elsewhere
         return 0
     labels, output = manifest["labels"], manifest["output"]
     for head, text in (
@@ -130,7 +130,7 @@ def verify(session: Session, store: tf.Store, repair: bool) -> int:
     for problem in problems:
         session.line(("FAIL  ", "bold red"), str(problem))
     if not problems:
-        session.line(("OK    ", "green"), f"everything in {store.path} is what its record says")
+        session.line(("OK    ", "green"), f"everything in {shown_path(store.path)} is what its record says")
     elif repair:
         session.line("Damaged cached frames are set aside; outputs are left as they are.")
     return STORE if problems else 0
@@ -204,7 +204,7 @@ def lineage(session: Session, store: tf.Store, ref: str, down: bool, svg: Path |
         if file is not None:
             write_text(file, text())
     session.document(found.to_dict())
-    session.text(str(found))
+    session.text(str(found), whole=True)
     for file in (svg, html):
         if file is not None:
             session.line(("Written ", "bold"), str(file))
