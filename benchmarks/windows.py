@@ -137,9 +137,10 @@ def ours_memory(task: Task) -> tuple[Callable[[], Any], Callable[[Any], None]]:
     )
     plan = training_set(labels, [window], prepare_all([window]), options)
     (alignment,) = plan.alignments
-    rows = alignment.at_once(plan.numbered.collect())
+    numbered = plan.numbered.collect()
+    rows = alignment.at_once(numbered)
     (merge,) = alignment.merges
-    ready = merge.on(merge.frame.at_once(rows.shape))
+    ready = merge.on(merge.frame.at_once(alignment.text_shape(numbered)))
 
     def work() -> pl.DataFrame:
         return ready.at_once(rows.frame, rows.clock)

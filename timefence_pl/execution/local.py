@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
@@ -20,7 +20,7 @@ from timefence_pl.definitions.labels import Labels
 from timefence_pl.execution.observation import Observation
 from timefence_pl.execution.output import OutputFile
 from timefence_pl.execution.steps import Steps
-from timefence_pl.plan.alignment import LABEL_ROW, Merge, SortedLabels
+from timefence_pl.plan.alignment import LABEL_ROW, Alignment, Merge, SortedLabels
 from timefence_pl.plan.guards import duplicate_problem
 from timefence_pl.plan.latest import LABEL_TICK
 from timefence_pl.plan.training_set import DUPLICATE_MATCH, AnyFrame, TrainingPlan, found_everywhere
@@ -37,6 +37,7 @@ Keep = Callable[[AnyFrame, AnyFrame], None]
 _GROWTH = 8
 _SHARE = 0.5
 _FOUND = "__tf_found_"
+_AT_ONCE = 3
 
 
 @dataclass(frozen=True)
@@ -150,57 +151,72 @@ def _piecewise(
     """The result, frame by frame: each source is read, sorted, merged, counted and let go of.
 
     Marks are counted in the order of the merge, so only the columns of the result are put back into label order, by
-    the inverse of the labels' permutation. Two frames are worked on at a time: one alone keeps about one core busy.
+    the inverse of the labels' permutation. Three steps are worked on at a time, since one alone keeps about one core
+    busy: while the labels are sorted, the first two frames are read (1M x 10, cold: 1.02 s, and 1.10 s by two).
     """
     numbered = plan.numbered.collect(engine="in-memory")
     observation.rows = numbered.height
     columns: dict[str, pl.Series] = {}
     found = pl.Series([True], dtype=pl.Boolean).new_from_index(0, numbered.height)
-    for alignment in plan.alignments:
-        sorted_labels = alignment.at_once(numbered)
-        back = _inverse(sorted_labels.rows)
 
-        def work(
-            merges: Sequence[Merge | WindowMerge], rows: SortedLabels = sorted_labels, back: pl.Series = back
-        ) -> pl.DataFrame:
-            """All merges over one frame: their result columns and whether they found a row, in label order."""
-            say.computing([w.feature for m in merges for w in m.wanted])
-            # A frame to be kept serves other labels too.
-            frame = merges[0].frame.at_once(rows.shape if keep is None else None, apart=keep is None)
-            if keep is not None:
-                keep(merges[0].frame, frame)
-            say.joining([w.feature for m in merges for w in m.wanted])
-            parts: list[pl.DataFrame] = []
-            for merge in merges:
-                features = [w.feature for w in merge.wanted]
-                ready = merge.on(frame)
-                merged = ready.at_once(rows.frame, rows.clock)
-                observation.add_features(merged.with_columns(rows.frame[LABEL_TICK]), features, pl.col(LABEL_TICK))
-                _check_duplicates(plan, labels, observation, plan.observed, features)
-                parts.append(ready.columns(merged, plan.names, back))
-                if skip and isinstance(merge, Merge):
-                    everywhere = found_everywhere(features).gather(back).alias(f"{_FOUND}{len(parts)}")
-                    parts.append(merged.select(everywhere))
-            return pl.concat(parts, how="horizontal")
+    def work(
+        merges: Sequence[Merge | WindowMerge], ordered: Future[_Ordered], first: int | None, shape: Any
+    ) -> pl.DataFrame:
+        """All merges over one frame: their result columns and whether they found a row, in label order."""
+        say.computing([w.feature for m in merges for w in m.wanted])
+        if keep is None:
+            limits = [m.limit(first, plan.clock) for m in merges]
+            limit = min((t for t in limits if t is not None), default=None)
+            frame = merges[0].frame.at_once(shape, apart=True, limit=limit)
+        else:  # it serves other labels too
+            frame = merges[0].frame.at_once()
+            keep(merges[0].frame, frame)
+        rows, back = ordered.result()
+        say.joining([w.feature for m in merges for w in m.wanted])
+        parts: list[pl.DataFrame] = []
+        for merge in merges:
+            features = [w.feature for w in merge.wanted]
+            ready = merge.on(frame)
+            merged = ready.at_once(rows.frame, rows.clock)
+            observation.add_features(merged.with_columns(rows.frame[LABEL_TICK]), features, pl.col(LABEL_TICK))
+            _check_duplicates(plan, labels, observation, plan.observed, features)
+            parts.append(ready.columns(merged, plan.names, back))
+            if skip and isinstance(merge, Merge):
+                everywhere = found_everywhere(features).gather(back).alias(f"{_FOUND}{len(parts)}")
+                parts.append(merged.select(everywhere))
+        return pl.concat(parts, how="horizontal")
 
-        by_frame: dict[int, list[Merge | WindowMerge]] = {}
-        for merge in alignment.merges:
-            by_frame.setdefault(id(merge.frame), []).append(merge)
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            futures = [pool.submit(work, merges) for merges in by_frame.values()]
-            try:
-                for future in futures:
-                    done = future.result()
-                    for name in done.columns:
-                        if name.startswith(_FOUND):
-                            found &= done[name]
-                        else:
-                            columns[plan.names[name]] = done[name]
-            except BaseException:
-                pool.shutdown(cancel_futures=True)
-                raise
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+        futures = []
+        for alignment in plan.alignments:
+            shape, first = alignment.text_shape(numbered), alignment.first_tick(numbered)
+            ordered = pool.submit(_ordered, alignment, numbered, shape)
+            by_frame: dict[int, list[Merge | WindowMerge]] = {}
+            for merge in alignment.merges:
+                by_frame.setdefault(id(merge.frame), []).append(merge)
+            futures += [pool.submit(work, merges, ordered, first, shape) for merges in by_frame.values()]
+        try:
+            for future in futures:
+                done = future.result()
+                for name in done.columns:
+                    if name.startswith(_FOUND):
+                        found &= done[name]
+                    else:
+                        columns[plan.names[name]] = done[name]
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
     made = numbered.drop(LABEL_ROW).hstack([columns[c].alias(c) for j in plan.features for c in j.columns])
     return made.filter(found) if skip else made
+
+
+_Ordered = tuple[SortedLabels, pl.Series]
+
+
+def _ordered(alignment: Alignment, numbered: pl.DataFrame, shape: Any) -> _Ordered:
+    """The labels as the merges of an alignment take them, and the way back to their own order."""
+    rows = alignment.at_once(numbered, shape)
+    return rows, _inverse(rows.rows)
 
 
 def _inverse(permutation: pl.Series) -> pl.Series:

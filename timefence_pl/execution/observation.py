@@ -8,6 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import polars as pl
 
@@ -17,6 +18,9 @@ from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.training_set import DUPLICATE_MATCH, KNOWN_TICK, REASON, JoinedFeature, TrainingPlan
 
 __all__ = ["FeatureCounts", "Observation"]
+
+#: Differences of ticks no further from 0 than this fit 64 bits.
+_NARROW: Final = (1 << 62) - 1
 
 
 @dataclass
@@ -67,6 +71,8 @@ class Observation:
             label_tick: The label time's ticks in the batch.
         """
         exprs: list[pl.Expr] = []
+        ticks = [label_tick, *(pl.col(KNOWN_TICK.format(n)) for n in names)]
+        narrow = batch.select(pl.all_horizontal(t.is_between(-_NARROW, _NARROW).all() for t in ticks)).item()
         for j in self._plan.features:
             name = j.feature.name
             if name not in names:
@@ -75,7 +81,7 @@ class Observation:
                 pl.col(REASON.format(name)).eq(reason.value).sum().alias(f"{name}/{reason.value}") for reason in Reason
             ]
             exprs.append(pl.col(DUPLICATE_MATCH.format(name)).sum().alias(f"{name}/dup"))
-            exprs.append(_age(j, self._plan.clock, label_tick).min().alias(f"{name}/age"))
+            exprs.append(_age(j, self._plan.clock, label_tick, narrow=narrow).min().alias(f"{name}/age"))
         counts = batch.lazy().select(exprs).collect(engine="in-memory").row(0, named=True)
         with self._lock:
             for name in names:
@@ -113,10 +119,11 @@ class Observation:
                 )
 
 
-def _age(joined: JoinedFeature, clock: Clock, label: pl.Expr) -> pl.Expr:
-    """Label time less the time from which the value was usable, exact."""
+def _age(joined: JoinedFeature, clock: Clock, label: pl.Expr, *, narrow: bool) -> pl.Expr:
+    """Label time less the time from which the value was usable, exact; narrow where differences of ticks fit 64 bits."""
     known = joined.frame.clock
     row = pl.col(KNOWN_TICK.format(joined.feature.name))
     if (clock.size, clock.offset) == (known.size, known.offset):
-        return (label.cast(pl.Int128) - row.cast(pl.Int128)) * clock.size
+        ticks = (label - row).min() if narrow else label.cast(pl.Int128) - row.cast(pl.Int128)
+        return ticks.cast(pl.Int128) * clock.size
     return label.cast(pl.Int128) * clock.size + clock.offset - (row.cast(pl.Int128) * known.size + known.offset)

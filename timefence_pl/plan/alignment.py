@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from timefence_pl.plan.latest import LABEL_TICK, VALID, Match, Probe, match
+from timefence_pl.plan.latest import LABEL_TICK, VALID, Match, Probe, earliest_limit, match
 from timefence_pl.plan.prepare import SortedFrame
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.time_key import (
@@ -23,6 +23,7 @@ from timefence_pl.plan.time_key import (
     KeySpec,
     TextShape,
     entity_columns,
+    order_key,
     pack_wide,
     text_shape,
 )
@@ -59,6 +60,10 @@ class Merge:
         assert isinstance(frame, SortedFrame)  # noqa: S101 - of the same kind
         return replace(self, frame=replace(frame, frame=frame.frame.set_sorted(KEY)))
 
+    def limit(self, first: int | None, labels: Clock) -> int | None:
+        """The last tick that the first label may use; None without labels."""
+        return None if first is None else earliest_limit(first, labels, self.frame.clock, self.wanted[0].bounds)
+
     def at_once(self, labels: pl.DataFrame, clock: Clock) -> pl.DataFrame:
         """What :meth:`over` gives for label rows in order, computed now and in memory."""
         merge = self
@@ -92,13 +97,11 @@ class SortedLabels:
         frame: The columns of a :class:`Probe`.
         rows: Which label row each is.
         clock: Of the label time.
-        shape: What all keys share as texts, if they do.
     """
 
     frame: pl.DataFrame
     rows: pl.Series
     clock: Clock
-    shape: TextShape | None
 
 
 @dataclass(frozen=True)
@@ -121,12 +124,26 @@ class Alignment:
     clock: Clock
     merges: tuple[Merge | WindowMerge, ...] = field(default=())
 
-    def at_once(self, numbered: pl.DataFrame) -> SortedLabels:
-        """The label rows in the order of :meth:`probe`, computed now and in memory."""
+    def text_shape(self, numbered: pl.DataFrame) -> TextShape | None:
+        """What all keys of the label rows share as texts, if there is one key, a text on both sides."""
         text = len(self.keys) == 1 and all(s.dtype == pl.String for s in (*self.spec.columns, *self.sides))
-        shape = text_shape(numbered[self.keys[0]]) if text else None
-        rows = self.probe(numbered.lazy(), shape).collect(engine="in-memory")
-        return SortedLabels(rows.drop(LABEL_ROW), rows[LABEL_ROW], self.clock, shape)
+        return text_shape(numbered[self.keys[0]]) if text else None
+
+    def first_tick(self, numbered: pl.DataFrame) -> int | None:
+        """The tick of the earliest label time; None without any."""
+        found: int | None = numbered.select(self.clock.ticks(pl.col(self.label_time)).min()).item()
+        return found
+
+    def at_once(self, numbered: pl.DataFrame, shape: TextShape | None = None) -> SortedLabels:
+        """The label rows in the order of :meth:`probe`, computed now and in memory.
+
+        Args:
+            numbered: The label rows.
+            shape: What :meth:`text_shape` gives for them, where it was asked.
+        """
+        rows = self._keyed(numbered.lazy(), shape).collect(engine="in-memory")
+        rows = rows.sort(order_key(rows[ENTITY], rows[LABEL_TICK]))
+        return SortedLabels(rows.drop(LABEL_ROW), rows[LABEL_ROW], self.clock)
 
     def probe(self, numbered: pl.LazyFrame, shape: TextShape | None = None) -> pl.LazyFrame:
         """Label rows in the order of (entity, label time): ``LABEL_ROW`` and the columns of a :class:`Probe`.
@@ -135,6 +152,9 @@ class Alignment:
             numbered: The label rows.
             shape: What their one key shares as texts, where that has been looked at.
         """
+        return self._keyed(numbered, shape).sort(pack_wide(pl.col(ENTITY), pl.col(LABEL_TICK)))
+
+    def _keyed(self, numbered: pl.LazyFrame, shape: TextShape | None) -> pl.LazyFrame:
         entity = entity_columns(self.spec, self.keys, self.sides, shape=shape)
         valid = pl.all_horizontal(pl.col(ENTITY).is_not_null(), pl.col(LABEL_TICK).is_not_null())
         filled = [ENTITY, LABEL_TICK]
@@ -145,7 +165,6 @@ class Alignment:
             .with_columns(valid.alias(VALID))
             .with_columns(pl.when(VALID).then(pl.col(c)).otherwise(0).alias(c) for c in filled)
             .select(keep)
-            .sort(pack_wide(pl.col(ENTITY), pl.col(LABEL_TICK)))
         )
 
     def in_label_order(self, numbered: pl.LazyFrame) -> pl.LazyFrame:

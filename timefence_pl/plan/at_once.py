@@ -13,7 +13,7 @@ import polars as pl
 
 from timefence_pl.plan.time_key import ENTITY, SECOND_HASH, KeySpec, TextShape, narrowed, text_shape, without_collisions
 
-__all__ = ["Unkeyed", "rows_at_once", "sorted_by_need"]
+__all__ = ["Unkeyed", "rows_at_once", "sorted_by_need", "without_superseded"]
 
 #: Share of ascending neighbours from which a sort is cheap as it is; random entities have half.
 _RUNS = 0.6
@@ -60,6 +60,38 @@ def rows_at_once(
         *(pl.col(c).max().alias(f"{c}/most") for c in (ENTITY, tick)),
     ).row(0)
     return made, narrowed(spec, (ends[0], ends[2]), (ends[1], ends[3]))
+
+
+def without_superseded(rows: pl.DataFrame, tick: str, limit: int) -> pl.DataFrame:
+    """Rows without those that no label can match, since all labels may use a later one of the same entity.
+
+    Of the rows up to the limit each entity's last is kept, so that a label that finds only rows too old still finds one.
+    Rows are returned as they are where this would not pay, or cannot be told without sorting: unless times ascend
+    strictly up to the limit, and entities are integers in a range that is not larger than the rows are many.
+
+    Args:
+        rows: With their entity and tick.
+        tick: The tick's column.
+        limit: The last tick that the earliest label may use.
+    """
+    ticks = rows[tick]
+    if not ticks.is_sorted():
+        return rows
+    count = int(ticks.search_sorted(limit, side="right"))
+    if 2 * count < len(ticks) or not count or (ticks[1:count] == ticks[: count - 1]).any():
+        return rows
+    entity = rows[ENTITY][:count]
+    least, most = entity.min(), entity.max()
+    span = int(most) - int(least) + 1  # type: ignore[arg-type]
+    if span > count:
+        return rows
+    place = (entity - least).cast(pl.UInt32)
+    position = pl.int_range(count, dtype=pl.UInt32, eager=True)
+    last = pl.repeat(count, span, dtype=pl.UInt32, eager=True).scatter(place, position)
+    if not (last.gather(place) >= position).all():  # of several values for one place the last must have won
+        return rows
+    kept = last.filter(last < count)
+    return pl.concat([rows.select(pl.all().gather(kept)), rows[count:]])
 
 
 def sorted_by_need(rows: pl.DataFrame, tick: str, key: pl.Expr, name: str) -> pl.DataFrame:

@@ -23,7 +23,7 @@ from timefence_pl.plan.ticks import INT64_MAX, Clock, lower_bound, upper_bound
 from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, tick_of
 from timefence_pl.plan.time_key import probe as probe_key
 
-__all__ = ["LABEL_TICK", "VALID", "Bounds", "Match", "Probe", "Reason", "match"]
+__all__ = ["LABEL_TICK", "VALID", "Bounds", "Match", "Probe", "Reason", "earliest_limit", "match"]
 
 #: The label time's ticks; 0 where the row can match nothing.
 LABEL_TICK: Final = "__tf_label_tick"
@@ -90,6 +90,19 @@ class Probe:
 
     frame: pl.LazyFrame
     clock: Clock
+
+
+def earliest_limit(label: int, labels: Clock, known: Clock, bounds: Bounds) -> int:
+    """The last tick that a label may use.
+
+    Args:
+        label: The label's tick.
+        labels: The clock of the label time.
+        known: The clock of the result.
+        bounds: What decides.
+    """
+    upper = upper_bound(pl.lit(label, dtype=pl.Int64), labels, known, bounds.embargo, strict=bounds.strict)
+    return int(pl.select(upper.tick).item())
 
 
 def match(probe: Probe, frame: SortedFrame, wanted: Sequence[Match], *, checks: bool = True) -> pl.LazyFrame:
@@ -170,19 +183,9 @@ def _outputs(wanted: Match, frame: SortedFrame, label_clock: Clock) -> list[pl.E
         else:
             mark = EMPTY.format(wanted.feature)
             empty = pl.col(mark) if mark in frame.frame.collect_schema() else pl.lit(value=False)
-        outputs.append(
-            pl.when(fresh & ~empty)
-            .then(Reason.MATCHED_VALUE.value)
-            .when(fresh)
-            .then(Reason.NULL_VALUE.value)
-            .when(in_bounds)
-            .then(Reason.STALE.value)
-            .when(reached)
-            .then(Reason.TOO_OLD.value)
-            .otherwise(Reason.NO_HISTORY.value)
-            .cast(pl.UInt8)
-            .alias(wanted.reason)
-        )
+        # Each includes the next, in the order of the reasons.
+        steps = [reached, in_bounds, fresh, fresh & ~empty]
+        outputs.append(pl.sum_horizontal(s.cast(pl.UInt8) for s in steps).cast(pl.UInt8).alias(wanted.reason))
     if wanted.duplicate:
         outputs.append((fresh & pl.col(DUPLICATE)).fill_null(value=False).alias(wanted.duplicate))
     if wanted.row:

@@ -13,7 +13,7 @@ from typing import Final
 import polars as pl
 
 from timefence_pl.errors import TimefenceValidationError, message
-from timefence_pl.plan.at_once import Unkeyed, rows_at_once, sorted_by_need
+from timefence_pl.plan.at_once import Unkeyed, rows_at_once, sorted_by_need, without_superseded
 from timefence_pl.plan.compatibility import SourceColumns, source_columns
 from timefence_pl.plan.hints import Hints
 from timefence_pl.plan.rows import (
@@ -111,13 +111,15 @@ class SortedFrame:
         """The names of a feature's columns in the frame, or in :attr:`values`."""
         return [f"{feature}__{c}" for c in self.outputs[feature]]
 
-    def at_once(self, labels: TextShape | None = None, *, apart: bool = False) -> SortedFrame:
+    def at_once(self, labels: TextShape | None = None, *, apart: bool = False, limit: int | None = None) -> SortedFrame:
         """The same frame, computed now and in memory, its keys as cheap as its rows allow.
 
         Args:
             labels: What the labels' keys share as texts; None to keep a second hash in any case.
             apart: Leave the feature columns in the order they are in, to be looked up by row, where hashes cannot
                 collide and no values settle ties: nothing but keys is sorted then.
+            limit: The last tick that the earliest label may use: of the rows up to it, those that a later one of the
+                same entity supersedes need not be kept; None to keep all.
         """
         if self.marked:
             return replace(self, frame=self.frame.collect(engine="in-memory").lazy())
@@ -134,6 +136,8 @@ class SortedFrame:
                 if all(values[c].null_count() for c in own)
             ]
             rows = pl.concat([rows.drop(everything).with_row_index(ROW), *marks], how="horizontal")
+            if limit is not None and tick is not None and spec.kind == "integer":
+                rows = without_superseded(rows, tick, limit)
             like = replace(like, values=values)
         return replace(like, frame=_sorted(rows.lazy(), like, at_hand=rows).collect(engine="in-memory").lazy())
 

@@ -148,14 +148,17 @@ class SortedEvents:
     schema: dict[str, pl.DataType]
     unsorted: Unsorted | None = None
 
-    def at_once(self, labels: TextShape | None = None, *, apart: bool = False) -> SortedEvents:
+    def at_once(
+        self, labels: TextShape | None = None, *, apart: bool = False, limit: int | None = None
+    ) -> SortedEvents:
         """The same events, computed now and in memory, their keys as cheap as they allow.
 
         Args:
             labels: What the labels' keys share as texts; None to keep a second hash in any case.
             apart: As for features; the values of events are always sorted, since windows add up neighbours.
+            limit: As for features; of events all are needed.
         """
-        del apart
+        del apart, limit
         if self.unsorted is None:
             return replace(self, frame=self.frame.collect(engine="in-memory").rechunk().lazy())
         tick = None if self.bitemporal else EVENT_TICK

@@ -97,6 +97,10 @@ class WindowMerge:
         assert isinstance(frame, SortedEvents)  # noqa: S101 - of the same kind
         return replace(self, frame=replace(frame, frame=frame.frame.set_sorted(KEY)))
 
+    def limit(self, first: int | None, labels: Clock) -> None:
+        """None: windows need all events."""
+        del first, labels
+
     def at_once(self, labels: pl.DataFrame, clock: Clock) -> pl.DataFrame:
         """What :meth:`over` gives for label rows in order, computed now and in memory, with all threads.
 

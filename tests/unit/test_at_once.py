@@ -1,0 +1,115 @@
+"""Frames computed at once: rows that no label can match are left out, values are looked up, and nothing differs."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+import timefence_pl as tf
+from timefence_pl.plan import prepare
+from timefence_pl.plan.at_once import without_superseded
+from timefence_pl.plan.time_key import ENTITY, order_key
+
+
+def rows(entity: list[int], tick: list[int]) -> pl.DataFrame:
+    frame = pl.DataFrame({ENTITY: entity, "tick": tick}, schema={ENTITY: pl.Int64, "tick": pl.Int64})
+    return frame.with_row_index("row")
+
+
+def test_of_rows_up_to_the_limit_each_entitys_last_is_kept() -> None:
+    given = rows([5, 6, 5, 6, 5, 8, 5], [1, 2, 3, 4, 5, 6, 7])
+    kept = without_superseded(given, "tick", 5)
+    assert kept.sort("row").rows() == [(3, 6, 4), (4, 5, 5), (5, 8, 6), (6, 5, 7)]
+
+
+@pytest.mark.parametrize(
+    ("entity", "tick", "limit"),
+    [
+        ([1, 1, 1, 1], [1, 2, 4, 3], 9),  # not in time order
+        ([1, 1, 2, 2], [1, 1, 2, 3], 9),  # two at one time: duplicates cannot be told
+        ([1, 1, 1, 1], [1, 2, 3, 4], 1),  # few rows are early enough
+        ([1, 1, 1, 1], [1, 2, 3, 4], 0),  # none is
+        ([1, 9, 1, 9], [1, 2, 3, 4], 9),  # more room for entities than rows
+        ([], [], 9),
+    ],
+)
+def test_else_rows_stay_as_they_are(entity: list[int], tick: list[int], limit: int) -> None:
+    given = rows(entity, tick)
+    assert_frame_equal(without_superseded(given, "tick", limit), given)
+
+
+def test_full_range_entities_are_told_apart() -> None:
+    ends = [-(2**63), 2**63 - 1] * 3
+    given = rows(ends, list(range(6)))
+    assert_frame_equal(without_superseded(given, "tick", 9), given)
+
+
+@pytest.mark.parametrize("seed", range(25))
+def test_builds_give_what_the_lazy_plan_gives(seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = random.Random(seed)
+    count, entities = draw.randint(20, 200), draw.randint(1, 8)
+    ticks = (
+        sorted(draw.sample(range(1_000), count)) if draw.random() < 0.8 else sorted(draw.choices(range(300), k=count))
+    )
+    values = [draw.choice([None, i]) for i in range(count)]
+    nulls = [None] * count if draw.random() < 0.2 else values
+    events = pl.DataFrame(
+        {"k": [draw.randint(0, entities) for _ in ticks], "t": ticks, "x": values, "y": nulls},
+        schema={"k": draw.choice([pl.Int64, pl.Int32, pl.UInt16]), "t": pl.Int64, "x": pl.Int64, "y": pl.Int64},
+    )
+    first = draw.choice([0, 600, 1_000])
+    labels = tf.Labels(
+        pl.DataFrame(
+            {
+                "k": [draw.choice([None, *range(entities + 2)]) for _ in range(30)],
+                "at": [draw.choice([None, draw.randint(first, 1_200)]) for _ in range(30)],
+            },
+            schema={"k": pl.Int64, "at": pl.Int64},
+        ),
+        keys="k",
+        label_time="at",
+    )
+    source = tf.Source(events, keys="k", timestamp="t", name="events")
+    keep: Any = draw.choice(["keep_last", "keep_first"])
+    features = [
+        tf.Feature(source, pl.col("x", "y"), name="both", on_duplicate=keep),
+        tf.Feature(source, "y", name="late", embargo=draw.choice([0, 50]), on_duplicate="keep_last"),
+        tf.Feature(source, (pl.col("x") * 2).alias("twice"), name="twice", max_lookback=100, on_duplicate="keep_last"),
+    ]
+    options: dict[str, Any] = {
+        "max_lookback": draw.choice([None, 300]),
+        "max_staleness": draw.choice([None, 200]),
+        "join": draw.choice(["strict", "inclusive"]),
+        "feature_times": draw.random() < 0.5,
+        "on_missing": draw.choice(["null", "null", "skip"]),
+    }
+    pruned: list[bool] = []
+
+    def spied(given: pl.DataFrame, tick: str, limit: int) -> pl.DataFrame:
+        kept = without_superseded(given, tick, limit)
+        pruned.append(kept.height < given.height)
+        return kept
+
+    monkeypatch.setattr(prepare, "without_superseded", spied)
+    result = tf.build(labels, features, **options)
+    assert pruned
+    if first == 1_000 and len(set(ticks)) == count > entities + 1:
+        assert any(pruned)
+    expected = tf.point_in_time(labels, features, **options).collect()
+    assert_frame_equal(result.frame(), expected)
+    kept = tf.build(labels, features, store=tf.Store(tmp_path / "store"), **options)
+    assert kept.stats.feature_stats == result.stats.feature_stats
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_order_of_labels_is_that_of_the_wide_key(seed: int) -> None:
+    draw = random.Random(seed)
+    wide = draw.choice([5, 2**40, 2**62])
+    pairs = [(draw.randint(-wide, wide), draw.randint(-wide, wide)) for _ in range(50)]
+    frame = pl.DataFrame(pairs, schema={"e": pl.Int64, "t": pl.Int64}, orient="row")
+    assert frame.sort(order_key(frame["e"], frame["t"])).rows() == sorted(pairs)
