@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -137,6 +138,7 @@ class FeatureCache:
         self._row_sets: dict[int, tuple[AnyFrame, Source]] = {}
         self._features: dict[str, AnyFeature] = {}
         self._uncacheable: dict[str, str] = {}
+        self._entries: dict[str, Entry | EntryProblem | None] = {}
         #: By feature name.
         self.status: dict[str, CacheStatus] = {}
         #: Rows dropped from sources, known from entries, by source identity.
@@ -166,6 +168,7 @@ class FeatureCache:
         groups: list[_Group] = [_Events(g) for g in event_sets([f for f in features if isinstance(f, Window)])]
         groups += [_Rows(g) for g in row_sets([f for f in features if isinstance(f, Feature)])]
         frames: dict[str, AnyFrame] = {}
+        self._check_entries(features)
         for group in groups:
             hints = hints_of(group.source) if use_hints else None
             hits, missing = self._found(group.features)
@@ -183,6 +186,14 @@ class FeatureCache:
                 frame = group.prepared(missing, hints=hints)
                 frames.update(self._to_compute(frame, group.source, missing))
         return frames
+
+    def _check_entries(self, features: Sequence[AnyFeature]) -> None:
+        """Look for the features' entries and hash those that are there, several at a time."""
+        self.identify(features)
+        named = [f.name for f in features if f.name in self.fingerprints]
+        with ThreadPoolExecutor(self._hasher.threads) as pool:
+            found = pool.map(lambda name: find_entry(self._layout, name, self.fingerprints[name].key), named)
+            self._entries = dict(zip(named, found, strict=True))
 
     def _found(self, features: Sequence[AnyFeature]) -> tuple[list[list[Kept]], list[AnyFeature]]:
         """Hits, grouped by the content of their key columns (those that can stand side by side), and misses."""
@@ -309,13 +320,12 @@ class FeatureCache:
         return again
 
     def _look_up(self, feature: AnyFeature) -> Entry | None:
-        self.identify([feature])
         if feature.name in self._uncacheable:
             reason = f"cannot be cached: {self._uncacheable[feature.name]}"
             self.status[feature.name] = CacheStatus(hit=False, reason=reason, key=None, parts={})
             return None
         fingerprint = self.fingerprints[feature.name]
-        found = find_entry(self._layout, feature.name, fingerprint.key)
+        found = self._entries[feature.name]
         if isinstance(found, Entry):
             self.status[feature.name] = CacheStatus(hit=True, reason="", key=fingerprint.key, parts=fingerprint.parts)
             if isinstance(found.record.get("dropped"), int):
