@@ -84,6 +84,17 @@ def test_the_limit_of_the_control_group_counts(monkeypatch: pytest.MonkeyPatch, 
         assert free_memory() == left if left is not None else free_memory() > 5_000
 
 
+def test_a_full_disk_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_args: object, **_options: object) -> None:
+        text = "parquet: File out of specification: underlying IO error: No space left on device (os error 28)"
+        raise pl.exceptions.ComputeError(text)
+
+    monkeypatch.setattr(pl.DataFrame, "write_parquet", full)
+    frame = pl.DataFrame({"k": [1], "at": [1]})
+    with pytest.raises(tf.TimefenceStoreError, match=r"cannot be spread over temporary files[\s\S]*TMPDIR"):
+        tf.diff(frame, frame, keys="k", label_time="at", parts=2)
+
+
 PROGRAM = """
 import resource, sys
 import timefence_pl as tf

@@ -334,7 +334,7 @@ def _readable(largest: pl.DataFrame, names: dict[str, str]) -> pl.DataFrame:
 
 def _unreadable(error: Exception) -> TimefenceStoreError | TimefenceValidationError:
     text = str(error).strip()[:600]
-    if isinstance(error, OSError) and "No space" in text:
+    if "No space" in text:  # a full disk is an error of Parquet's, too
         return TimefenceStoreError(
             message(
                 "The data sets cannot be spread over temporary files.",
