@@ -214,3 +214,32 @@ def test_ages_lie_in_their_bins() -> None:
         few = [v // size for v in values if abs(v // size) < 1 << 53]  # beyond, bins need not be exact
         wide = ages.bins(pl.Series(few, dtype=pl.Int128), size=size)
         assert wide.to_list() == ages.bins(pl.Series(few, dtype=pl.Int64), size=size).to_list()
+
+
+def test_axes_write_each_count_by_itself() -> None:
+    if not charts.drawn():
+        pytest.skip("charts need the extra")
+    for most, words in ((1_500, (">500<", ">1,000<")), (3_000_000, (">1M<", ">2M<"))):
+        svg = charts.histogram(charts.Histogram(["a", "b"], [(0, "s", most)], [], "x", "rows"), {"s": "red"})
+        over = charts.over_time(charts.Bars([(0, 1)], [(0, "s", most)], "x", "rows", times=False), {"s": "red"})
+        for drawn in (svg, over):
+            assert drawn is not None
+            assert all(w in drawn for w in (">0<", *words)), (most, re.findall(">([^<]*)<", drawn))
+
+
+def test_examples_keep_the_names_of_the_users_own_columns() -> None:
+    events = tf.Source(pl.DataFrame({"user_id": [1, 1], "t": [1, 5], "x_y": [10, 50]}), keys="user_id", timestamp="t")
+    leaking = pl.DataFrame({"user_id": [1, 1], "label_time": [3, 6], "x_y": [50, 50]})
+    report = tf.audit(leaking, tf.Feature(events, columns="x_y"), keys="user_id", label_time="label_time")
+    page = report.to_html()
+    for heading in ("user_id", "label_time", "x_y found", "x_y due", "found feature time", "due source row"):
+        assert f">{heading}<" in page, heading
+
+
+def test_the_youngest_value_is_told_in_two_units() -> None:
+    times = [START, START + timedelta(hours=7, minutes=50, seconds=3, microseconds=792)]
+    events = tf.Source(pl.DataFrame({"k": [1], "t": times[:1], "x": [1]}), keys="k", timestamp="t")
+    rows = tf.Labels(pl.DataFrame({"k": [1], "at": times[1:]}), keys="k", label_time="at")
+    result = tf.build(rows, tf.Feature(events, columns="x"))
+    assert result.stats.feature_stats["x"]["youngest_value"] == "7h50m3s792us"
+    assert ">7h50m<" in result.to_html()

@@ -183,6 +183,17 @@ def test_down_from_a_file(project: Project) -> None:
         store.lineage(str(project.folder / "nothing.parquet"), "down")
 
 
+def test_a_file_of_the_working_directory_is_named_as_it_is(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = project.store
+    store.publish("train", project.build())
+    monkeypatch.chdir(project.folder)
+    assert names(store.lineage("labels.parquet", "down"), "feature set") == ["train:v1"]
+    assert names(store.lineage(Path("labels.parquet")), "file") == [str(project.folder / "labels.parquet")]
+    (project.folder / "train").write_text("a feature set of this name comes first")
+    assert names(store.lineage("train"), "feature set") == ["train:v1"]
+    assert store.check("train:v1").ok
+
+
 def test_down_from_a_file_of_two_contents(project: Project) -> None:
     store = project.store
     store.publish("train", project.build())

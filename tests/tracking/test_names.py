@@ -162,9 +162,9 @@ def test_plain_names_are_taken_everywhere(tmp_path: Path, name: str) -> None:
 
 def test_versions_and_aliases_are_not_mixed_up(there: There) -> None:
     for name in ("v1", "v01", "V1", "v99999999999"):
-        with pytest.raises(tf.InvalidNameError, match="looks like a version"):
+        with pytest.raises(tf.InvalidNameError, match=f"'{name}' looks like a version: no alias can"):
             there.store.set_alias("set:v1", name)
-        with pytest.raises(tf.InvalidNameError, match="looks like a version"):
+        with pytest.raises(tf.InvalidNameError, match="looks like a version: no tag can"):
             there.store.create_tag("set:v1", name)
 
 

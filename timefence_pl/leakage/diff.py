@@ -1,15 +1,13 @@
 """The difference of two data sets, row by row and column by column.
 
-Takes two data sets, gives a :class:`DiffResult`. What does not fit in memory is spread, by a hash of its keys, over
-files in a temporary folder, which are sorted and merged one after the other.
+Takes two data sets, gives a :class:`DiffResult`. What does not fit in memory is sorted, by a hash of its keys, in
+runs in a temporary folder, which are merged range by range.
 """
 
 from __future__ import annotations
 
-import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -28,6 +26,7 @@ from timefence_pl.leakage.data import DataSet
 from timefence_pl.leakage.diff_columns import LARGEST, ColumnChanges
 from timefence_pl.leakage.diff_result import DiffResult
 from timefence_pl.leakage.diff_rows import HASH, ROW, pair_rows
+from timefence_pl.leakage.diff_runs import RowOrder, SortedRuns, free_memory
 from timefence_pl.leakage.equality import Tolerance, comparable, exact_form, is_float_like, tolerance_of
 from timefence_pl.plan.compatibility import comparable as check_times
 from timefence_pl.plan.ticks import clock_of
@@ -38,11 +37,9 @@ __all__ = ["diff"]
 _ID: Final = "__tf_id{}"
 _SHOWN: Final = "__tf_shown{}"
 _VALUE: Final = "__tf_value{}"
-_PART: Final = "__tf_part"
-#: Bytes that a byte of a compressed file takes while it is compared, and the share of the free memory that is used.
-_GROWTH, _SHARE = 16, 0.3
-#: Parts, where the size of the data cannot be told.
-_UNKNOWN: Final = 16
+#: Bytes that a byte of a compressed file, or of rows in memory, takes at most while it is compared, and the share of the
+#: free memory that is used.
+_GROWTH, _WORK, _SHARE = 16, 3, 0.3
 _MOST: Final = 4_096
 
 
@@ -112,7 +109,8 @@ def diff(
         rtol: As said.
         timestamp_format: The format of String label times.
         parts: In how many parts to compare, one after the other, each held in memory; by default as many as memory
-            asks for. Parts other than 1 are written to a temporary folder first.
+            asks for. Unless there is one, all rows are sorted into files in a temporary folder first, which takes
+            about as much room as the rows. Rows of equal keys and label time are in one part.
 
     Raises:
         TimefenceError: If columns are missing, keys or times do not compare, or data cannot be read.
@@ -141,15 +139,16 @@ def diff(
     columns = _Columns(identity, common, (schemas[0], schemas[1]))
     if parts is not None and (isinstance(parts, bool) or not isinstance(parts, int) or not 1 <= parts <= _MOST):
         raise TimefenceConfigError(message(f"parts={parts!r} is not a number of parts.", fix=f"Use 1 to {_MOST:,}."))
-    count = _parts(sets) if parts is None else parts
-    found = _Found(columns, tolerance, whole=count == 1)
+    if parts is None and _fits(sets):
+        parts = 1
     try:
-        with _spread(columns, scans, count) as pieces:
-            for one, other in pieces:
+        with tempfile.TemporaryDirectory(prefix="timefence-diff-") as folder:
+            found = _Found(columns, tolerance, RowOrder(None if parts == 1 else Path(folder) / "pairs"))
+            for one, other in _pieces(columns, scans, parts, Path(folder)):
                 found.add(one, other)
+            return found.result((sets[0].described(), sets[1].described()), known, time)
     except (pl.exceptions.PolarsError, OSError) as error:
         raise _unreadable(error) from error
-    return found.result((sets[0].described(), sets[1].described()), known, time)
 
 
 def _roles(
@@ -209,67 +208,49 @@ def _check_identity(sets: Sequence[DataSet], schemas: Sequence[pl.Schema], keys:
         check_times((f"{sets[0].role} {time!r}", clocks[0]), (f"{sets[1].role} {time!r}", clocks[1]))
 
 
-def _parts(sets: Sequence[DataSet]) -> int:
-    """How many parts the data asks for."""
+def _fits(sets: Sequence[DataSet]) -> bool:
+    """Whether the data is known to be small enough to be compared in one part."""
     needed = 0
-    for dataset in sets:
-        table = dataset.table
-        if table.in_memory or not table.size_known():
-            if not table.in_memory:
-                return _UNKNOWN
-            continue  # it is in memory already: parts of it would not free any
+    for table in (d.table for d in sets):
+        if table.in_memory:
+            continue  # parts of it would not free any
+        if not table.size_known():
+            return False
         needed += sum(Path(f).stat().st_size for f in table.local_files())
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        free = 4 << 30
-    return min(max(-(-needed * _GROWTH // max(int(free * _SHARE), 1)), 1), _MOST)
+    return needed * _GROWTH <= free_memory() * _SHARE
 
 
-@contextmanager
-def _spread(
-    columns: _Columns, scans: Sequence[pl.LazyFrame], parts: int
-) -> Iterator[Iterator[tuple[pl.DataFrame, pl.DataFrame]]]:
+def _pieces(
+    columns: _Columns, scans: Sequence[pl.LazyFrame], parts: int | None, folder: Path
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """The two data sets, part by part; equal identities are in the same part."""
     prepared = [columns.prepared(scan, side) for side, scan in enumerate(scans)]
     if parts == 1:
-        one, other = (p.collect(engine="streaming") for p in prepared)
-        yield iter([(one, other)])
+        yield prepared[0].collect(engine="streaming"), prepared[1].collect(engine="streaming")
         return
-    part = (pl.struct(columns.ids).hash(1) % parts).cast(pl.UInt16).alias(_PART)
-    with tempfile.TemporaryDirectory(prefix="timefence-diff-") as folder:
-        places = [Path(folder) / name for name in ("old", "new")]
-        for place, frame in zip(places, prepared, strict=True):
-            place.mkdir()
-            frame.with_columns(part).sink_parquet(
-                pl.PartitionBy(place, key=_PART, include_key=False), engine="streaming", mkdir=True
-            )
-        schemas = [p.collect_schema() for p in prepared]
-        yield ((_part(places[0], i, schemas[0]), _part(places[1], i, schemas[1])) for i in range(parts))
-
-
-def _part(folder: Path, number: int, schema: pl.Schema) -> pl.DataFrame:
-    files = sorted((folder / f"{_PART}={number}").glob("*.parquet"))
-    return pl.read_parquet(files, glob=False) if files else pl.DataFrame(schema=schema)
+    runs = [SortedRuns(folder / n, p, columns.ids) for n, p in zip(("old", "new"), prepared, strict=True)]
+    if parts is None:
+        work, room = sum(r.size for r in runs) * _WORK, max(int(free_memory() * _SHARE), 1)
+        parts = min(max(-(-work // room), 1), _MOST)
+    for number in range(parts):
+        yield runs[0].part(number, parts), runs[1].part(number, parts)
 
 
 class _Found:
     """What was found so far."""
 
-    def __init__(self, columns: _Columns, tolerance: Tolerance, *, whole: bool) -> None:
+    def __init__(self, columns: _Columns, tolerance: Tolerance, order: RowOrder) -> None:
         self._columns = columns
-        self._whole = whole
+        self._order = order
         self._changes = {c: ColumnChanges(c, columns.types(c), tolerance) for c in columns.common}
         self._rows = [0, 0]
         self._matched = 0
         self._duplicates = [0, 0]
         self._alone = [0, 0]
         self._examples: list[list[pl.DataFrame]] = [[], []]
-        self._reordered = False
 
     def add(self, old: pl.DataFrame, new: pl.DataFrame) -> None:
         """Compare one part."""
-        old, new = old.sort(ROW), new.sort(ROW)
         paired = pair_rows(old, new, self._columns.ids)
         for side, frame in enumerate((old, new)):
             alone = (paired.removed, paired.added)[side]
@@ -278,7 +259,7 @@ class _Found:
             self._alone[side] += len(alone)
             self._examples[side].append(frame.select(ROW, *self._shown()).select(pl.all().gather(alone.head(LARGEST))))
         self._matched += paired.pairs.height
-        self._reordered |= not new[ROW].gather(paired.pairs["new"]).is_sorted()
+        self._order.add(old[ROW].gather(paired.pairs["old"]), new[ROW].gather(paired.pairs["new"]))
         identity = new.select(pl.col(self._shown()).gather(paired.pairs["new"]))
         identity = identity.with_columns(old[ROW].gather(paired.pairs["old"]))
         for i, column in enumerate(self._columns.common):
@@ -310,7 +291,7 @@ class _Found:
             added_rows=self._alone[1],
             old_duplicates=self._duplicates[0],
             new_duplicates=self._duplicates[1],
-            reordered=self._reordered if self._whole else self._reordered or None,
+            reordered=not self._order.kept(),
             schema_changes=self._schema_changes(),
             value_changes={c: found.plain(self._matched) for c, found in changed.items()},
             removed=alone[0],
@@ -353,7 +334,7 @@ def _readable(largest: pl.DataFrame, names: dict[str, str]) -> pl.DataFrame:
 
 def _unreadable(error: Exception) -> TimefenceStoreError | TimefenceValidationError:
     text = str(error).strip()[:600]
-    if isinstance(error, OSError) and "No space" in text:
+    if "No space" in text:  # a full disk is an error of Parquet's, too
         return TimefenceStoreError(
             message(
                 "The data sets cannot be spread over temporary files.",

@@ -37,8 +37,7 @@ class DiffResult:
         added_rows: Rows that only the new one has.
         old_duplicates: Rows of the old one that share keys and label time with others of it.
         new_duplicates: The same of the new one.
-        reordered: Whether the rows both have come in another order; None where that cannot be told, since they were
-            compared in parts.
+        reordered: Whether the rows both have come in another order.
         schema_changes: One entry a column: ``type`` (``"+"`` new, ``"-"`` removed, ``"~"`` of another type, or with
             values that changed, ``"="`` unchanged), ``column`` and ``detail``.
         value_changes: For each column that changed: ``changed_count``, ``changed_pct`` (of the matched rows), how many
@@ -59,7 +58,7 @@ class DiffResult:
     added_rows: int
     old_duplicates: int
     new_duplicates: int
-    reordered: bool | None
+    reordered: bool
     schema_changes: Sequence[Mapping[str, str]]
     value_changes: Mapping[str, Mapping[str, Any]]
     removed: pl.DataFrame

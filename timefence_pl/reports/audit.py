@@ -60,6 +60,12 @@ _REASON_COLOURS: Final = {
     "null_value": "#4a86ad",
 }
 _SHOWN_ROWS: Final = 10
+#: Columns of failing rows that name a row's origin.
+_ORIGINS: Final = frozenset(
+    f"{side}_{what}"
+    for side in ("found", "due")
+    for what in ("feature_time", "known_at", "source_row", "as", "last_event")
+)
 _SHOWN_FEATURES: Final = 20
 _LONGEST: Final = 60
 
@@ -219,7 +225,15 @@ def _examples(rows: pl.DataFrame, counts: Any) -> Html:
     left = [i for i, d in enumerate(picked.dtypes) if not d.is_numeric()]
     total = rows.height
     caption = f"{'All' if total == picked.height else 'The first'} {picked.height:,} of {total:,} rows that are not ok:"
-    return grid([c.replace("__", " ").replace("_", " ") for c in picked.columns], cells, left=left, caption=caption)
+    return grid([_heading(c) for c in picked.columns], cells, left=left, caption=caption)
+
+
+def _heading(column: str) -> str:
+    """Our own words without underscores; the columns' names as they are."""
+    name, found, word = column.rpartition("__")
+    if found and word in ("found", "due"):
+        return f"{name} {word}"
+    return column.replace("_", " ") if column in _ORIGINS else column
 
 
 def _lookahead(report: Any) -> Html:

@@ -7,6 +7,7 @@ from html import escape
 from pathlib import PurePath
 from typing import Any, Final
 
+from timefence_pl.durations import parse_duration, short_span
 from timefence_pl.reports.audit import charts_of
 from timefence_pl.reports.page import Fact, Html, badge, fact_list, figures, grid, note, page, section, table, text
 
@@ -87,7 +88,7 @@ def build_page(
             name,
             f"{s['matched'] / labels:.1%}" if labels else "-",
             *(f"{s[p]:,}" for p in PARTS),
-            "-" if s["youngest_value"] is None else str(s["youngest_value"]),
+            _span(s["youngest_value"]),
             f"{s['dropped_source_rows']:,}",
         ]
         for name, s in stats.feature_stats.items()
@@ -108,6 +109,14 @@ def build_page(
     lead += f" Labels: {manifest['labels']['path']}" + (f", from {start} to {end}." if start is not None else ".")
     title = f"Training set {PurePath(output).name}" if output else "Training set"
     return page(title, *parts, lead=lead, verdict=badge("built", "good"))
+
+
+def _span(value: object) -> str:
+    """A span in two units; integer times as they are."""
+    if value is None:
+        return "-"
+    span = parse_duration(value) if isinstance(value, str) else None
+    return str(value) if span is None else short_span(span.amount)
 
 
 def _splits(stats: Any, *, labels: Mapping[str, Any]) -> list[Html]:

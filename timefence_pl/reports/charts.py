@@ -22,6 +22,8 @@ WIDTH: Final = 380
 HEIGHT: Final = 170
 _FONT: Final = 12
 _INK: Final = "#40444b"
+#: Each count on an axis by itself: one unit for all would write 0k, 0.5k, 1k.
+_COUNT: Final = "format(datum.value, abs(datum.value) < 1e4 ? ',' : '~s')"
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ def histogram(given: Histogram, colours: dict[str, str]) -> str | None:
                 "bottom:Q",
                 title=given.counted,
                 scale=alt.Scale(domain=[0, top], nice=not given.marks),
-                axis=alt.Axis(format="~s", tickCount=4),
+                axis=alt.Axis(labelExpr=_COUNT, tickCount=4),
             ),
             y2="top:Q",
             color=_colour(alt, series, colours),
@@ -141,7 +143,7 @@ def over_time(given: Bars, colours: dict[str, str]) -> str | None:
     kind = "T" if given.times else "Q"
     domain = [given.spans[0][0], given.spans[-1][1]]
     scale = alt.Scale(type="utc", domain=domain, nice=False) if given.times else alt.Scale(domain=domain, nice=False)
-    y_axis = alt.Axis(format="~%" if given.share else "~s", tickCount=4)
+    y_axis = alt.Axis(tickCount=4, **({"format": "~%"} if given.share else {"labelExpr": _COUNT}))
     chart = (
         alt.Chart(alt.Data(values=data))
         .mark_rect(stroke="white", strokeWidth=0.5)
@@ -201,6 +203,7 @@ def _svg(chart: Any, *, legend: bool) -> str:
             domainColor="#b5b9bf",
             tickColor="#b5b9bf",
         )
+        .configure_axisY(titlePadding=10)  # the reader's font may be wider than the one the labels were measured in
         .configure_view(stroke=None)
         .configure_legend(labelFontSize=_FONT, labelColor=_INK, labelLimit=200, columnPadding=12)
     )

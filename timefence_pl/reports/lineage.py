@@ -27,6 +27,7 @@ _COLOURS: Final = {
     "file": "#5b7083",
 }
 _BOX: Final = "font-family:system-ui,sans-serif;font-size:13px;line-height:1.45;max-width:100%;overflow-x:auto"
+_LEAD: Final = "From left to right, each record leads to those it came from, or to those that came from it. Below, the same as text."
 
 
 def lineage_text(tree: Mapping[str, Any]) -> str:
@@ -91,7 +92,7 @@ def lineage_page(
     """The drawing as a page of its own, the tree as text below it; what is wider than the page is moved sideways."""
     drawing = Html(f'<div style="overflow-x:auto">{lineage_svg(nodes, edges)}</div>')
     text = Html(f'<pre style="overflow-x:auto;font-size:13px;line-height:1.4">{escape(lineage_text(tree))}</pre>')
-    return page(title, drawing, text)
+    return page(title, drawing, text, lead=_LEAD)
 
 
 def _with_children(tree: Mapping[str, Any]) -> set[str]:

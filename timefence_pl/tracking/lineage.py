@@ -235,7 +235,7 @@ def resolve(layout: Layout, ref: object) -> tuple[str, Any]:
             return "build", manifest
         if text in set_names(layout) or not os.path.exists(text):  # noqa: PTH110
             return "feature set", find_version(layout, text)
-    elif os.sep in text or os.path.exists(text):  # noqa: PTH110
+    if os.sep in text or os.path.exists(text):  # noqa: PTH110
         return "file", os.path.abspath(text)  # noqa: PTH100
     if is_stored_name(prefix.partition("@")[0]):
         return "feature set", _version(layout, text)

@@ -86,6 +86,6 @@ def checked_alias(role: str, alias: object) -> str:
     name = checked_stored_name(role, alias)
     if version_number(name) is not None or re.fullmatch(r"[vV]\d+", name):
         raise InvalidNameError(
-            message(f"{name!r} cannot name a {role}: it looks like a version.", fix="Use a word, as in 'prod'.")
+            message(f"{name!r} looks like a version: no {role} can be named so.", fix="Use a word, as in 'prod'.")
         )
     return name

@@ -107,7 +107,7 @@ def to_json(value: Any, depth: int = 0) -> Any:
         return _text(str(os.fspath(value)))
     plain = _scalar(value)
     if plain is value:
-        raise TypeError(f"a {type(value).__name__} has no JSON form")
+        raise TypeError(f"a value of type {type(value).__name__} has no JSON form")
     return to_json(plain, depth + 1)
 
 

@@ -124,6 +124,9 @@ class FeatureSetVersion:
     def scan(self, verify: VerifyLevel = "file") -> pl.LazyFrame:
         """The rows, lazily, in the order in which they were published; checked now, before any is read.
 
+        Collecting reads the file as it is then. A store's files are read-only and never written again; where others may
+        change them in between, take :meth:`frame`, which reads at once, or :meth:`verify` again afterwards.
+
         Args:
             verify: As for :meth:`verify`.
 
