@@ -17,6 +17,7 @@ TIME_KEY = "timefence_pl/plan/time_key.py"
 OPTIONS = "timefence_pl/plan/options.py"
 ALIGNMENT = "timefence_pl/plan/alignment.py"
 TRAINING_SET = "timefence_pl/plan/training_set.py"
+LOCAL = "timefence_pl/execution/local.py"
 SPLITS = "timefence_pl/splits.py"
 COMPATIBILITY = "timefence_pl/plan/compatibility.py"
 
@@ -69,9 +70,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "event = pl.col(EVENT_TICK) if frame.bitemporal else pl.col(_TICK)",
         "event = pl.col(_TICK).cast(pl.Int128)",
     ),
-    Mutation("stale counts as too old", LATEST, ".then(Reason.STALE.value)", ".then(Reason.TOO_OLD.value)"),
-    Mutation("too old counts as no history", LATEST, ".then(Reason.TOO_OLD.value)", ".then(Reason.NO_HISTORY.value)"),
-    Mutation("null values count as values", LATEST, "pl.when(fresh & ~empty)", "pl.when(fresh)"),
+    Mutation("stale counts as too old", LATEST, "[reached, in_bounds, fresh, ", "[reached, fresh, fresh, "),
+    Mutation("too old counts as no history", LATEST, "[reached, in_bounds, fresh, ", "[in_bounds, in_bounds, fresh, "),
+    Mutation("null values count as values", LATEST, "fresh, fresh & ~empty]", "fresh, fresh]"),
     Mutation(
         "integer times inherit 365",
         OPTIONS,
@@ -201,6 +202,23 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     Mutation("keys are narrower than their rows", AT_ONCE, "(ends[0], ends[2])", "(ends[0], ends[0])"),
     Mutation("rows in no order count as in order", AT_ONCE, "if not rows[tick].is_sorted():", "if False:"),
+    # Rows that a later one supersedes for every label.
+    Mutation(
+        "rows are superseded whatever the embargo",
+        LATEST,
+        "known, bounds.embargo, strict=bounds.strict)\n    return int",
+        "known, 0, strict=bounds.strict)\n    return int",
+    ),
+    Mutation("rows are superseded for one feature of several", LOCAL, "limit = min(", "limit = max("),
+    Mutation(
+        "rows of one time supersede one another",
+        AT_ONCE,
+        " or (ticks[1:count] == ticks[: count - 1]).any()",
+        "",
+    ),
+    Mutation(
+        "entities lose their last rows", AT_ONCE, "kept = last.filter(last < count)", "kept = last.filter(last > count)"
+    ),
     # Splits.
     Mutation("no purge", SPLITS, "if gap is None or not later:", "if True:"),
     Mutation("splits are closed", SPLITS, "return tick < end if", "return tick <= end if"),

@@ -1,7 +1,7 @@
 """Shows that the oracle test notices each rule of the match: without the rule, it fails.
 
 Takes the mutations of ``mutations.py``, gives one line each and exit code 1 where one survives. Each is a textual edit
-of a copy of the package, in a temporary folder, on which the property test is run; the work tree is never written.
+of a copy of the package, in a temporary folder, on which the property tests are run; the work tree is never written.
 Must not know: what a mutation means. An edit whose text is not in its file exactly as often as it says is an error, so
 that the list cannot rot. Run from the project's root::
 
@@ -24,7 +24,7 @@ from pathlib import Path
 from tests.mutation.mutations import MUTATIONS, Mutation
 
 ROOT = Path(__file__).resolve().parents[2]
-TEST = "tests/property/test_match_oracle.py"
+TESTS = ("tests/unit/test_at_once.py", "tests/property/test_match_oracle.py")
 
 
 class StaleMutationError(Exception):
@@ -76,7 +76,7 @@ def run_copy(mutation: Mutation | None) -> tuple[int, str]:
         imported = subprocess.run(where, cwd=copy, env=environment, capture_output=True, text=True, check=False)
         if imported.returncode == 0 and not imported.stdout.startswith(folder):
             raise RuntimeError(f"the tests would import {imported.stdout.strip()} instead of the copy")
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", TEST]
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *TESTS]
         done = subprocess.run(command, cwd=copy, env=environment, capture_output=True, text=True, check=False)
         return done.returncode, done.stdout + done.stderr
 
