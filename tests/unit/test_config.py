@@ -256,6 +256,8 @@ def test_an_unknown_key_of_pyproject(tmp_path: Path) -> None:
         ("[defaults]\nflatten_columns = 'yes'\n", "is not true or false"),
         ("store = true\n", "is not a folder, or false for none"),
         ("[splits]\ntrain = '2024'\n", "splits.train = '2024' is not a start and an end"),
+        ("[splits]\ntrain = ['2024-01-01', '2024-13-01']\n", "is not a start and an end"),
+        ("[splits]\ntrain = [true, 3]\n", "is not a start and an end"),
         ("splits = 3\n", "is not a table of keys"),
         ("[output]\ndir = ''\n", "is not text"),
     ],

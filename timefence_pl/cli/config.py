@@ -221,10 +221,20 @@ def _store(value: Any) -> str | None:
 
 
 def _bounds(value: Any) -> tuple[Any, Any]:
-    kinds = (str, int, date, datetime)
-    if isinstance(value, list) and len(value) == 2 and all(isinstance(v, kinds) for v in value):
+    if isinstance(value, list) and len(value) == 2 and all(_is_moment(v) for v in value):
         return value[0], value[1]
     raise _Refused('a start and an end, as ["2024-01-01", "2024-07-01"]')
+
+
+def _is_moment(value: Any) -> bool:
+    """Whether a value is a date, a time (ISO 8601 as text), or a number for integer times."""
+    if not isinstance(value, str):
+        return isinstance(value, int | date) and not isinstance(value, bool)
+    try:
+        datetime.fromisoformat(value)
+    except ValueError:
+        return False
+    return True
 
 
 _JOIN: Final[dict[str, Callable[[Any], Any]]] = {
