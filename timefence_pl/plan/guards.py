@@ -14,7 +14,7 @@ import polars as pl
 
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.errors import TimefenceDuplicateError, message
-from timefence_pl.printing import plain_rows
+from timefence_pl.printing import rows_in_words
 
 if TYPE_CHECKING:
     from timefence_pl.plan.training_set import JoinedFeature
@@ -61,15 +61,15 @@ def duplicate_problem(
     feature = joined.feature
     wanted = [*joined.label_keys, labels.label_time, *joined.columns]
     offended = observed.filter(pl.col(mark)).select(*dict.fromkeys(wanted)).collect(engine="in-memory")
-    examples = "\n".join(str(row) for row in plain_rows(offended.head(_EXAMPLES)))
+    examples = "\n".join(rows_in_words(offended.head(_EXAMPLES)))
     keys = offended.select(joined.label_keys).n_unique() if joined.label_keys else 1
     rows = "rows equal in keys and time"
     if feature.source.available_at or feature.source.tie_breaker:
         rows = "rows equal in keys, time, availability and tie breaker"
     return TimefenceDuplicateError(
         message(
-            f"Feature {feature.name!r} has duplicates where {offended.height} label row(s) "
-            f"of {keys} entit{'y' if keys == 1 else 'ies'} need one value.",
+            f"Feature {feature.name!r} has duplicates where {offended.height} label row{'' if offended.height == 1 else 's'} "
+            f"of {keys} entit{'y' if keys == 1 else 'ies'} need{'s' if offended.height == 1 else ''} one value.",
             where=(
                 f"source {feature.source.name!r}: {rows} ({', '.join([*feature.source.keys, feature.source.timestamp])})"
                 f"\nlabel rows, with the row that came last:\n{examples}"
