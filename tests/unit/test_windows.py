@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import timefence_pl as tf
-from timefence_pl.plan import window_rows
+from timefence_pl.plan import running_totals, window_rows
 from timefence_pl.plan.hints import hints_of
 from timefence_pl.plan.window_events import event_sets, prepare_events, restored_events, stored_events
 from timefence_pl.plan.windows import window_bounds, window_strategy
@@ -106,6 +106,46 @@ def test_floats_are_exact_whatever_stands_outside_the_window(regime: str) -> Non
                 middle = sum(exact) / n
                 true = sum((v - middle) ** 2 for v in exact) / (n - 1)
                 assert abs(Fraction(*var.as_integer_ratio()) - true) <= Fraction(1, 10**9) * true
+
+
+@pytest.mark.parametrize(
+    ("value", "narrow"),
+    [
+        (lambda r: r.choice((None, float(r.randrange(-(2**40), 2**40)))), True),
+        (lambda r: r.randrange(-1_000, 1_000) / 4, True),
+        (lambda r: r.random(), True),
+        (lambda r: math.ldexp(r.randrange(2**20), 900), True),
+        (lambda r: 0.0, True),
+        (lambda r: r.randrange(100_000) / 100, False),
+        (lambda r: r.choice((1.0, 2.0**-80)), False),
+        (lambda r: r.random() * 2.0 ** r.randrange(30), False),
+        (lambda r: r.choice((1.0, math.nan)), False),
+    ],
+    ids=["whole", "quarters", "random", "huge", "zero", "cents", "far apart", "many bits", "nan"],
+)
+def test_values_of_few_bits_have_narrow_totals(value: Any, narrow: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    r = random.Random(5)
+    events = random_events([value(r) for _ in range(2_500)], entities=9)
+    rows = random_labels(60, 10, 25_000)
+    made = []
+    kept = running_totals._narrowly_scaled
+
+    def spied(values: pl.Series, scale: int) -> pl.DataFrame | None:
+        found = kept(values, scale)
+        made.append(found is not None)
+        return found
+
+    monkeypatch.setattr(running_totals, "_narrowly_scaled", spied)
+    found = computed(source(events), rows, {"sum": pl.col("x").sum()}, [300, None])
+    assert (made or [False]) == [narrow]
+    for row in found.iter_rows(named=True):
+        for length, suffix in ((300, "300"), (None, "all")):
+            inside = [x for x in window_values(events, row["k"], row["at"], length) if x is not None]
+            total = math.fsum(inside)
+            if narrow:
+                assert row[f"w__sum_{suffix}"] == total
+            elif not math.isnan(total):
+                assert row[f"w__sum_{suffix}"] == pytest.approx(total, rel=1e-9)
 
 
 @pytest.mark.parametrize(
