@@ -140,7 +140,7 @@ def ours_memory(task: Task) -> tuple[Callable[[], Any], Callable[[Any], None]]:
     numbered = plan.numbered.collect()
     rows = alignment.at_once(numbered)
     (merge,) = alignment.merges
-    ready = merge.on(merge.frame.at_once(alignment.text_shape(numbered)))
+    ready = merge.on(merge.frame.at_once(alignment.facts(numbered).shape))
 
     def work() -> pl.DataFrame:
         return ready.at_once(rows.frame, rows.clock)

@@ -10,8 +10,10 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import reduce
+from operator import and_
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import polars as pl
 
@@ -20,7 +22,7 @@ from timefence_pl.definitions.labels import Labels
 from timefence_pl.execution.observation import Observation
 from timefence_pl.execution.output import OutputFile
 from timefence_pl.execution.steps import Steps
-from timefence_pl.plan.alignment import LABEL_ROW, Alignment, Merge, SortedLabels
+from timefence_pl.plan.alignment import LABEL_ROW, Alignment, LabelFacts, Merge, SortedLabels
 from timefence_pl.plan.guards import duplicate_problem
 from timefence_pl.plan.latest import LABEL_TICK
 from timefence_pl.plan.training_set import DUPLICATE_MATCH, AnyFrame, TrainingPlan, found_everywhere
@@ -154,20 +156,19 @@ def _piecewise(
     the inverse of the labels' permutation. Three steps are worked on at a time, since one alone keeps about one core
     busy: while the labels are sorted, the first two frames are read (1M x 10, cold: 1.02 s, and 1.10 s by two).
     """
-    numbered = plan.numbered.collect(engine="in-memory")
-    observation.rows = numbered.height
     columns: dict[str, pl.Series] = {}
-    found = pl.Series([True], dtype=pl.Boolean).new_from_index(0, numbered.height)
+    everywhere: list[pl.Series] = []
 
     def work(
-        merges: Sequence[Merge | WindowMerge], ordered: Future[_Ordered], first: int | None, shape: Any
+        merges: Sequence[Merge | WindowMerge], facts: Future[LabelFacts], ordered: Future[_Ordered]
     ) -> pl.DataFrame:
         """All merges over one frame: their result columns and whether they found a row, in label order."""
         say.computing([w.feature for m in merges for w in m.wanted])
         if keep is None:
-            limits = [m.limit(first, plan.clock) for m in merges]
+            known = facts.result()
+            limits = [m.limit(known.first, plan.clock) for m in merges]
             limit = min((t for t in limits if t is not None), default=None)
-            frame = merges[0].frame.at_once(shape, apart=True, limit=limit)
+            frame = merges[0].frame.at_once(known.shape, apart=True, limit=limit)
         else:  # it serves other labels too
             frame = merges[0].frame.at_once()
             keep(merges[0].frame, frame)
@@ -182,40 +183,46 @@ def _piecewise(
             _check_duplicates(plan, labels, observation, plan.observed, features)
             parts.append(ready.columns(merged, plan.names, back))
             if skip and isinstance(merge, Merge):
-                everywhere = found_everywhere(features).gather(back).alias(f"{_FOUND}{len(parts)}")
-                parts.append(merged.select(everywhere))
+                parts.append(merged.select(found_everywhere(features).gather(back).alias(f"{_FOUND}{len(parts)}")))
         return pl.concat(parts, how="horizontal")
 
     with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         futures = []
+        numbered = pool.submit(plan.numbered.collect, engine="in-memory")
         for alignment in plan.alignments:
-            shape, first = alignment.text_shape(numbered), alignment.first_tick(numbered)
-            ordered = pool.submit(_ordered, alignment, numbered, shape)
+            facts = pool.submit(_facts, alignment, numbered)
+            ordered = pool.submit(_ordered, alignment, numbered, facts)
             by_frame: dict[int, list[Merge | WindowMerge]] = {}
             for merge in alignment.merges:
                 by_frame.setdefault(id(merge.frame), []).append(merge)
-            futures += [pool.submit(work, merges, ordered, first, shape) for merges in by_frame.values()]
+            futures += [pool.submit(work, merges, facts, ordered) for merges in by_frame.values()]
         try:
             for future in futures:
                 done = future.result()
                 for name in done.columns:
                     if name.startswith(_FOUND):
-                        found &= done[name]
+                        everywhere.append(done[name])
                     else:
                         columns[plan.names[name]] = done[name]
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-    made = numbered.drop(LABEL_ROW).hstack([columns[c].alias(c) for j in plan.features for c in j.columns])
-    return made.filter(found) if skip else made
+    rows = numbered.result()
+    observation.rows = rows.height
+    made = rows.drop(LABEL_ROW).hstack([columns[c].alias(c) for j in plan.features for c in j.columns])
+    return made.filter(reduce(and_, everywhere)) if everywhere else made
 
 
 _Ordered = tuple[SortedLabels, pl.Series]
 
 
-def _ordered(alignment: Alignment, numbered: pl.DataFrame, shape: Any) -> _Ordered:
+def _facts(alignment: Alignment, numbered: Future[pl.DataFrame]) -> LabelFacts:
+    return alignment.facts(numbered.result())
+
+
+def _ordered(alignment: Alignment, numbered: Future[pl.DataFrame], facts: Future[LabelFacts]) -> _Ordered:
     """The labels as the merges of an alignment take them, and the way back to their own order."""
-    rows = alignment.at_once(numbered, shape)
+    rows = alignment.at_once(numbered.result(), facts.result())
     return rows, _inverse(rows.rows)
 
 

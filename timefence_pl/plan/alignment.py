@@ -30,7 +30,7 @@ from timefence_pl.plan.time_key import (
 from timefence_pl.plan.window_events import SortedEvents
 from timefence_pl.plan.windows import WindowMerge
 
-__all__ = ["LABEL_ROW", "Alignment", "Merge", "SortedLabels"]
+__all__ = ["LABEL_ROW", "Alignment", "LabelFacts", "Merge", "SortedLabels"]
 
 #: Position of a label row.
 LABEL_ROW: Final = "__tf_label_row"
@@ -90,6 +90,19 @@ class Merge:
 
 
 @dataclass(frozen=True)
+class LabelFacts:
+    """What is known of label rows before they are sorted.
+
+    Attributes:
+        shape: What all their keys share as texts, if there is one key, a text on both sides.
+        first: The tick of the earliest label time; None without any.
+    """
+
+    shape: TextShape | None
+    first: int | None
+
+
+@dataclass(frozen=True)
 class SortedLabels:
     """Label rows in the order of (entity, label time), in memory.
 
@@ -124,35 +137,30 @@ class Alignment:
     clock: Clock
     merges: tuple[Merge | WindowMerge, ...] = field(default=())
 
-    def text_shape(self, numbered: pl.DataFrame) -> TextShape | None:
-        """What all keys of the label rows share as texts, if there is one key, a text on both sides."""
+    def facts(self, numbered: pl.DataFrame) -> LabelFacts:
+        """What sorted frames may be made cheaper by."""
         text = len(self.keys) == 1 and all(s.dtype == pl.String for s in (*self.spec.columns, *self.sides))
-        return text_shape(numbered[self.keys[0]]) if text else None
+        shape = text_shape(numbered[self.keys[0]]) if text else None
+        return LabelFacts(shape, numbered.select(self.clock.ticks(pl.col(self.label_time)).min()).item())
 
-    def first_tick(self, numbered: pl.DataFrame) -> int | None:
-        """The tick of the earliest label time; None without any."""
-        found: int | None = numbered.select(self.clock.ticks(pl.col(self.label_time)).min()).item()
-        return found
-
-    def at_once(self, numbered: pl.DataFrame, shape: TextShape | None = None) -> SortedLabels:
+    def at_once(self, numbered: pl.DataFrame, facts: LabelFacts | None = None) -> SortedLabels:
         """The label rows in the order of :meth:`probe`, computed now and in memory.
 
         Args:
             numbered: The label rows.
-            shape: What :meth:`text_shape` gives for them, where it was asked.
+            facts: What :meth:`facts` gives for them, where it was asked.
         """
-        rows = self._keyed(numbered.lazy(), shape).collect(engine="in-memory")
+        rows = self._keyed(numbered.lazy(), None if facts is None else facts.shape).collect(engine="in-memory")
         rows = rows.sort(order_key(rows[ENTITY], rows[LABEL_TICK]))
         return SortedLabels(rows.drop(LABEL_ROW), rows[LABEL_ROW], self.clock)
 
-    def probe(self, numbered: pl.LazyFrame, shape: TextShape | None = None) -> pl.LazyFrame:
+    def probe(self, numbered: pl.LazyFrame) -> pl.LazyFrame:
         """Label rows in the order of (entity, label time): ``LABEL_ROW`` and the columns of a :class:`Probe`.
 
         Args:
             numbered: The label rows.
-            shape: What their one key shares as texts, where that has been looked at.
         """
-        return self._keyed(numbered, shape).sort(pack_wide(pl.col(ENTITY), pl.col(LABEL_TICK)))
+        return self._keyed(numbered, None).sort(pack_wide(pl.col(ENTITY), pl.col(LABEL_TICK)))
 
     def _keyed(self, numbered: pl.LazyFrame, shape: TextShape | None) -> pl.LazyFrame:
         entity = entity_columns(self.spec, self.keys, self.sides, shape=shape)
