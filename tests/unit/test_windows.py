@@ -344,6 +344,18 @@ def test_windows_over_the_same_events_share_one_sort() -> None:
     assert [[w.name for w in s.windows] for s in event_sets([one, few, two, same])] == [["one", "two"], ["few", "same"]]
 
 
+@pytest.mark.parametrize("known", [None, "known"])
+def test_columns_that_no_window_needs_are_not_read(known: str | None) -> None:
+    events = pl.DataFrame({"k": ["a"], "t": [1], "known": [1], "tie": [1], "x": [1.0], "y": [1.0]})
+    made = source(events, available_at=known, tie_breaker="tie")
+    (rows,) = event_sets([tf.Window(made, {"x": pl.col("x").sum()}, windows=[5], name="w", where=pl.col("y") > 0)])
+    unsorted = prepare_events(rows).unsorted
+    assert unsorted is not None
+    assert unsorted.unkeyed is not None
+    read = unsorted.unkeyed.frame.collect_schema().names()
+    assert read == ["k", "t", "tie", *([] if known is None else ["known"]), "x"]
+
+
 @pytest.mark.parametrize("keys", [["k"], ["name"], ["k", "name"], []])
 @pytest.mark.parametrize("known", [None, "known"])
 def test_stored_events_are_the_same_events(tmp_path: Path, keys: list[str], known: str | None) -> None:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any, Final
 
 import polars as pl
+import polars.selectors as cs
 
 from timefence_pl.definitions.aggregates import check_aggregate
 from timefence_pl.definitions.source import Source
@@ -234,9 +235,11 @@ def prepare_events(
     if columns.available is not None:
         clocks = columns.clock, columns.available, known_clock(columns.clock, columns.available)
     text = source.keys[0] if len(source.keys) == 1 and columns.keys[0].dtype == pl.String else None
+    further = [] if source.available_at is None else [source.available_at]
+    read = list(dict.fromkeys((*source.keys, source.timestamp, *source.tie_breaker, *further, *values)))
     unsorted = Unsorted(
         rows=ready,
-        unkeyed=None if earlier is not None else Unkeyed(frame, text, keyed),
+        unkeyed=None if earlier is not None else Unkeyed(frame.select(cs.by_name(read)), text, keyed),
         order=(*([] if columns.available is None else [AVAILABLE_TICK]), *ties),
         clocks=clocks,
         values=tuple(values),
