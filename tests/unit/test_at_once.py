@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -141,3 +142,26 @@ def test_texts_of_any_shapes_match_as_in_the_lazy_plan(seed: int) -> None:
         expected.append(max(known)[1] if known else None)
     assert tf.point_in_time(labels, feature, max_lookback=None).collect()["f__x"].to_list() == expected
     assert tf.build(labels, feature, max_lookback=None).frame()["f__x"].to_list() == expected
+
+
+def test_frames_that_a_store_keeps_are_computed_while_the_labels_are_read(tmp_path: Path) -> None:
+    reading, begun = threading.Event(), threading.Event()
+
+    def of_source(rows: pl.DataFrame) -> pl.DataFrame:
+        if reading.is_set():
+            begun.set()
+        return rows
+
+    def of_labels(rows: pl.DataFrame) -> pl.DataFrame:
+        reading.set()
+        assert begun.wait(60)
+        return rows
+
+    events = pl.DataFrame({"k": [1], "t": [1], "x": [1]})
+    at = pl.DataFrame({"k": [1], "at": [2]})
+    source = tf.Source(
+        events.lazy().map_batches(of_source, schema=events.schema), keys="k", timestamp="t", name="events"
+    )
+    labels = tf.Labels(at.lazy().map_batches(of_labels, schema=at.schema), keys="k", label_time="at")
+    result = tf.build(labels, tf.Feature(source, "x", name="f"), store=tf.Store(tmp_path / "store"))
+    assert result.frame()["f__x"].to_list() == [1]
