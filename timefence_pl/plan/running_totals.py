@@ -178,7 +178,9 @@ class Column:
     def _float_sum(self) -> Results:
         facts = _Facts.of(self._floats, single=self._values.dtype == pl.Float32)
         scale = 62 - self._bits - facts.exponent
-        narrow = None if facts.special else _narrowly_scaled(self._floats, scale)
+        narrow = None
+        if not facts.special and facts.least + _clamped(scale) >= 0:  # below 1, values are not whole, or vanish unseen
+            narrow = _narrowly_scaled(self._floats, scale)
         if narrow is not None:
             totals = self._spans.differences(narrow)
             back = self._unscaled(scale)
@@ -334,6 +336,8 @@ class _Facts:
 
 def _narrowly_scaled(values: pl.Series, scale: int) -> pl.DataFrame | None:
     """Finite values times a power of two as Int64 ``x``, where nothing is lost; None where anything is.
+
+    No value but 0 may be so small that its product is 0: that would not be seen.
 
     Whole numbers, and fractions of a power of two, have totals of 64 bits at half the cost of 128.
     """
