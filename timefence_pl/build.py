@@ -138,13 +138,15 @@ def build(
         look_ahead(flat).assert_clean()
     inputs = inputs_of(labels, flat)
     with faults_are_ours("The inputs cannot be read.", _FIX):
-        plan = training_set(labels, flat, prepare_all(flat), options)
+        engine = _engine(labels, flat)
+        # Frames that are computed at once find by themselves what hints tell.
+        hinted = engine == "streaming" and store is None
+        plan = training_set(labels, flat, prepare_all(flat, use_hints=hinted), options)
         parts = make_splits(splits, purge, plan.clock)
         target = _target(output, compression, plan, parts, labels, flat)
-        engine = _engine(labels, flat, target)
-        streamed = engine == "streaming"  # else frames are computed at once, and find by themselves what hints tell
-        if streamed and store is None:
-            plan = training_set(labels, flat, prepare_all(flat, use_hints=True), options)
+        if target is not None and target.format not in ("parquet", "ipc"):
+            engine = "in-memory"  # text files lose types, which the streamed way reads back
+        streamed = engine == "streaming"
     if store is not None:
         store.layout.create()
     with faults_are_ours("The features cannot be computed from the data.", _FIX), _hasher(store) as hasher:
@@ -337,9 +339,7 @@ def _tables(labels: Labels, features: list[AnyFeature]) -> list[Table]:
     return list({id(t): t for t in tables}.values())
 
 
-def _engine(labels: Labels, features: list[AnyFeature], target: OutputFile | None) -> Engine:
-    if target is not None and target.format not in ("parquet", "ipc"):
-        return "in-memory"  # text files lose types, which the streamed way reads back
+def _engine(labels: Labels, features: list[AnyFeature]) -> Engine:
     tables = _tables(labels, features)
     files = [name for table in tables for name in table.local_files()]
     return choose_engine(files, known=all(table.size_known() for table in tables))

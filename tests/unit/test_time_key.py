@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import random
-import sys
 from datetime import date, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -247,13 +247,27 @@ def test_a_footer_that_is_wrong(tmp_path: Path, column: str, monkeypatch: pytest
     EVENTS.write_parquet(path)
     lying = Hints(entity=(1, 1), tick=(1, 5)) if column == "k" else Hints(entity=(1, 2), tick=(1, 4))
     monkeypatch.setattr("timefence_pl.plan.training_set.hints_of", lambda _source: lying)
-    monkeypatch.setattr(sys.modules["timefence_pl.build"], "choose_engine", lambda *_args, **_options: engine)
+    monkeypatch.setattr(import_module("timefence_pl.build"), "choose_engine", lambda *_args, **_options: engine)
     if engine == "in-memory":  # the rows themselves tell their ranges
         assert tf.build(labels(), feature(path), output).frame()["f__x"].to_list() == EXPECTED
         return
     with pytest.raises(TimefenceValidationError, match=r"1 source row\(s\) have a key or time outside the range"):
         tf.build(labels(), feature(path), output)
     assert not output.exists()
+
+
+def test_a_footer_that_is_wrong_and_rows_that_fit_no_narrow_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "events.parquet"
+    EVENTS.with_columns(pl.col("k") * 2**61).write_parquet(path)
+    lying = Hints(entity=(1, 1), tick=(1, 4))
+    monkeypatch.setattr("timefence_pl.plan.training_set.hints_of", lambda _source: lying)
+    monkeypatch.setattr(import_module("timefence_pl.build"), "choose_engine", lambda *_args, **_options: "streaming")
+    at = tf.Labels(pl.DataFrame({"k": [2**61, 2**62], "at": [9, 9]}), keys="k", label_time="at")
+    expected = tf.point_in_time(at, feature(path)).collect()
+    assert expected["f__x"].null_count() == 0
+    assert tf.build(at, feature(path)).frame().equals(expected)
 
 
 def test_a_flat_column_is_not_taken_for_a_nested_one(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ times fit 64 bits, and without a second hash where texts cannot collide. Knows n
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
@@ -59,7 +59,8 @@ def rows_at_once(
         *(pl.col(c).min().alias(f"{c}/least") for c in (ENTITY, tick)),
         *(pl.col(c).max().alias(f"{c}/most") for c in (ENTITY, tick)),
     ).row(0)
-    return made, narrowed(spec, (ends[0], ends[2]), (ends[1], ends[3]))
+    # Never by ranges that a footer gave: that they hold is not looked at here.
+    return made, narrowed(replace(spec, narrow=None), (ends[0], ends[2]), (ends[1], ends[3]))
 
 
 def without_superseded(rows: pl.DataFrame, tick: str, limit: int) -> pl.DataFrame:
