@@ -33,7 +33,6 @@ VALID: Final = "__tf_valid"
 _PROBE: Final = "__tf_probe"
 _TICK: Final = "__tf_found"
 _ALIVE: Final = "__tf_alive"
-_ELSEWHERE: Final = "__tf_elsewhere"
 
 
 class Reason(IntEnum):
