@@ -13,7 +13,7 @@ import polars as pl
 import pytest
 
 import timefence_pl as tf
-from timefence_pl.plan import running_totals, window_rows
+from timefence_pl.plan import running_totals, window_parts, window_rows
 from timefence_pl.plan.hints import hints_of
 from timefence_pl.plan.window_events import event_sets, prepare_events, restored_events, stored_events
 from timefence_pl.plan.windows import window_bounds, window_strategy
@@ -272,6 +272,17 @@ def test_since_last_that_fits_no_64_bits_is_refused() -> None:
     rows = pl.DataFrame({"k": [1], "at": pl.Series([2**62], dtype=pl.Int64).cast(pl.Datetime("us"))})
     with pytest.raises(tf.TimefenceSchemaError, match="does not fit 64 bits"):
         computed(source(events), rows, {"since": tf.since_last()}, [None])
+
+
+def test_errors_count_the_labels_of_all_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(window_parts, "LEAST", 1)
+    monkeypatch.setattr(pl, "thread_pool_size", lambda: 4)
+    events = pl.DataFrame({"k": [1, 2, 3, 4], "t": [-(2**62)] * 4, "x": [1.0] * 4})
+    rows = pl.DataFrame({"k": [1, 2, 3, 4], "at": [2**62 + 1] * 4})
+    labels = tf.Labels(rows, keys="k", label_time="at")
+    window = tf.Window(source(events), {"since": tf.since_last()}, windows=[None], name="w")
+    with pytest.raises(tf.TimefenceSchemaError, match=r"since_last\(\) of 4 label"):
+        tf.build(labels, window)
 
 
 def test_durations_must_fit_the_times() -> None:

@@ -19,7 +19,7 @@ from typing import Final
 import polars as pl
 
 from timefence_pl.definitions.window import Window
-from timefence_pl.errors import TimefenceConfigError, message
+from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, message
 from timefence_pl.plan.latest import LABEL_TICK, VALID, Probe
 from timefence_pl.plan.prepare import SortedFrame
 from timefence_pl.plan.ticks import Clock
@@ -111,8 +111,11 @@ class WindowMerge:
         parts = cut_between_entities(labels, events, self.frame, pl.thread_pool_size())
         if len(parts) == 1:
             return run(labels, events)
-        with ThreadPoolExecutor(len(parts)) as pool:
-            return pl.concat(pool.map(run, *zip(*parts, strict=True)), rechunk=True)
+        try:
+            with ThreadPoolExecutor(len(parts)) as pool:
+                return pl.concat(pool.map(run, *zip(*parts, strict=True)), rechunk=True)
+        except TimefenceSchemaError:  # it counts the labels of one part: told again, of all
+            return run(labels, events)
 
     def columns(self, merged: pl.DataFrame, wanted: Collection[str], order: pl.Series) -> pl.DataFrame:
         """Columns of the result.
