@@ -11,6 +11,7 @@ import polars as pl
 import pytest
 
 from timefence_pl.leakage import origins as module
+from timefence_pl.leakage import value_groups
 from timefence_pl.leakage.equality import Tolerance, comparable, equal
 from timefence_pl.leakage.origins import FUTURE_ROW, KNOWN_INSTANT, LIMIT, PAST_ROW, Sought, origins
 
@@ -44,7 +45,7 @@ def by_loops(wrong: pl.DataFrame, rows: pl.DataFrame, columns: list[Sought], tol
     return found
 
 
-@pytest.mark.parametrize("seed", range(80))
+@pytest.mark.parametrize("seed", range(160))
 def test_the_nearest_rows_are_those_of_the_loops(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     c = random.Random(seed)
     n, m = c.randint(0, 30), c.randint(1, 15)
@@ -76,7 +77,9 @@ def test_the_nearest_rows_are_those_of_the_loops(seed: int, monkeypatch: pytest.
     every = {n: Sought(f"f{n}", n, (wrong.schema[f"f{n}"], rows.schema[n]), "") for n in "xysi"}
     columns = [every[name] for name in c.sample("xysi", c.randint(1, 3))]
     tolerance = c.choice([Tolerance(0, 0), Tolerance(1e-10, 1e-7), Tolerance(0.06, 0), Tolerance(0, 0.5)])
+    monkeypatch.setattr(value_groups, "CHUNK", c.choice([1, 5, 10**6]))
     monkeypatch.setattr(module, "CHUNK", c.choice([1, 5, 10**6]))
+    monkeypatch.setattr(module, "MANY", c.choice([0, 1, 3, 10**6]))
     found = origins(wrong, rows, ["e"], columns, tolerance)
     known = rows[KNOWN_INSTANT].to_list()
     at = [tuple(None if i is None else known[i] for i in pair) for pair in found.select(FUTURE_ROW, PAST_ROW).rows()]
