@@ -27,7 +27,7 @@ from timefence_pl.leakage.origins import (
 )
 from timefence_pl.leakage.rebuilt import DUE, DUE_KNOWN, DUE_TIME, FOUND, WRONG, Rebuilt
 from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, counted
-from timefence_pl.leakage.value_keys import ID, KEY, entity_keys
+from timefence_pl.leakage.value_keys import ID, KEY, one_key
 from timefence_pl.leakage.verdicts import (
     FOUND_IN_FUTURE,
     FOUND_IN_PAST,
@@ -197,7 +197,7 @@ def _rows_due(valid: pl.DataFrame, rows: pl.DataFrame, entity: Sequence[str], fr
     event = frame.event_clock.ticks(pl.col(DUE_TIME)).alias(EVENT_TICK)
     known = [pl.col(DUE_KNOWN).alias(KNOWN)] if frame.bitemporal else []
     keys = [*entity, EVENT_TICK, *([KNOWN] if known else [])]
-    key = entity_keys([pl.col(k) for k in keys])
+    key = one_key([pl.col(k) for k in keys])
     asked = (
         valid.select(*entity, event, *known)
         .with_row_index(ID)
@@ -207,7 +207,8 @@ def _rows_due(valid: pl.DataFrame, rows: pl.DataFrame, entity: Sequence[str], fr
     near = rows.select(*dict.fromkeys([*keys, KNOWN_INSTANT, *frame.order, SOURCE_NUMBER]), key)
     near = near.filter(near[KEY].is_in(asked[KEY].implode()) & (near[KNOWN_INSTANT] < NEVER))
     if near[KEY].n_unique() < near.height:
-        near = in_match_order(near, near[KNOWN_INSTANT], frame.order)[0].unique(keys, keep="last", maintain_order=True)
+        near, _ = in_match_order(near, near[KNOWN_INSTANT], entity, frame.order)
+        near = near.unique(keys, keep="last", maintain_order=True)
     due = asked.join(near, on=KEY)
     same = pl.all_horizontal(pl.col(k) == pl.col(f"{k}_right") for k in keys)
     due = due.filter(same)

@@ -17,7 +17,7 @@ import polars as pl
 
 from timefence_pl.leakage.equality import Tolerance, comparable, equal
 from timefence_pl.leakage.value_groups import AFTER, BEFORE, by_groups
-from timefence_pl.leakage.value_keys import ID, KEY, Sought, float_columns, row_keys, sought_keys
+from timefence_pl.leakage.value_keys import ID, KEY, Sought, float_columns, one_key, row_keys, sought_keys
 
 __all__ = ["AT", "FUTURE_ROW", "KNOWN_INSTANT", "LIMIT", "NEVER", "PAST_ROW", "Sought", "in_match_order", "origins"]
 
@@ -37,7 +37,7 @@ AT: Final = "__tf_at"
 _ROW: Final = "__tf_position"
 _PLACE: Final = "__tf_place"
 #: A value that so many rows or fewer share a key with is compared with each of them.
-MANY: Final = 16
+MANY: Final = 32
 #: Keys of wrong rows that are looked up at once.
 CHUNK: Final = 500_000
 
@@ -76,23 +76,28 @@ def origins(
         found.append(few)
     if len(left):
         asking = wrong.select(pl.all().gather(left))
-        carriers = needed.join(asking.select(entity).unique(), on=list(entity), how="semi") if entity else needed
-        carriers, limits = in_match_order(carriers, asking[LIMIT], [*_by_value(carriers, columns), *order])
-        known = carriers[AT].search_sorted(limits, side="right")
-        places = by_groups(asking, known, carriers, entity, columns, tolerance)
+        carriers = (
+            needed.join(asking.select(entity).unique(), on=list(entity), how="semi", maintain_order="left")
+            if entity
+            else needed
+        )
+        carriers, limits = in_match_order(carriers, asking[LIMIT], entity, order)
+        usable = carriers[AT].search_sorted(limits, side="right")
+        places = by_groups(asking, usable, carriers, carriers[AT], entity, columns, tolerance)
         found.append(_rows(places, carriers).with_columns(left.gather(places[ID]).alias(ID)))
     every = pl.concat(found)
     return pl.DataFrame([column.scatter(every[ID], every[column.name]) for column in nothing])
 
 
 def in_match_order(
-    rows: pl.DataFrame, limits: pl.Series, order: Sequence[str | pl.Expr]
+    rows: pl.DataFrame, limits: pl.Series, entity: Sequence[str], order: Sequence[str | pl.Expr]
 ) -> tuple[pl.DataFrame, pl.Series]:
     """Rows by ``KNOWN_INSTANT``, then ``order``, then as they are; with ``AT``, by which limits compare as by instants.
 
     Args:
         rows: The rows.
         limits: Instants (Int128), which are given back to be compared with ``AT``.
+        entity: The columns that tell entities; rows of different ones may come in any order.
         order: What orders rows of one instant.
     """
     instants = rows[KNOWN_INSTANT]
@@ -101,13 +106,14 @@ def in_match_order(
     if isinstance(first, int) and isinstance(last, int) and last - first < 1 << 62:
         # Of 64 bits they are sorted and compared at half the cost.
         instants, limits = _from(first, instants, first, last + 1), _from(first, limits, first - 1, last)
-    ties = instants.n_unique() < rows.height
-    ordered = rows.with_columns(instants.alias(AT)).sort([AT, *(order if ties else ())], maintain_order=True)
-    return ordered, limits
+    ordered = rows.with_columns(instants.alias(AT))
+    if order and ordered.select(one_key([pl.col(c) for c in (*entity, AT)]).n_unique()).item() == rows.height:
+        order = ()  # no two rows of an entity are of one instant
+    return ordered.sort([AT, *order], maintain_order=True), limits
 
 
 def _by_value(rows: pl.DataFrame, columns: Sequence[Sought]) -> list[pl.Expr]:
-    """What orders rows of one instant before all else: their values, which may lie within the tolerance of one found."""
+    """What orders rows of one instant before all else: their values, several of which may be equal to one found."""
     values = [pl.col(columns[i].own).cast(pl.Float64) + 0.0 for i in float_columns(columns)]
     return [max(values, key=lambda v: rows.select(v.n_unique()).item())] if len(values) > 1 else values
 
@@ -134,7 +140,8 @@ def _by_keys(
     if many.height:
         left = pl.concat([left, lines.join(many, on=KEY, how="semi")[ID]]).unique()
         lines = lines.filter(~pl.col(ID).is_in(left.implode()))
-    carriers, limits = in_match_order(carriers, wrong[LIMIT], [*_by_value(carriers, columns), *order])
+        carriers = carriers.join(many, on=KEY, how="anti", maintain_order="left")
+    carriers, limits = in_match_order(carriers, wrong[LIMIT], entity, [*_by_value(carriers, columns), *order])
     places = carriers.select(KEY, pl.int_range(pl.len(), dtype=pl.UInt32).alias(_PLACE))
     parts = [
         _nearest(_equal_pairs(some.join(places, on=KEY), wrong, carriers, entity, columns, tolerance), limits, carriers)

@@ -1,7 +1,7 @@
 """Wrong values that many rows may carry: compared with the distinct values of their entity, not with each row.
 
 Takes wrong rows and the rows of their entities in match order, gives the places of the nearest rows that carry the
-values. Knows nothing of instants: of each wrong row it is known how many rows were usable.
+values. Knows nothing of limits: of each wrong row it is known how many rows were usable.
 """
 
 from __future__ import annotations
@@ -21,13 +21,14 @@ AFTER: Final = "__tf_after"
 BEFORE: Final = "__tf_before"
 
 _USABLE: Final = "__tf_usable"
+_AT: Final = "__tf_group_at"
 _GROUP: Final = "__tf_group"
 _EXACT: Final = "__tf_exact{}"
 _FLOAT: Final = "__tf_float{}"
 _KIND: Final = "__tf_float_kind{}"
 _CLASS: Final = "__tf_class"
 _PLACE: Final = "__tf_place"
-_FOUND: Final = {ID: pl.UInt32, AFTER: pl.UInt32, BEFORE: pl.UInt32}
+_FOUND: Final = {ID: pl.UInt32, _GROUP: pl.UInt32, AFTER: pl.UInt32, BEFORE: pl.UInt32}
 #: Pairs of wrong rows and values that are held at once.
 CHUNK: Final = 2_000_000
 #: A group's places, in one number with it.
@@ -38,6 +39,7 @@ def by_groups(
     wrong: pl.DataFrame,
     usable: pl.Series,
     rows: pl.DataFrame,
+    at: pl.Series,
     entity: Sequence[str],
     columns: Sequence[Sought],
     tolerance: Tolerance,
@@ -48,6 +50,7 @@ def by_groups(
         wrong: The entity's columns and the values found.
         usable: For each of these how many of ``rows``, from the first, were known in time, whoever they are of.
         rows: The rows: the entity's columns and their own.
+        at: By what ``rows`` are ordered; where it is the same, values are.
         entity: The columns that tell entities, none of them null.
         columns: The columns that must be equal, all together.
         tolerance: For floats.
@@ -63,8 +66,16 @@ def by_groups(
     places = grouped.select(_in_group(pl.col(_GROUP), pl.col(_PLACE)).alias(_PLACE)).to_series().sort()
     pairs = _pairs(probes, values, entity, columns, tolerance)
     nearest = [pl.DataFrame(schema=_FOUND), *(_nearest(some, usable, places) for some in pairs)]
+    found = pl.concat(nearest)
+    if found[ID].n_unique() == found.height:
+        return found.drop(_GROUP)
     # A value may lie within the tolerance of several: the nearest row of all of them counts.
-    return pl.concat(nearest).group_by(ID).agg(pl.col(AFTER).min(), pl.col(BEFORE).max())
+    sides = []
+    for side, last in ((AFTER, False), (BEFORE, True)):
+        some = found.drop_nulls(side)
+        ordered = some.with_columns(at.gather(some[side]).alias(_AT)).sort(_AT, _GROUP, descending=last)
+        sides.append(ordered.unique(ID, keep="first", maintain_order=True).select(ID, side))
+    return sides[0].join(sides[1], on=ID, how="full", coalesce=True)
 
 
 def _in_group(group: pl.Expr, place: pl.Expr) -> pl.Expr:
@@ -192,6 +203,7 @@ def _nearest(pairs: pl.DataFrame, usable: pl.Series, places: pl.Series) -> pl.Da
     group = asked[_GROUP].cast(pl.Int64)
     return asked.select(
         ID,
+        _GROUP,
         *(
             pl.when(found // _PLACES == group).then(found % _PLACES).cast(pl.UInt32).alias(name)
             for name, found in ((AFTER, after), (BEFORE, before))

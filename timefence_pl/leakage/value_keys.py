@@ -16,7 +16,7 @@ import polars as pl
 
 from timefence_pl.leakage.equality import Tolerance, exact_form, is_float_like
 
-__all__ = ["ID", "KEY", "Sought", "entity_keys", "float_columns", "reach", "row_keys", "sought_keys"]
+__all__ = ["ID", "KEY", "Sought", "float_columns", "one_key", "reach", "row_keys", "sought_keys"]
 
 #: The number of a wrong row; the key of a row.
 ID: Final = "__tf_id"
@@ -28,7 +28,7 @@ _FINEST: Final = 2.0**-44
 #: From this relative tolerance on anything may equal anything.
 _ANY: Final = 0.2
 #: A stretch is as wide as so many tolerances, as a power of two.
-_WIDTH: Final = 6
+_WIDTH: Final = 5
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def sought_keys(
     return keys.select(ID, KEY), far
 
 
-def entity_keys(columns: Sequence[pl.Expr]) -> pl.Expr:
+def one_key(columns: Sequence[pl.Expr]) -> pl.Expr:
     """One key of several columns."""
     key: pl.Expr = pl.lit(0, dtype=pl.UInt64)
     for column in columns:
@@ -110,7 +110,7 @@ def _exact_key(entity: Sequence[str], columns: Sequence[Sought], *, found: bool)
         if not is_float_like(*c.types) and not dtype.is_nested():
             form = exact_form(pl.col(name), dtype, other)
             parts.append(form.cast(pl.String) if isinstance(dtype, pl.Categorical | pl.Enum) else form)
-    return entity_keys(parts)
+    return one_key(parts)
 
 
 def _mixed(key: pl.Expr, column: pl.Expr) -> pl.Expr:
