@@ -1,7 +1,7 @@
 """All rows of a feature, those that no label may use included.
 
-Takes a feature as it was joined, gives its rows with the instants from which they were usable and their
-numbers in the source. Knows nothing of what was found in a data set.
+Takes a feature as it was joined, gives its rows with the instants from which they were usable and their numbers in the
+source. Knows nothing of what was found in a data set.
 """
 
 from __future__ import annotations

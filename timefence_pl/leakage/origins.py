@@ -38,8 +38,8 @@ _ROW: Final = "__tf_position"
 _PLACE: Final = "__tf_place"
 #: A value that so many rows or fewer share a key with is compared with each of them.
 MANY: Final = 32
-#: Keys of wrong rows that are looked up at once.
-CHUNK: Final = 500_000
+#: Pairs of wrong rows and rows that are held at once.
+CHUNK: Final = 4_000_000
 
 
 def origins(
@@ -136,16 +136,18 @@ def _by_keys(
     lines, left = sought_keys(wrong, entity, columns, tolerance)
     keys = row_keys(rows, entity, columns, tolerance)
     carriers = rows.with_columns(keys).filter(keys.is_in(lines[KEY].implode()))
-    many = carriers.group_by(KEY).len().filter(pl.col("len") > MANY)
+    counts = carriers.group_by(KEY).len()
+    many = counts.filter(pl.col("len") > MANY)
     if many.height:
         left = pl.concat([left, lines.join(many, on=KEY, how="semi")[ID]]).unique()
         lines = lines.filter(~pl.col(ID).is_in(left.implode()))
         carriers = carriers.join(many, on=KEY, how="anti", maintain_order="left")
     carriers, limits = in_match_order(carriers, wrong[LIMIT], entity, [*_by_value(carriers, columns), *order])
     places = carriers.select(KEY, pl.int_range(pl.len(), dtype=pl.UInt32).alias(_PLACE))
+    most = min(int(counts["len"].max() or 1), max(MANY, 1))  # type: ignore[arg-type]
     parts = [
         _nearest(_equal_pairs(some.join(places, on=KEY), wrong, carriers, entity, columns, tolerance), limits, carriers)
-        for some in lines.iter_slices(CHUNK)
+        for some in lines.iter_slices(max(CHUNK // most, 1))
     ]
     if not parts:
         return _rows(pl.DataFrame(schema={ID: pl.UInt32, AFTER: pl.UInt32, BEFORE: pl.UInt32}), carriers), left
