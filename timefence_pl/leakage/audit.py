@@ -71,8 +71,9 @@ def audit(
     row and feature is ``ok``; ``absent`` (nothing where a value is due); ``future`` (the value of a row of the entity
     that became known too late); ``stale`` (that of an older row); ``unexpected`` (a value from nowhere, where none is
     due); or ``differs`` (from nowhere, where another is due). ``future`` and ``unexpected`` are leakage. Rows may come in
-    any order and number, with label times repeated. Where all is ``ok`` this costs little more than a build; where the
-    values of wrong rows come from is sought after that, among all rows of their entities. Features are also checked for looking ahead
+    any order and number, with label times repeated. Where all is ``ok`` this costs little more than a build; where
+    values are wrong, the rows they come from are sought too (1.5 builds where a fifth of the rows leaks, 2.3 where all
+    do, for features that are no windows). Features are also checked for looking ahead
     (:func:`check_lookahead`), since a value that was computed from the future is rebuilt the same.
 
     With ``feature_time_columns``, the data set's own columns are compared: ``feature_time < label_time - embargo``

@@ -1,11 +1,12 @@
-"""All rows of a feature for some entities, those that no label may use included.
+"""All rows of a feature, those that no label may use included.
 
-Takes a feature as it was joined and entities, gives its rows with the instants from which they were usable and their
-numbers in the source. Knows nothing of what was found in a data set.
+Takes a feature as it was joined, gives its rows with the instants from which they were usable and their numbers in the
+source. Knows nothing of what was found in a data set.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import polars as pl
@@ -37,46 +38,41 @@ def entity_of(frame: SortedFrame) -> list[str]:
     return [ENTITY, *([SECOND_HASH] if frame.spec.hashed else [])]
 
 
-def history(joined: JoinedFeature, entities: pl.DataFrame) -> pl.DataFrame:
-    """The feature's rows for some entities, in match order: of rows with the same times the last is the one taken.
+def history(joined: JoinedFeature) -> pl.DataFrame:
+    """The feature's rows. By ``KNOWN_INSTANT``, then the frame's order, of rows with the same times the last is taken.
 
     Rows of a source with ``available_at`` that never became known are among them, where the feature is made of
     expressions: no label may use them, but a data set may have.
 
     Args:
         joined: The feature.
-        entities: The columns of :func:`entity_of`.
 
     Returns:
-        The entity's columns, ``EVENT_TICK``, with availability ``KNOWN``, ``KNOWN_INSTANT``, ``SOURCE_NUMBER`` and the
-        feature's ``{feature}__{column}``.
+        The entity's columns, ``EVENT_TICK``, with availability ``KNOWN``, the columns of the frame's order,
+        ``KNOWN_INSTANT``, ``SOURCE_NUMBER`` and the feature's ``{feature}__{column}``.
     """
     feature, frame = joined.feature, joined.frame
     assert isinstance(feature, Feature)  # noqa: S101 - windows have events
     assert isinstance(frame, SortedFrame)  # noqa: S101
     entity = entity_of(frame)
     derived = feature.mode in ("sql", "transform")
-    rows, numbers = frame.rows, None
+    rows, numbers = frame.rows, []
     if not derived:
         events = _numbered(feature.source)
         (alone,) = row_sets([feature])
         rows = prepare(alone, events.drop(SOURCE_NUMBER, _NEVER_KNOWN)).rows
-        numbers = _numbers(alone, events, frame.event_clock)
+        numbers = [_numbers(alone, events, frame.event_clock)]
     known = [KNOWN] if frame.bitemporal else []
     values = [f"{feature.name}__{c}" for c in frame.outputs[feature.name]]
     kept = rows.select(*dict.fromkeys([*entity, EVENT_TICK, *known, *frame.order, *values]))
-    made = kept.collect(engine="in-memory")
-    made = made.with_columns(_aligned(made, numbers))
-    made = made.join(entities.unique(), on=entity, how="semi")
+    # Together, so that the source is read once.
+    made, *counted = pl.collect_all([kept, *numbers], engine="in-memory")
+    made = made.with_columns(_aligned(made, counted))
     at = instant(pl.col(KNOWN if frame.bitemporal else EVENT_TICK), frame.clock)
     made = made.with_columns(
         pl.when(pl.col(_NEVER_KNOWN)).then(pl.lit(NEVER, dtype=pl.Int128)).otherwise(at).alias(KNOWN_INSTANT)
-    )
-    order = [*entity, KNOWN_INSTANT, *frame.order]
-    made = made.reverse() if feature.on_duplicate == "keep_first" else made  # the last of equal rows is the one taken
-    return made.sort(order, maintain_order=True).select(
-        *entity, EVENT_TICK, *known, KNOWN_INSTANT, SOURCE_NUMBER, *values
-    )
+    ).drop(_NEVER_KNOWN)
+    return made.reverse() if feature.on_duplicate == "keep_first" else made  # the last of equal rows is the one taken
 
 
 def _numbered(source: Source) -> pl.LazyFrame:
@@ -95,20 +91,21 @@ def _numbered(source: Source) -> pl.LazyFrame:
     return events.with_columns(pl.col(name).is_null().alias(_NEVER_KNOWN), pl.col(name).fill_null(last))
 
 
-def _numbers(rows: RowSet, events: pl.LazyFrame, clock: Clock) -> pl.DataFrame:
+def _numbers(rows: RowSet, events: pl.LazyFrame, clock: Clock) -> pl.LazyFrame:
     """For each feature row its number in the source, whether it never became known, and its time."""
     events = usable_events(rows.source, events)
     if not all(is_row_wise(e) for f in rows.features for e in f.exprs):
         events = in_time_order(rows.source, events)
     time = clock.ticks(pl.col(rows.source.timestamp)).alias(EVENT_TICK)
-    return events.select(SOURCE_NUMBER, _NEVER_KNOWN, time).collect(engine="in-memory")
+    return events.select(SOURCE_NUMBER, _NEVER_KNOWN, time)
 
 
-def _aligned(made: pl.DataFrame, numbers: pl.DataFrame | None) -> list[pl.Series]:
+def _aligned(made: pl.DataFrame, counted: Sequence[pl.DataFrame]) -> list[pl.Series]:
     """The numbers, if they are those of the rows: a lazy frame may give its rows in another order each time."""
-    if numbers is None or not numbers[EVENT_TICK].equals(made[EVENT_TICK]):
-        return [
-            pl.repeat(None, made.height, eager=True, dtype=pl.UInt32).alias(SOURCE_NUMBER),
-            pl.repeat(value=False, n=made.height, eager=True, dtype=pl.Boolean).alias(_NEVER_KNOWN),
-        ]
-    return [numbers[SOURCE_NUMBER], numbers[_NEVER_KNOWN]]
+    for numbers in counted:
+        if numbers[EVENT_TICK].equals(made[EVENT_TICK]):
+            return [numbers[SOURCE_NUMBER], numbers[_NEVER_KNOWN]]
+    return [
+        pl.repeat(None, made.height, eager=True, dtype=pl.UInt32).alias(SOURCE_NUMBER),
+        pl.repeat(value=False, n=made.height, eager=True, dtype=pl.Boolean).alias(_NEVER_KNOWN),
+    ]

@@ -15,9 +15,19 @@ import polars as pl
 from timefence_pl.definitions.window import Window
 from timefence_pl.leakage.equality import Tolerance
 from timefence_pl.leakage.history import SOURCE_NUMBER, entity_of, history, instant
-from timefence_pl.leakage.origins import FUTURE_ROW, KNOWN_INSTANT, LIMIT, NEVER, PAST_ROW, Sought, origins
+from timefence_pl.leakage.origins import (
+    FUTURE_ROW,
+    KNOWN_INSTANT,
+    LIMIT,
+    NEVER,
+    PAST_ROW,
+    Sought,
+    in_match_order,
+    origins,
+)
 from timefence_pl.leakage.rebuilt import DUE, DUE_KNOWN, DUE_TIME, FOUND, WRONG, Rebuilt
 from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, counted
+from timefence_pl.leakage.value_keys import ID, KEY, one_key
 from timefence_pl.leakage.verdicts import (
     FOUND_IN_FUTURE,
     FOUND_IN_PAST,
@@ -107,10 +117,9 @@ def judge(rebuilt: Rebuilt, clock: Clock, tolerance: Tolerance, bucket: pl.Serie
     words = failing[_VERDICT].cast(pl.String)
     counts = dict.fromkeys(VERDICTS, 0) | dict(words.value_counts().iter_rows())
     counts["ok"] = len(bucket) - failing.height
-    frame = failing.sort(LABEL_ROW)
     return Judgement(
         rebuilt=rebuilt,
-        rows=_shown(frame, rebuilt, clock),
+        rows=_shown(failing, rebuilt, clock).sort("row"),
         counts=counts,
         leaks=failing[_LEAK].drop_nulls(),
         endless=int(endless),
@@ -147,7 +156,9 @@ def _origins(failing: pl.DataFrame, rebuilt: Rebuilt, clock: Clock, tolerance: T
         if windows
         else _of_rows(valid, rebuilt, columns, tolerance)
     )
-    whole = numbered.select(_AT).join(found, on=_AT, how="left", maintain_order="left").select(list(types))
+    if found.height < numbered.height:
+        found = numbered.select(_AT).join(found, on=_AT, how="left", maintain_order="left")
+    whole = found.select(list(types))
     return whole.with_columns(pl.col(c).fill_null(value=False) for c in (FOUND_IN_FUTURE, FOUND_IN_PAST))
 
 
@@ -159,11 +170,12 @@ def _of_rows(valid: pl.DataFrame, rebuilt: Rebuilt, columns: Sequence[Sought], t
     """Values of one row each, sought among the entity's rows; those with the same wrong columns together."""
     assert isinstance(rebuilt.joined.frame, SortedFrame)  # noqa: S101 - windows have events
     entity = entity_of(rebuilt.joined.frame)
-    rows = history(rebuilt.joined, valid.select(entity))
+    rows, order = history(rebuilt.joined), rebuilt.joined.frame.order
+    sought = valid.select(_AT, *entity, LIMIT, *(n for c in columns for n in (c.found, c.wanted)))
     parts = []
-    for flags, group in valid.group_by([c.wanted for c in columns], maintain_order=True):
+    for flags, group in sought.group_by([c.wanted for c in columns], maintain_order=True):
         wanted = [c for c, flag in zip(columns, flags, strict=True) if flag]
-        found = origins(group, rows, entity, wanted, tolerance)
+        found = origins(group, rows, entity, wanted, tolerance, order)
         part = [group[_AT]]
         for at, flag, when, side in (
             (found[FUTURE_ROW], FOUND_IN_FUTURE, FUTURE_INSTANT, "future"),
@@ -176,18 +188,32 @@ def _of_rows(valid: pl.DataFrame, rebuilt: Rebuilt, columns: Sequence[Sought], t
                 rows[SOURCE_NUMBER].gather(at).alias(f"__tf_{side}_number"),
             ]
         parts.append(pl.DataFrame(part))
-    due = _rows_due(valid, rows, entity, rebuilt.joined.frame)
-    return pl.concat(parts).join(due, on=_AT, how="left")
+    found = parts[0] if len(parts) == 1 else pl.concat(parts).sort(_AT)
+    return found.with_columns(_rows_due(valid, rows, entity, rebuilt.joined.frame))
 
 
-def _rows_due(valid: pl.DataFrame, rows: pl.DataFrame, entity: Sequence[str], frame: SortedFrame) -> pl.DataFrame:
+def _rows_due(valid: pl.DataFrame, rows: pl.DataFrame, entity: Sequence[str], frame: SortedFrame) -> pl.Series:
     """The numbers of the source rows due: the last in match order of those with their times."""
     event = frame.event_clock.ticks(pl.col(DUE_TIME)).alias(EVENT_TICK)
     known = [pl.col(DUE_KNOWN).alias(KNOWN)] if frame.bitemporal else []
     keys = [*entity, EVENT_TICK, *([KNOWN] if known else [])]
-    usable = rows.filter(pl.col(KNOWN_INSTANT) < NEVER).unique(keys, keep="last", maintain_order=True)
-    due = usable.select(*keys, pl.col(SOURCE_NUMBER).alias("__tf_due_number"))
-    return valid.select(_AT, *entity, event, *known).join(due, on=keys).select(_AT, "__tf_due_number")
+    key = one_key([pl.col(k) for k in keys])
+    asked = (
+        valid.select(*entity, event, *known)
+        .with_row_index(ID)
+        .filter(pl.col(EVENT_TICK).is_not_null())
+        .with_columns(key)
+    )
+    near = rows.select(*dict.fromkeys([*keys, KNOWN_INSTANT, *frame.order, SOURCE_NUMBER]), key)
+    near = near.filter(near[KEY].is_in(asked[KEY].implode()) & (near[KNOWN_INSTANT] < NEVER))
+    if near[KEY].n_unique() < near.height:
+        near, _ = in_match_order(near, near[KNOWN_INSTANT], entity, frame.order)
+        near = near.unique(keys, keep="last", maintain_order=True)
+    due = asked.join(near, on=KEY)
+    same = pl.all_horizontal(pl.col(k) == pl.col(f"{k}_right") for k in keys)
+    due = due.filter(same)
+    nothing = pl.repeat(None, valid.height, dtype=pl.UInt32, eager=True).alias("__tf_due_number")
+    return nothing.scatter(due[ID], due[SOURCE_NUMBER])
 
 
 def _of_windows(
