@@ -141,7 +141,8 @@ def build(
         engine = _engine(labels, flat)
         # Frames that are computed at once find by themselves what hints tell.
         hinted = engine == "streaming" and store is None
-        plan = training_set(labels, flat, prepare_all(flat, use_hints=hinted), options)
+        planned = prepare_all(flat, use_hints=hinted)
+        plan = training_set(labels, flat, planned, options)
         parts = make_splits(splits, purge, plan.clock)
         target = _target(output, compression, plan, parts, labels, flat)
         if target is not None and target.format not in ("parquet", "ipc"):
@@ -161,7 +162,7 @@ def build(
             cache.not_needed()
             made = found
         else:
-            frames = None if cache is None else cache.frames(flat, use_hints=streamed)
+            frames = None if cache is None else cache.frames(flat, use_hints=streamed, planned=planned)
             dropped = dropped_rows([f.source for f in flat], {} if cache is None else cache.dropped)
             if cache is not None and frames is not None:
                 frames = cache.computed(flat, frames, dropped) if streamed else frames

@@ -50,8 +50,9 @@ Kept = tuple[AnyFeature, Entry]
 class _Rows:
     """Features that share rows, as the cache takes and gives them."""
 
-    def __init__(self, rows: RowSet) -> None:
+    def __init__(self, rows: RowSet, planned: Mapping[str, AnyFrame]) -> None:
         self._rows = rows
+        self._planned = planned.get(rows.features[0].name)
         self.source = rows.source
         self.features: Sequence[AnyFeature] = rows.features
 
@@ -61,7 +62,10 @@ class _Rows:
 
     def restored(self, kept: Sequence[Kept]) -> AnyFrame:
         """The sorted frame of entries that stand in one order."""
-        return restored(prepare(self._of([f for f, _ in kept])), _scans(kept), kept[0][1].record)
+        like = self._planned
+        if not isinstance(like, SortedFrame) or len(kept) < len(self.features):
+            like = prepare(self._of([f for f, _ in kept]))
+        return restored(like, _scans(kept), kept[0][1].record)
 
     def earlier(self, kept: Sequence[Kept]) -> pl.LazyFrame:
         """The rows of such entries, for others to be put behind them."""
@@ -74,8 +78,9 @@ class _Rows:
 class _Events:
     """Windows that share events, as the cache takes and gives them."""
 
-    def __init__(self, events: EventSet) -> None:
+    def __init__(self, events: EventSet, planned: Mapping[str, AnyFrame]) -> None:
         self._events = events
+        self._planned = planned.get(events.windows[0].name)
         self.source = events.source
         self.features: Sequence[AnyFeature] = events.windows
 
@@ -85,7 +90,9 @@ class _Events:
 
     def restored(self, kept: Sequence[Kept]) -> AnyFrame:
         """The sorted events of entries that stand in one order."""
-        like = prepare_events(self._of([f for f, _ in kept]))
+        like = self._planned
+        if not isinstance(like, SortedEvents) or len(kept) < len(self.features):
+            like = prepare_events(self._of([f for f, _ in kept]))
         return restored_events(like, list(_scans(kept).values()), kept[0][1].record["narrow"])
 
     def earlier(self, kept: Sequence[Kept]) -> pl.LazyFrame:
@@ -163,10 +170,20 @@ class FeatureCache:
             name: CacheStatus(hit=True, reason="", key=f.key, parts=f.parts) for name, f in self.fingerprints.items()
         }
 
-    def frames(self, features: Sequence[AnyFeature], *, use_hints: bool) -> dict[str, AnyFrame]:
-        """A sorted frame for each feature; features that share rows, and are all hits or all misses, share one."""
-        groups: list[_Group] = [_Events(g) for g in event_sets([f for f in features if isinstance(f, Window)])]
-        groups += [_Rows(g) for g in row_sets([f for f in features if isinstance(f, Feature)])]
+    def frames(
+        self, features: Sequence[AnyFeature], *, use_hints: bool, planned: Mapping[str, AnyFrame] | None = None
+    ) -> dict[str, AnyFrame]:
+        """A sorted frame for each feature; features that share rows, and are all hits or all misses, share one.
+
+        Args:
+            features: The features.
+            use_hints: As for :func:`timefence_pl.plan.training_set.prepare_all`.
+            planned: Frames of the same features that are planned already.
+        """
+        plans = planned or {}
+        windows = event_sets([f for f in features if isinstance(f, Window)])
+        groups: list[_Group] = [_Events(g, plans) for g in windows]
+        groups += [_Rows(g, plans) for g in row_sets([f for f in features if isinstance(f, Feature)])]
         frames: dict[str, AnyFrame] = {}
         self._check_entries(features)
         for group in groups:

@@ -140,6 +140,7 @@ def _in_memory(
     if output is not None and files is not None:
         say.writing(str(output.path))
         output.write(frame, files.new(output.path))
+        files.begin_sync(output.path)
         for split in splits:
             part = output.beside(split.name)
             part.write(frame.filter(split.rows(tick)), files.new(part.path))
@@ -265,6 +266,7 @@ def _streamed(
         say.joining([j.feature.name])
     say.writing(str(output.path))
     output.sink(frame.select(plan.columns), written)
+    files.begin_sync(output.path)
     # Splits and counts read the file just written: the join runs once.
     result = output.at(written).scan()
     tick = plan.clock.ticks(pl.col(labels.label_time).cast(plan.clock.dtype))

@@ -10,6 +10,7 @@ import hashlib
 import os
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -63,6 +64,7 @@ class WholeFiles:
 
     def __init__(self) -> None:
         self._pairs: list[tuple[Path, Path]] = []
+        self._syncing: dict[Path, Future[None]] = {}
 
     def new(self, target: Path) -> Path:
         """A temporary name in the target's folder, made if it does not exist."""
@@ -75,10 +77,21 @@ class WholeFiles:
         """Where the file that is to stand at ``target`` is now."""
         return next(temporary for temporary, t in self._pairs if t == target)
 
+    def begin_sync(self, target: Path) -> None:
+        """Begin to make the file that is to stand at ``target`` durable, beside what else is done: it is written."""
+        temporary = self.written(target)
+        pool = ThreadPoolExecutor(1)
+        self._syncing[temporary] = pool.submit(sync, temporary)
+        pool.shutdown(wait=False)
+
     def commit(self) -> None:
         """Make all files durable, then put them in place, in the order they were asked for."""
         for temporary, _ in self._pairs:
-            sync(temporary)
+            begun = self._syncing.pop(temporary, None)
+            if begun is None:
+                sync(temporary)
+            else:
+                begun.result()
         for temporary, target in self._pairs:
             temporary.replace(target)
         for folder in {target.parent for _, target in self._pairs}:
@@ -87,6 +100,8 @@ class WholeFiles:
 
     def discard(self) -> None:
         """Remove what was not put in place."""
+        wait(self._syncing.values())
+        self._syncing.clear()
         for temporary, _ in self._pairs:
             temporary.unlink(missing_ok=True)
         self._pairs.clear()
