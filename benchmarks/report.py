@@ -6,10 +6,10 @@ import statistics
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.scenarios import OURS, Bar, Scenario
+from benchmarks.scenarios import OURS, PEERS, Bar, Scenario
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from benchmarks.processes import Run
 
@@ -171,6 +171,30 @@ def _markdown(rows: Sequence[Sequence[str]]) -> Iterable[str]:
     yield f"|{'---|' * len(head)}"
     for row in body:
         yield f"| {' | '.join(cell.replace('|', '/') for cell in row)} |"
+
+
+def summary(scenarios: Iterable[Mapping[str, Any]]) -> str:
+    """One row a scenario, as Markdown: our figures, and how many times as long each peer took, by wall time.
+
+    Args:
+        scenarios: As :meth:`Result.to_dict` gives them.
+    """
+    peers = [p for p in PEERS if p != OURS]
+    rows: list[Sequence[str]] = [("scenario", "ours, s", "CPU s", "peak GB", *peers)]
+    for scenario in scenarios:
+        runs = scenario["runs"]
+        wall, cpu, peak = (statistics.median(r[k] for r in runs[OURS]) for k in ("wall", "cpu", "peak"))
+        cells = [scenario["title"], f"{wall:.2f}", f"{cpu:.2f}", f"{peak / _GB:.2f}"]
+        for peer in peers:
+            theirs = runs.get(peer, [])
+            if not theirs:
+                cells.append("")
+            elif all(r["status"] == "ok" for r in theirs):
+                cells.append(f"{statistics.median(r['wall'] for r in theirs) / wall:.1f}x")
+            else:
+                cells.append(f"> {theirs[0]['wall'] / wall:.0f}x" if theirs[0]["status"] == "over" else "failed")
+        rows.append(cells)
+    return "\n".join(_markdown(rows))
 
 
 def table(results: Sequence[Result], *, markdown: bool) -> str:

@@ -11,6 +11,8 @@ Usage:
     ``python benchmarks/run.py --scenario 100k_x10 --runs 3``
 
     ``python benchmarks/run.py --peers ours duckdb --json out.json --markdown``
+
+    ``python benchmarks/run.py --read out.json`` prints the README's table of an earlier run.
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from benchmarks.compare import difference, order_difference
 from benchmarks.generate import generate
 from benchmarks.processes import Run, apart, interpreters, run_peer, wait_until_idle
-from benchmarks.report import BASELINE, Result, table
+from benchmarks.report import BASELINE, Result, summary, table
 from benchmarks.scenarios import OURS, PEERS, SCENARIOS, Case, Scenario
 
 if TYPE_CHECKING:
@@ -229,6 +231,10 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--cache", type=Path, default=_cache_folder(), help="data, and the venv")
     parser.add_argument("--json", type=Path, help="write the figures of every run")
     parser.add_argument("--markdown", action="store_true")
+    parser.add_argument("--summary", action="store_true", help="one row a scenario, as in the README")
+    parser.add_argument(
+        "--read", type=Path, nargs="+", metavar="JSON", help="measure nothing: summarize what --json wrote earlier"
+    )
     return parser.parse_args()
 
 
@@ -237,6 +243,10 @@ def main() -> int:
     options = _options()
     if options.list:
         print("\n".join(f"{name}: {scenario.title}" for name, scenario in SCENARIOS.items()))
+        return 0
+    if options.read:
+        earlier = [json.loads(path.read_text(encoding="utf-8"))["scenarios"] for path in options.read]
+        print(summary([scenario for document in earlier for scenario in document.values()]))
         return 0
     chosen = {name: SCENARIOS[name] for name in options.scenario or SCENARIOS}
     peers = {name: options.peers or list(scenario.peers) for name, scenario in chosen.items()}
@@ -264,7 +274,10 @@ def main() -> int:
                     "scenarios": {result.name: result.to_dict() for result in bench.results},
                 }
                 options.json.write_text(json.dumps(document, indent=1), encoding="utf-8")
-    print(table(bench.results, markdown=options.markdown))
+    if options.summary:
+        print(summary([result.to_dict() for result in bench.results]))
+    else:
+        print(table(bench.results, markdown=options.markdown))
     failed = any(
         result.differences or any(run.status != "ok" for run in result.runs.get(OURS, [])) for result in bench.results
     )
