@@ -502,7 +502,7 @@ def _spoilt_store(folder: Path) -> None:
             ),
             "overlap",
         ),
-        (_config("[splits]\na = ['2024-13-01', '2024-03-01']\n"), "cannot be read"),
+        (_config("[splits]\na = ['2024-13-01', '2024-03-01']\n"), "line 4: splits.a"),
         (_config("[output]\ncompression = 'rar'\n"), "rar"),
         (_spoilt_store, "builds cannot be written: "),
         (_config("[defaults]\nmax_lookback = '1mo'\n"), "Calendar units"),
