@@ -1,4 +1,4 @@
-"""What Parquet footers tell of columns without reading rows: ranges and null counts.
+"""What Parquet footers tell of columns without reading rows: the ranges of integers and times.
 
 Takes local Parquet files, gives integers. Where a footer does not say, neither does this module.
 """
@@ -13,19 +13,17 @@ __all__ = ["ColumnFacts", "column_facts"]
 
 @dataclass(frozen=True)
 class ColumnFacts:
-    """Statistics of one column over all files.
+    """Statistics of one column, stored as integers, over all files.
 
     Attributes:
-        nulls: Number of nulls; None where it is not known.
-        least: The least physical integer; None where it is not known or the column is not stored as an integer.
+        least: The least physical integer.
         greatest: The greatest.
         unit: ``"ms"``, ``"us"`` or ``"ns"`` of a stored timestamp, ``""`` for other integers.
     """
 
-    nulls: int | None
-    least: int | None
-    greatest: int | None
-    unit: str = ""
+    least: int
+    greatest: int
+    unit: str
 
 
 def column_facts(files: Sequence[str], columns: Sequence[str]) -> dict[str, ColumnFacts]:
@@ -38,7 +36,7 @@ def column_facts(files: Sequence[str], columns: Sequence[str]) -> dict[str, Colu
     try:
         for position, name in enumerate(files):
             found = _of_file(name, columns)
-            merged = {c: _both(merged[c], found[c]) for c in merged if c in found} if position else found
+            merged = _both(merged, found) if position else found
     except (OSError, ArrowException):
         return {}
     return merged
@@ -54,34 +52,24 @@ def _of_file(name: str, columns: Sequence[str]) -> dict[str, ColumnFacts]:
         if column not in places or "." in column:  # a nested field's path may be spelt like a flat column's name
             continue
         stored = footer.schema.column(places[column])
-        integer = stored.physical_type in ("INT32", "INT64")
-        merged: ColumnFacts | None = None
-        for group in range(footer.num_row_groups):
-            chunk = footer.row_group(group).column(places[column])
-            statistics = chunk.statistics
-            if statistics is None:
-                merged = None
-                break
-            nulls = statistics.null_count if statistics.has_null_count else None
-            if integer and statistics.has_min_max:
-                now = ColumnFacts(nulls, int(statistics.min_raw), int(statistics.max_raw), _unit(stored))
-            else:
-                now = ColumnFacts(nulls, None, None, _unit(stored))
-            merged = now if merged is None else _both(merged, now)
-        if merged is not None:
-            facts[column] = merged
+        if stored.physical_type not in ("INT32", "INT64"):
+            continue
+        chunks = [footer.row_group(g).column(places[column]).statistics for g in range(footer.num_row_groups)]
+        ranges = [(int(c.min_raw), int(c.max_raw)) for c in chunks if c is not None and c.has_min_max]
+        if not ranges or len(ranges) < len(chunks):
+            continue
+        least, greatest = min(low for low, _ in ranges), max(high for _, high in ranges)
+        facts[column] = ColumnFacts(least, greatest, _unit(stored))
     return facts
 
 
-def _both(left: ColumnFacts, right: ColumnFacts) -> ColumnFacts:
-    known = left.nulls is not None and right.nulls is not None
-    ranged = None not in (left.least, right.least, left.greatest, right.greatest) and left.unit == right.unit
-    return ColumnFacts(
-        nulls=(left.nulls or 0) + (right.nulls or 0) if known else None,
-        least=min(left.least or 0, right.least or 0) if ranged else None,
-        greatest=max(left.greatest or 0, right.greatest or 0) if ranged else None,
-        unit=left.unit,
-    )
+def _both(left: dict[str, ColumnFacts], right: dict[str, ColumnFacts]) -> dict[str, ColumnFacts]:
+    """Facts of the columns that both know, in one unit."""
+    return {
+        name: ColumnFacts(min(a.least, b.least), max(a.greatest, b.greatest), a.unit)
+        for name, a in left.items()
+        if (b := right.get(name)) is not None and a.unit == b.unit
+    }
 
 
 def _unit(stored: object) -> str:

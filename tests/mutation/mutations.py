@@ -13,6 +13,7 @@ LATEST = "timefence_pl/plan/latest.py"
 PREPARE = "timefence_pl/plan/prepare.py"
 ROWS = "timefence_pl/plan/rows.py"
 AT_ONCE = "timefence_pl/plan/at_once.py"
+TEXT_KEYS = "timefence_pl/plan/text_keys.py"
 TIME_KEY = "timefence_pl/plan/time_key.py"
 OPTIONS = "timefence_pl/plan/options.py"
 ALIGNMENT = "timefence_pl/plan/alignment.py"
@@ -192,13 +193,18 @@ MUTATIONS: tuple[Mutation, ...] = (
         "_clamped(entity, first, last)",
     ),
     Mutation(
-        "texts of any length share a shape",
-        TIME_KEY,
-        "not (data.bin.size() == shape.length).all() or not data",
-        "not data",
+        "texts of any length have numbers",
+        TEXT_KEYS,
+        "fits += [lanes[0].is_not_null()] if lanes[0].null_count() else []",
+        "pass",
     ),
+    Mutation("texts of any beginning have numbers", TEXT_KEYS, "fits += _misfits(", "_misfits("),
+    Mutation("other characters count as digits", TEXT_KEYS, "(0x0F, 0x06, 0x10)", "(0x0F, 0x00, 0x10)"),
     Mutation(
-        "texts of any beginning share a shape", TIME_KEY, "or not data.bin.starts_with(shape.head).all():", "or False:"
+        "a long text's beginning is not looked at",
+        TEXT_KEYS,
+        "] if cut.start else []\n        fits +=",
+        "] if False else []\n        fits +=",
     ),
     Mutation("keys are narrower than their rows", AT_ONCE, "(ends[0], ends[2])", "(ends[0], ends[0])"),
     Mutation("rows in no order count as in order", AT_ONCE, "if not rows[tick].is_sorted():", "if False:"),

@@ -24,7 +24,7 @@ from pathlib import Path
 from tests.mutation.mutations import MUTATIONS, Mutation
 
 ROOT = Path(__file__).resolve().parents[2]
-TESTS = ("tests/unit/test_at_once.py", "tests/property/test_match_oracle.py")
+TESTS = ("tests/unit/test_text_keys.py", "tests/unit/test_at_once.py", "tests/property/test_match_oracle.py")
 
 
 class StaleMutationError(Exception):

@@ -116,7 +116,17 @@ def test_the_order_of_labels_is_that_of_the_wide_key(seed: int) -> None:
     assert frame.sort(order_key(frame["e"], frame["t"])).rows() == sorted(pairs)
 
 
-NAMES = ("user-00000001", "user-00000002", "user-0000002", "item-00000002", "user-\u00e90000002", "00000002", "2", "")
+NAMES = (
+    "user-00000001",
+    "user-00000002",
+    "user-00000042",
+    "user-0000002",
+    "item-00000002",
+    "user-\u00e90000002",
+    "00000002",
+    "2",
+    "",
+)
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -128,20 +138,23 @@ def test_texts_of_any_shapes_match_as_in_the_lazy_plan(seed: int) -> None:
     count = 30
     events = pl.DataFrame(
         {"k": draw.choices([*sides[0], None], k=count), "t": sorted(draw.sample(range(100), count)), "x": range(count)},
-        schema={"k": pl.String, "t": pl.Int64, "x": pl.Int64},
+        schema={"k": draw.choice([pl.String, pl.Categorical]), "t": pl.Int64, "x": pl.Int64},
     )
     at = pl.DataFrame(
         {"k": draw.choices([*sides[1], None], k=20), "at": draw.choices(range(120), k=20)},
         schema={"k": draw.choice([pl.String, pl.Categorical]), "at": pl.Int64},
     )
     labels = tf.Labels(at, keys="k", label_time="at")
-    feature = tf.Feature(tf.Source(events, keys="k", timestamp="t", name="events"), "x", name="f")
+    source = tf.Source(events, keys="k", timestamp="t", name="events")
+    feature = tf.Feature(source, "x", name="f")
+    window = tf.Window(source, {"n": pl.len()}, windows=[20, 60], name="w")
     expected = []
     for key, time in at.with_columns(pl.col("k").cast(pl.String)).iter_rows():
         known = [(t, x) for k, t, x in events.iter_rows() if key is not None and k == key and t < time]
         expected.append(max(known)[1] if known else None)
     assert tf.point_in_time(labels, feature, max_lookback=None).collect()["f__x"].to_list() == expected
     assert tf.build(labels, feature, max_lookback=None).frame()["f__x"].to_list() == expected
+    assert_frame_equal(tf.build(labels, window).frame(), tf.point_in_time(labels, window).collect())
 
 
 def test_frames_that_a_store_keeps_are_computed_while_the_labels_are_read(tmp_path: Path) -> None:

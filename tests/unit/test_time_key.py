@@ -21,14 +21,11 @@ from timefence_pl.plan.prepare import SortedFrame
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN
 from timefence_pl.plan.time_key import (
     KeySpec,
-    TextShape,
-    entity_columns,
     key_column,
     key_spec,
     narrowed,
     pack,
     probe,
-    text_shape,
     tick_of,
 )
 
@@ -376,38 +373,9 @@ def test_labels_keep_their_own_order() -> None:
     assert frame["y"].to_list() == list(range(200))
 
 
-# -- texts of one shape: the same hashes at less cost, and no second one ----------------------------------------------
+# -- texts of one shape: numbers instead of hashes -------------------------------------------------------------------
 
 SHAPED = ["user-00000001", "user-00000002"]
-
-
-@pytest.mark.parametrize(
-    ("texts", "shape"),
-    [
-        (SHAPED, TextShape(13, b"user-")),
-        ([*SHAPED, None], TextShape(13, b"user-")),
-        (["12345678", "87654321"], TextShape(8, b"")),
-        (["\u00e9-00000001"], TextShape(11, "\u00e9-".encode())),
-        ([*SHAPED, "item-00000001"], None),
-        ([*SHAPED, "user-000000001"], None),
-        (["1234567"], None),
-        ([], None),
-        ([None], None),
-    ],
-)
-def test_what_texts_share(texts: list[str | None], shape: TextShape | None) -> None:
-    assert text_shape(pl.Series(texts, dtype=pl.String)) == shape
-
-
-def test_knowing_the_shape_changes_no_hash() -> None:
-    keys = pl.DataFrame({"k": [*SHAPED, "user-99999999", "user-\u00e9-00012"]})
-    side = [key_column(pl.String())]
-    spec = key_spec(side)
-    plain, known = (
-        keys.select(entity_columns(spec, ["k"], side, complete=True, shape=s)) for s in (None, text_shape(keys["k"]))
-    )
-    assert text_shape(keys["k"]) is not None
-    assert plain.equals(known)
 
 
 def _texts(source_keys: list[str], label_keys: list[str | None]) -> tuple[tf.Labels, tf.Feature]:
@@ -423,8 +391,9 @@ def _texts(source_keys: list[str], label_keys: list[str | None]) -> tuple[tf.Lab
         ([SHAPED[1], SHAPED[0], "user-00000009"], [1, 0, None], True),
         ([SHAPED[1], None], [1, None], True),
         ([SHAPED[1], "item-00000002"], [1, None], False),
-        (["item-00000001", "item-00000002"], [None, None], False),
-        (["00000001", "00000002"], [None, None], False),
+        (["item-00000001", "item-00000002"], [None, None], True),
+        (["00000001", "00000002"], [None, None], True),
+        (["user-0000000a", "user-00000001"], [None, 0], True),
         ([], [], False),
     ],
 )

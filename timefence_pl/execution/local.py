@@ -194,7 +194,7 @@ def _piecewise(
             numbered = apart.submit(plan.numbered.collect, engine="in-memory")
             for alignment in plan.alignments:
                 facts = apart.submit(_facts, alignment, numbered)
-                ordered = apart.submit(_ordered, alignment, numbered, facts)
+                ordered = apart.submit(_ordered, alignment, numbered, facts if keep is None else None)
                 by_frame: dict[int, list[Merge | WindowMerge]] = {}
                 for merge in alignment.merges:
                     by_frame.setdefault(id(merge.frame), []).append(merge)
@@ -223,9 +223,9 @@ def _facts(alignment: Alignment, numbered: Future[pl.DataFrame]) -> LabelFacts:
     return alignment.facts(numbered.result())
 
 
-def _ordered(alignment: Alignment, numbered: Future[pl.DataFrame], facts: Future[LabelFacts]) -> _Ordered:
+def _ordered(alignment: Alignment, numbered: Future[pl.DataFrame], facts: Future[LabelFacts] | None) -> _Ordered:
     """The labels as the merges of an alignment take them, and the way back to their own order."""
-    rows = alignment.at_once(numbered.result(), facts.result())
+    rows = alignment.at_once(numbered.result(), None if facts is None else facts.result())
     return rows, _inverse(rows.rows)
 
 

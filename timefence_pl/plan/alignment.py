@@ -14,6 +14,7 @@ import polars as pl
 
 from timefence_pl.plan.latest import LABEL_TICK, VALID, Match, Probe, earliest_limit, match
 from timefence_pl.plan.prepare import SortedFrame
+from timefence_pl.plan.text_keys import TextShape, text_shape
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.time_key import (
     ENTITY,
@@ -21,11 +22,10 @@ from timefence_pl.plan.time_key import (
     SECOND_HASH,
     KeyColumn,
     KeySpec,
-    TextShape,
     entity_columns,
     order_key,
     pack_wide,
-    text_shape,
+    without_hashes,
 )
 from timefence_pl.plan.window_events import SortedEvents
 from timefence_pl.plan.windows import WindowMerge
@@ -94,7 +94,7 @@ class LabelFacts:
     """What is known of label rows before they are sorted.
 
     Attributes:
-        shape: What all their keys share as texts, if there is one key, a text on both sides.
+        shape: What all their keys share, if all frames have rows for which that gives keys.
         first: The tick of the earliest label time; None without any.
     """
 
@@ -139,8 +139,8 @@ class Alignment:
 
     def facts(self, numbered: pl.DataFrame) -> LabelFacts:
         """What sorted frames may be made cheaper by."""
-        text = len(self.keys) == 1 and all(s.dtype == pl.String for s in (*self.spec.columns, *self.sides))
-        shape = text_shape(numbered[self.keys[0]]) if text else None
+        alike = self.spec.hash_bits == 64 and all(m.frame.has_text_keys for m in self.merges)
+        shape = text_shape(numbered[self.keys[0]]) if alike else None
         return LabelFacts(shape, numbered.select(self.clock.ticks(pl.col(self.label_time)).min()).item())
 
     def at_once(self, numbered: pl.DataFrame, facts: LabelFacts | None = None) -> SortedLabels:
@@ -148,9 +148,11 @@ class Alignment:
 
         Args:
             numbered: The label rows.
-            facts: What :meth:`facts` gives for them, where it was asked.
+            facts: What :meth:`facts` gives for them, if frames are computed by it too.
         """
-        rows = self._keyed(numbered.lazy(), None if facts is None else facts.shape).collect(engine="in-memory")
+        shape = None if facts is None else facts.shape
+        entity = None if shape is None else shape.numbers(numbered[self.keys[0]])
+        rows = self._keyed(numbered.lazy(), entity).collect(engine="in-memory")
         rows = rows.sort(order_key(rows[ENTITY], rows[LABEL_TICK]))
         return SortedLabels(rows.drop(LABEL_ROW), rows[LABEL_ROW], self.clock)
 
@@ -162,14 +164,15 @@ class Alignment:
         """
         return self._keyed(numbered, None).sort(pack_wide(pl.col(ENTITY), pl.col(LABEL_TICK)))
 
-    def _keyed(self, numbered: pl.LazyFrame, shape: TextShape | None) -> pl.LazyFrame:
-        entity = entity_columns(self.spec, self.keys, self.sides, shape=shape)
+    def _keyed(self, numbered: pl.LazyFrame, entity: pl.Series | None) -> pl.LazyFrame:
+        spec = self.spec if entity is None else without_hashes(self.spec)
+        entities = entity_columns(spec, self.keys, self.sides) if entity is None else [pl.lit(entity).alias(ENTITY)]
         valid = pl.all_horizontal(pl.col(ENTITY).is_not_null(), pl.col(LABEL_TICK).is_not_null())
         filled = [ENTITY, LABEL_TICK]
-        keep = [LABEL_ROW, *filled, VALID, *([SECOND_HASH] if self.spec.hashed else [])]
+        keep = [LABEL_ROW, *filled, VALID, *([SECOND_HASH] if spec.hashed else [])]
         return (
             numbered.select(LABEL_ROW, *dict.fromkeys((*self.keys, self.label_time)))
-            .with_columns(*entity, self.clock.ticks(pl.col(self.label_time)).alias(LABEL_TICK))
+            .with_columns(*entities, self.clock.ticks(pl.col(self.label_time)).alias(LABEL_TICK))
             .with_columns(valid.alias(VALID))
             .with_columns(pl.when(VALID).then(pl.col(c)).otherwise(0).alias(c) for c in filled)
             .select(keep)

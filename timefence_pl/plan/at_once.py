@@ -1,7 +1,7 @@
 """Rows computed at once, in memory, with keys as cheap as the rows allow. The results are those of the lazy plan.
 
 Takes rows that are not packed yet, gives them as a frame, and the packing that suits them: narrow where entities and
-times fit 64 bits, and without a second hash where texts cannot collide. Knows nothing of bounds or features.
+times fit 64 bits, and without hashes where the labels' texts have one shape. Knows nothing of bounds or features.
 """
 
 from __future__ import annotations
@@ -11,7 +11,8 @@ from dataclasses import dataclass, replace
 
 import polars as pl
 
-from timefence_pl.plan.time_key import ENTITY, SECOND_HASH, KeySpec, TextShape, narrowed, text_shape, without_collisions
+from timefence_pl.plan.text_keys import TextShape
+from timefence_pl.plan.time_key import ENTITY, KeySpec, narrowed, without_hashes
 
 __all__ = ["Unkeyed", "rows_at_once", "sorted_by_need", "without_superseded"]
 
@@ -21,17 +22,17 @@ _RUNS = 0.6
 
 @dataclass(frozen=True)
 class Unkeyed:
-    """Rows whose keys are still columns.
+    """Rows whose one key, a text, is still a column.
 
     Attributes:
         frame: The rows.
-        text: The column that is the one key, where that is a text; None for any other keys.
-        keyed: Gives the rows with their entity and ticks instead, knowing what the texts share.
+        text: The key.
+        keyed: Gives the rows with their entity and ticks instead; the entity by the expression given, else by the keys.
     """
 
     frame: pl.LazyFrame
-    text: str | None
-    keyed: Callable[[pl.LazyFrame, TextShape | None], pl.LazyFrame]
+    text: str
+    keyed: Callable[[pl.LazyFrame, pl.Expr | None], pl.LazyFrame]
 
 
 def rows_at_once(
@@ -41,17 +42,20 @@ def rows_at_once(
 
     Args:
         rows: The rows with their entity and ticks.
-        unkeyed: The same before.
+        unkeyed: The same before, where the one key is a text and they can be had.
         spec: How their keys are packed.
         tick: The tick that goes into the key; None where keys are to stay 128 bits wide.
-        labels: What the labels' keys share as texts; None where a second hash is wanted in any case.
+        labels: What the labels' keys, which are texts as the rows' are, share: rows with other keys, which no label can
+            match, are left out. None where they share nothing, or rows for any labels are wanted.
     """
-    if unkeyed is not None and unkeyed.text is not None:
+    if labels is not None:
+        assert unkeyed is not None  # noqa: S101 - else nobody asks for the labels' shape
         read = unkeyed.frame.collect(engine="in-memory")
-        shape = text_shape(read[unkeyed.text])
-        rows = unkeyed.keyed(read.lazy(), shape)
-        if shape is not None and shape == labels:
-            spec, rows = without_collisions(spec), rows.drop(SECOND_HASH)
+        entity = labels.numbers(read[unkeyed.text]).alias(ENTITY)
+        if entity.null_count():
+            read, entity = read.filter(entity.is_not_null()), entity.drop_nulls()
+        read = read.with_columns(entity)
+        spec, rows = without_hashes(spec), unkeyed.keyed(read.lazy(), pl.col(ENTITY))
     made = rows.collect(engine="in-memory")
     if tick is None or not made.height:
         return made, spec

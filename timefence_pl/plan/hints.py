@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from timefence_pl.definitions.source import Source
-from timefence_pl.footers import ColumnFacts, column_facts
+from timefence_pl.footers import column_facts
 
 __all__ = ["Hints", "hints_of"]
 
@@ -32,14 +32,14 @@ def hints_of(source: Source) -> Hints | None:
         return None  # a partition folder's value may stand for the column's own
     schema = source.schema
     key, time = source.keys[0], source.timestamp
-    facts = column_facts(files, [key, time])
-    if key not in facts or time not in facts or not _plain(schema[key]) or source.timestamp_format:
-        return None
     stored = _unit(schema[time])
-    entity, tick = _range(facts[key], ""), _range(facts[time], stored)
-    if entity is None or tick is None or stored is None:
+    if not _plain(schema[key]) or stored is None or source.timestamp_format:
         return None
-    return Hints(entity, tick)
+    facts = column_facts(files, [key, time])
+    entity, tick = facts.get(key), facts.get(time)
+    if entity is None or tick is None or entity.unit or tick.unit != stored:
+        return None
+    return Hints((entity.least, entity.greatest), (tick.least, tick.greatest))
 
 
 def _plain(dtype: pl.DataType) -> bool:
@@ -50,9 +50,3 @@ def _unit(dtype: pl.DataType) -> str | None:
     if isinstance(dtype, pl.Datetime):
         return dtype.time_unit
     return "" if dtype == pl.Date or _plain(dtype) else None
-
-
-def _range(facts: ColumnFacts, unit: str | None) -> tuple[int, int] | None:
-    if facts.least is None or facts.greatest is None or facts.unit != unit:
-        return None
-    return facts.least, facts.greatest

@@ -25,6 +25,7 @@ from timefence_pl.plan.rows import (
     feature_rows,
     usable_events,
 )
+from timefence_pl.plan.text_keys import TextShape
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
 from timefence_pl.plan.time_key import (
     ENTITY,
@@ -32,7 +33,6 @@ from timefence_pl.plan.time_key import (
     SECOND_HASH,
     KeyColumn,
     KeySpec,
-    TextShape,
     entity_columns,
     key_spec,
     narrowed,
@@ -87,7 +87,7 @@ class SortedFrame:
         ties: The columns in which rows must be equal, besides the key, to be duplicates; they settle ties in order.
         order: The columns that rows are sorted by after the key.
         marked: Whether ``rows`` are in their final order and carry their marks already, as stored frames do.
-        unkeyed: The rows before their keys became entities, where they can be had.
+        unkeyed: The rows before their key, a text, became an entity, where they can be had.
         values: The feature columns, by the numbers in :data:`ROW`, where the frame holds these in their place; for
             features in some of whose rows all columns are null, it holds ``EMPTY`` too.
     """
@@ -107,6 +107,11 @@ class SortedFrame:
     unkeyed: Unkeyed | None = None
     values: pl.DataFrame | None = None
 
+    @property
+    def has_text_keys(self) -> bool:
+        """Whether :meth:`at_once` can go by what labels' keys, being texts, share."""
+        return self.unkeyed is not None
+
     def columns_of(self, feature: str) -> list[str]:
         """The names of a feature's columns in the frame, or in :attr:`values`."""
         return [f"{feature}__{c}" for c in self.outputs[feature]]
@@ -115,7 +120,8 @@ class SortedFrame:
         """The same frame, computed now and in memory, its keys as cheap as its rows allow.
 
         Args:
-            labels: What the labels' keys share as texts; None to keep a second hash in any case.
+            labels: What the labels' keys share as texts; None where they share nothing, or rows for any labels are
+                wanted.
             apart: Leave the feature columns in the order they are in, to be looked up by row, where hashes cannot
                 collide and no values settle ties: nothing but keys is sorted then.
             limit: The last tick that the earliest label may use: of the rows up to it, those that a later one of the
@@ -136,7 +142,7 @@ class SortedFrame:
                 if all(values[c].null_count() for c in own)
             ]
             rows = pl.concat([rows.drop(everything).with_row_index(ROW), *marks], how="horizontal")
-            if limit is not None and tick is not None and spec.kind == "integer":
+            if limit is not None and tick is not None and (spec.kind == "integer" or spec.exact):
                 rows = without_superseded(rows, tick, limit)
             like = replace(like, values=values)
         return replace(like, frame=_sorted(rows.lazy(), like, at_hand=rows).collect(engine="in-memory").lazy())
@@ -227,14 +233,14 @@ def _keyed(
         keep_first=rows.keep_first,
         ties=tuple(ties),
         order=tuple(order),
-        unkeyed=None if earlier is not None else Unkeyed(made.frame, _text(made, columns), keyed),
+        unkeyed=Unkeyed(made.frame, KEY_COLUMN.format(0), keyed) if spec.of_one_text and earlier is None else None,
     )
     return replace(unsorted, frame=_sorted(frame, unsorted))
 
 
 def _with_ticks(
     rows: pl.LazyFrame,
-    shape: TextShape | None,
+    entity: pl.Expr | None,
     *,
     made: FeatureRows,
     spec: KeySpec,
@@ -244,7 +250,7 @@ def _with_ticks(
     """A feature's rows with their entity and ticks in place of keys and times."""
     names = [KEY_COLUMN.format(i) for i in range(made.keys)]
     frame = rows.with_columns(
-        *entity_columns(spec, names, sides, complete=True, shape=shape),
+        *(entity_columns(spec, names, sides, complete=True) if entity is None else [entity.alias(ENTITY)]),
         made.clock.ticks(pl.col(TIME_COLUMN)).alias(EVENT_TICK),
     )
     if made.available is None:
@@ -255,11 +261,6 @@ def _with_ticks(
     )
     frame = frame.with_columns(known.alias(KNOWN), available.alias(AVAILABLE_TICK))
     return frame.drop(*names, TIME_COLUMN, AVAILABLE_COLUMN)
-
-
-def _text(made: FeatureRows, columns: SourceColumns) -> str | None:
-    """The internal name of the one key, if that is a text."""
-    return KEY_COLUMN.format(0) if made.keys == 1 and columns.keys[0].dtype == pl.String else None
 
 
 def _sorted(rows: pl.LazyFrame, like: SortedFrame, at_hand: pl.DataFrame | None = None) -> pl.LazyFrame:

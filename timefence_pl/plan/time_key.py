@@ -8,7 +8,8 @@ and an as-of join over them needs no ``by``. An integer key column is its own en
 bits); where its range and the times' are known and small, the key takes 64 bits. Everything else enters as a 64-bit
 hash, with a second, independent hash beside it: a match whose second hash differs is another entity with the same first
 hash, and is looked up again under the second. The hash of a text keeps the order of its end, so that rows that come in
-runs of ascending names (``user-1001``, ``user-1002``, ...) are sorted as cheaply as ascending integers.
+runs of ascending names (``user-1001``, ``user-1002``, ...) are sorted as cheaply as ascending integers. Where all texts
+of the labels have one shape, numbers take the place of both hashes.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ __all__ = [
     "KeyColumn",
     "KeySpec",
     "Narrow",
-    "TextShape",
     "before",
     "entity_columns",
     "entity_of",
@@ -39,11 +39,10 @@ __all__ = [
     "pack",
     "pack_wide",
     "probe",
-    "text_shape",
     "tick_of",
     "unpack",
     "within",
-    "without_collisions",
+    "without_hashes",
 ]
 
 ENTITY: Final = "__tf_entity"
@@ -104,14 +103,6 @@ class Narrow:
 
 
 @dataclass(frozen=True)
-class TextShape:
-    """What the texts of a column share: their length in bytes, and all but their last eight bytes."""
-
-    length: int
-    head: bytes
-
-
-@dataclass(frozen=True)
 class KeySpec:
     """How a frame's entity and time were packed.
 
@@ -121,7 +112,7 @@ class KeySpec:
         seeds: The seeds of the two hashes.
         hash_bits: Bits kept of the first hash.
         narrow: Ranges that let the key be 64 bits wide; None for 128.
-        exact: Whether hashes are equal only where keys are, so that no second hash is carried.
+        exact: Whether numbers take the place of hashes, so that no second hash is carried.
         version: Of this packing.
     """
 
@@ -137,6 +128,11 @@ class KeySpec:
     def hashed(self) -> bool:
         """Whether two entities may share a first hash, and rows carry a second."""
         return self.kind == "hash" and not self.exact
+
+    @property
+    def of_one_text(self) -> bool:
+        """Whether there is one key, and it is a text."""
+        return [c.family for c in self.columns] == ["text"]
 
     @property
     def order(self) -> tuple[object, ...]:
@@ -165,7 +161,6 @@ def entity_columns(
     side: Sequence[KeyColumn],
     *,
     complete: bool = False,
-    shape: TextShape | None = None,
 ) -> list[pl.Expr]:
     """The entity (Int64, null where any key is null or has no equal on the other side) and, for hashes, the second.
 
@@ -174,7 +169,6 @@ def entity_columns(
         names: The key columns on this side, in the source's key order.
         side: How this side's columns compare; the source's own for the source.
         complete: The key columns hold no nulls, and are the source's own.
-        shape: What all texts of the one key share, where it is known: the same hashes at less cost.
     """
     if spec.kind == "none":
         return [pl.lit(0, dtype=pl.Int64).alias(ENTITY)]
@@ -184,31 +178,15 @@ def entity_columns(
     no_null = pl.all_horizontal([text.is_not_null() for text in texts])
     first, second = (_hash(texts, seed) for seed in spec.seeds)
     if len(texts) == 1 and spec.columns[0].family == "text":
-        first = _ordered_hash(texts[0], spec.seeds[0], shape)
+        first = _ordered_hash(texts[0], spec.seeds[0])
     if spec.hash_bits < 64:
         first = first & ((1 << spec.hash_bits) - 1)
     hashes = ((first.reinterpret(signed=True), ENTITY), (second.reinterpret(signed=True), SECOND_HASH))
     return [(h if complete else pl.when(no_null).then(h)).alias(name) for h, name in hashes]
 
 
-def text_shape(texts: pl.Series) -> TextShape | None:
-    """What texts share if all (but nulls) have one length, eight bytes at least, and one beginning; else None.
-
-    Texts of one shape have one hash only if they are equal: it is the number that their last eight bytes are, moved by
-    a constant.
-    """
-    some = texts.drop_nulls().head(1).cast(pl.Binary)
-    if not len(some) or len(some[0]) < _END or HASH_BITS < 64:
-        return None
-    shape = TextShape(len(some[0]), some[0][:-_END])
-    data = texts.cast(pl.Binary)
-    if not (data.bin.size() == shape.length).all() or not data.bin.starts_with(shape.head).all():
-        return None
-    return shape
-
-
-def without_collisions(spec: KeySpec) -> KeySpec:
-    """The specification for texts of one :class:`TextShape`, on both sides."""
+def without_hashes(spec: KeySpec) -> KeySpec:
+    """The specification for keys that are numbers instead of their hashes, on both sides."""
     return replace(spec, exact=True)
 
 
@@ -342,7 +320,7 @@ def _hashable(column: pl.Expr, own: KeyColumn) -> pl.Expr:
     return column.to_physical().cast(pl.Int64)
 
 
-def _ordered_hash(text: pl.Expr, seed: int, shape: TextShape | None) -> pl.Expr:
+def _ordered_hash(text: pl.Expr, seed: int) -> pl.Expr:
     """One 64-bit hash of a text: its last eight bytes as a number, moved by the hash of what stands before them.
 
     Texts of the same beginning never collide, and keep their order (but where the number passes its greatest value);
@@ -350,8 +328,6 @@ def _ordered_hash(text: pl.Expr, seed: int, shape: TextShape | None) -> pl.Expr:
     """
     data = text.cast(pl.Binary)
     end = data.bin.tail(_END).bin.reinterpret(dtype=pl.UInt64, endianness="big")
-    if shape is not None:
-        return end + pl.lit(pl.Series([shape.head], dtype=pl.Binary).hash(seed)[0], dtype=pl.UInt64)
     return (end + data.bin.head(-_END).hash(seed)).fill_null(text.hash(seed))
 
 

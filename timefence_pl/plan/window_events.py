@@ -31,6 +31,7 @@ from timefence_pl.plan.prepare import (
     known_clock,
 )
 from timefence_pl.plan.rows import TIE_COLUMN, in_time_order, usable_events
+from timefence_pl.plan.text_keys import TextShape
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.time_key import (
     ENTITY,
@@ -38,7 +39,6 @@ from timefence_pl.plan.time_key import (
     SECOND_HASH,
     KeySpec,
     Narrow,
-    TextShape,
     entity_columns,
     key_spec,
     narrowed,
@@ -93,7 +93,7 @@ class Unsorted:
 
     Attributes:
         rows: The events.
-        unkeyed: The same before.
+        unkeyed: The same before, where the one key is a text.
         order: What they are sorted by after the key.
         clocks: Of event time and availability, and of the time from which events are known; None where that is the
             event time.
@@ -155,7 +155,8 @@ class SortedEvents:
         """The same events, computed now and in memory, their keys as cheap as they allow.
 
         Args:
-            labels: What the labels' keys share as texts; None to keep a second hash in any case.
+            labels: What the labels' keys share as texts; None where they share nothing, or rows for any labels are
+                wanted.
             apart: As for features; the values of events are always sorted, since windows add up neighbours.
             limit: As for features; of events all are needed.
         """
@@ -167,6 +168,11 @@ class SortedEvents:
         frame = self.unsorted.finished(rows.lazy(), spec, at_hand=rows).collect(engine="in-memory")
         # Every look-up and total reads whole columns: in one piece that costs two thirds.
         return replace(self, frame=frame.rechunk().lazy(), spec=spec, unsorted=None)
+
+    @property
+    def has_text_keys(self) -> bool:
+        """Whether :meth:`at_once` can go by what labels' keys, being texts, share."""
+        return self.unsorted is not None and self.unsorted.unkeyed is not None
 
     @property
     def bitemporal(self) -> bool:
@@ -234,12 +240,12 @@ def prepare_events(
     clocks = None
     if columns.available is not None:
         clocks = columns.clock, columns.available, known_clock(columns.clock, columns.available)
-    text = source.keys[0] if len(source.keys) == 1 and columns.keys[0].dtype == pl.String else None
     further = [] if source.available_at is None else [source.available_at]
     read = list(dict.fromkeys((*source.keys, source.timestamp, *source.tie_breaker, *further, *values)))
+    textual = spec.of_one_text and earlier is None
     unsorted = Unsorted(
         rows=ready,
-        unkeyed=None if earlier is not None else Unkeyed(frame.select(cs.by_name(read)), text, keyed),
+        unkeyed=Unkeyed(frame.select(cs.by_name(read)), source.keys[0], keyed) if textual else None,
         order=(*([] if columns.available is None else [AVAILABLE_TICK]), *ties),
         clocks=clocks,
         values=tuple(values),
@@ -257,7 +263,7 @@ def prepare_events(
 
 def _with_ticks(
     events: pl.LazyFrame,
-    shape: TextShape | None,
+    entity: pl.Expr | None,
     *,
     source: Source,
     columns: SourceColumns,
@@ -266,7 +272,7 @@ def _with_ticks(
 ) -> pl.LazyFrame:
     """Events with their entity, ticks and ties, and the columns that are read."""
     return events.select(
-        *entity_columns(spec, source.keys, columns.keys, complete=True, shape=shape),
+        *(entity_columns(spec, source.keys, columns.keys, complete=True) if entity is None else [entity.alias(ENTITY)]),
         columns.clock.ticks(pl.col(source.timestamp)).alias(EVENT_TICK),
         *(pl.col(c).alias(TIE_COLUMN.format(i)) for i, c in enumerate(source.tie_breaker)),
         *([] if columns.available is None else [_available(source, columns.available)]),
