@@ -9,8 +9,6 @@ import io
 from contextlib import suppress
 
 import polars as pl
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from timefence_pl.errors import TimefenceValidationError, message
 
@@ -23,6 +21,9 @@ def frame_of(data: bytes) -> pl.DataFrame:
     Raises:
         TimefenceValidationError: If they are no Parquet file, or a broken one.
     """
+    import pyarrow as pa  # noqa: PLC0415 - dearer than all else that a store needs, and most builds read no such bytes
+    import pyarrow.parquet as pq  # noqa: PLC0415
+
     try:
         # Arrow first: Polars ends some broken files with a panic and a page of traces. It knows not all of its types.
         with suppress(pa.ArrowNotImplementedError):

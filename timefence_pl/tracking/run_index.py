@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
-import pyarrow as pa
 
 from timefence_pl.choices import shortened
 from timefence_pl.errors import (
@@ -180,6 +179,8 @@ def _shown(given: Mapping[str, Any]) -> str:
 def _fixed(name: str, cells: list[Any], dtype: Any) -> pl.Series:
     if isinstance(dtype, pl.List):
         # By Arrow: Polars makes a Series of each list first, a second for ten thousand.
+        import pyarrow as pa  # noqa: PLC0415 - dearer than all else that a store needs
+
         return pl.Series(name, pa.array(cells, type=pa.large_list(pa.large_string())))
     stored = pl.Int64 if isinstance(dtype, pl.Datetime) else dtype
     return pl.Series(name, cells, dtype=stored).cast(dtype)
