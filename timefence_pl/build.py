@@ -9,7 +9,7 @@ import time
 import uuid
 import warnings
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -22,7 +22,7 @@ from timefence_pl.definitions.table import Table
 from timefence_pl.durations import DurationLike
 from timefence_pl.errors import TimefenceConfigError, TimefenceError, TimefenceStoreError, message
 from timefence_pl.execution.dropped import dropped_rows
-from timefence_pl.execution.local import Engine, LocalRun, choose_engine, run_local
+from timefence_pl.execution.local import Engine, LabelOrders, LocalRun, choose_engine, run_local
 from timefence_pl.execution.output import COMPRESSIONS, OutputFile, check_output, refuse_inputs
 from timefence_pl.execution.steps import Progress, Steps
 from timefence_pl.faults import faults_are_ours
@@ -43,7 +43,7 @@ from timefence_pl.plan.training_set import (
 from timefence_pl.provenance import hashed_inputs, inputs_of
 from timefence_pl.recipes import recipe_of
 from timefence_pl.result import BuildResult, BuildStats
-from timefence_pl.reuse import find_again
+from timefence_pl.reuse import builds_of, find_again
 from timefence_pl.splits import Split, SplitBound, make_splits
 from timefence_pl.store.base import BuildStore
 from timefence_pl.store.files import whole_files
@@ -150,13 +150,23 @@ def build(
         streamed = engine == "streaming"
     if store is not None:
         store.layout.create()
-    with faults_are_ours("The features cannot be computed from the data.", _FIX), _hasher(store) as hasher:
+    with (
+        faults_are_ours("The features cannot be computed from the data.", _FIX),
+        _hasher(store) as hasher,
+        ExitStack() as begun,
+    ):
+        ahead: LabelOrders | None = None
         cache = None if store is None or hasher is None else FeatureCache(store.layout, hasher)
         key, found = None, None
         if store is not None and cache is not None and hasher is not None:
+            rows = _labels_key(labels, hasher)
+            earlier = [] if rows is None or target is None else builds_of(store.list_builds(), rows)
+            if not earlier and not streamed:
+                # No build to be found again: the labels are sorted while Python tells which features are there.
+                ahead = begun.enter_context(LabelOrders.begun(plan))
             cache.identify(flat)
-            key = _build_key(labels, plan, options, parts, target, cache, hasher)
-            found = None if key is None or target is None else find_again(store.list_builds(), key, target)
+            key = None if rows is None else _build_key(rows, plan, options, parts, target, cache, hasher)
+            found = None if key is None or target is None else find_again(earlier, key, target)
         if found is not None and cache is not None:
             say.verifying()
             cache.not_needed()
@@ -168,7 +178,7 @@ def build(
                 frames = cache.computed(flat, frames, dropped) if streamed else frames
                 plan = training_set(labels, flat, frames, options)
             algorithm = "xxh3_128" if hasher is None else hasher.algorithm
-            made = _run(labels, plan, options, parts, target, engine, cache, dropped, say, algorithm)
+            made = _run(labels, plan, options, parts, target, engine, cache, ahead, dropped, say, algorithm)
             if key is not None and cache is not None and hasher is not None:
                 key = key if _unchanged(labels, key, cache, hasher) else None
     seconds = time.perf_counter() - clock
@@ -247,6 +257,7 @@ def _run(
     target: OutputFile | None,
     engine: Engine,
     cache: FeatureCache | None,
+    ahead: LabelOrders | None,
     dropped: Mapping[tuple[object, ...], int],
     say: Steps,
     algorithm: str,
@@ -264,6 +275,7 @@ def _run(
             files=files,
             say=say,
             keep=keep,
+            ahead=ahead,
         )
         say.verifying()
         output, records = None, []
@@ -305,8 +317,16 @@ def _target(
     return target
 
 
+def _labels_key(labels: Labels, hasher: FileHasher) -> Fingerprint | None:
+    """The labels' fingerprint; None where they cannot be named."""
+    try:
+        return labels_fingerprint(labels, hasher)
+    except Uncacheable:
+        return None
+
+
 def _build_key(
-    labels: Labels,
+    rows: Fingerprint,
     plan: TrainingPlan,
     options: JoinOptions,
     splits: Sequence[Split],
@@ -314,12 +334,8 @@ def _build_key(
     cache: FeatureCache,
     hasher: FileHasher,
 ) -> Fingerprint | None:
-    """The build's key; None where a feature or the labels cannot be named."""
+    """The build's key, for labels of this fingerprint; None where a feature cannot be named."""
     if any(j.feature.name not in cache.fingerprints for j in plan.features):
-        return None
-    try:
-        rows = labels_fingerprint(labels, hasher)
-    except Uncacheable:
         return None
     written = None if target is None else {"format": target.format, "compression": target.compression}
     return build_fingerprint(rows, cache.fingerprints, plan.features, options, splits, written, hasher)

@@ -16,7 +16,15 @@ from timefence_pl.manifest import Made
 from timefence_pl.store.files import WholeFiles, has_hash, whole_files
 from timefence_pl.store.records import is_sealed
 
-__all__ = ["find_again"]
+__all__ = ["builds_of", "find_again"]
+
+
+def builds_of(manifests: Sequence[Mapping[str, Any]], labels: Fingerprint) -> list[Mapping[str, Any]]:
+    """Those of earlier builds that say they were made of these labels."""
+    parts = [m.get("build_cache_parts") for m in manifests]
+    return [
+        m for m, p in zip(manifests, parts, strict=True) if isinstance(p, Mapping) and p.get("labels") == labels.key
+    ]
 
 
 def find_again(manifests: Sequence[Mapping[str, Any]], key: Fingerprint, target: OutputFile) -> Made | None:

@@ -12,9 +12,11 @@ import pytest
 from polars.testing import assert_frame_equal
 
 import timefence_pl as tf
+from timefence_pl.execution.local import LabelOrders
 from timefence_pl.plan import prepare
 from timefence_pl.plan.at_once import without_superseded
 from timefence_pl.plan.time_key import ENTITY, order_key
+from timefence_pl.plan.training_set import TrainingPlan
 
 
 def rows(entity: list[int], tick: list[int]) -> pl.DataFrame:
@@ -178,3 +180,55 @@ def test_frames_that_a_store_keeps_are_computed_while_the_labels_are_read(tmp_pa
     labels = tf.Labels(at.lazy().map_batches(of_labels, schema=at.schema), keys="k", label_time="at")
     result = tf.build(labels, tf.Feature(source, "x", name="f"), store=tf.Store(tmp_path / "store"))
     assert result.frame()["f__x"].to_list() == [1]
+
+
+def test_labels_are_begun_ahead_where_no_build_can_be_found_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[bool] = []
+    original = LabelOrders.begun.__func__  # type: ignore[attr-defined]
+
+    def spied(cls: type[LabelOrders], plan: TrainingPlan) -> LabelOrders:
+        begun.append(True)
+        orders: LabelOrders = original(cls, plan)
+        return orders
+
+    monkeypatch.setattr(LabelOrders, "begun", classmethod(spied))
+    store = tf.Store(tmp_path / "store")
+    events = pl.DataFrame({"k": [1, 2, 1], "j": ["a", "b", "a"], "t": [1, 2, 3], "x": [5, 6, 7]})
+    number = tf.Feature(tf.Source(events, keys="k", timestamp="t", name="e"), "x", name="number")
+    text = tf.Feature(tf.Source(events, keys="j", timestamp="t", name="g"), "x", name="text", embargo=1)
+    count = tf.Window(
+        tf.Source(events, keys=["k", "j"], timestamp="t", name="h"), {"n": pl.len()}, windows=[2], name="w"
+    )
+
+    def built(times: list[int]) -> pl.DataFrame:
+        at = pl.DataFrame({"k": [1, 2, 1, None], "j": ["a", "b", "a", "b"], "at": times})
+        labels = tf.Labels(at, keys=["k", "j"], label_time="at")
+        made = tf.build(labels, [number, text, count], store=store, output=tmp_path / "out.parquet").frame()
+        assert_frame_equal(made, tf.point_in_time(labels, [number, text, count]).collect())
+        return made
+
+    first = built([4, 4, 2, 9])
+    assert begun == [True]
+    assert_frame_equal(built([4, 4, 2, 9]), first)
+    assert begun == [True]
+    built([3, 3, 3, 3])
+    assert begun == [True, True]
+
+
+def test_labels_that_are_begun_ahead_fail_as_others_do(tmp_path: Path) -> None:
+    events = pl.DataFrame({"k": [1, 2], "t": [1, 2], "x": [5, 6]})
+    feature = tf.Feature(tf.Source(events, keys="k", timestamp="t", name="e"), "x", name="f")
+    file = tmp_path / "labels.parquet"
+    pl.DataFrame({"k": [1, 2], "at": [3, 4]}).write_parquet(file)
+    whole = file.read_bytes()
+    labels = tf.Labels(file, keys="k", label_time="at")
+    assert labels.schema
+    file.write_bytes(bytes(40) + whole[40:])
+    with pytest.raises(tf.TimefenceError, match="out of specification"):
+        tf.build(labels, feature, store=tf.Store(tmp_path / "store"), output=tmp_path / "out.parquet")
+    assert not (tmp_path / "out.parquet").exists()
+    file.write_bytes(whole)
+    again = tf.build(labels, feature, store=tf.Store(tmp_path / "store"), output=tmp_path / "out.parquet")
+    assert again.frame()["f__x"].to_list() == [5, 6]

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import reduce
 from operator import and_
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 import polars as pl
 
@@ -30,7 +30,7 @@ from timefence_pl.plan.windows import WindowMerge
 from timefence_pl.splits import Split
 from timefence_pl.store.files import WholeFiles
 
-__all__ = ["LocalRun", "choose_engine", "run_local"]
+__all__ = ["LabelOrders", "LocalRun", "choose_engine", "run_local"]
 
 Engine = Literal["in-memory", "streaming"]
 Keep = Callable[[AnyFrame, AnyFrame], None]
@@ -40,6 +40,61 @@ _GROWTH = 8
 _SHARE = 0.5
 _FOUND = "__tf_found_"
 _AT_ONCE = 3
+
+
+_Ordered = tuple[SortedLabels, pl.Series]
+
+
+class LabelOrders:
+    """The label rows in memory, and in the orders of a plan's merges, computed on a thread of their own.
+
+    With the labels in the pool of frames, steps that wait for them would keep frames from being begun. Leaving the
+    context ends what was not begun.
+    """
+
+    def __init__(self, plan: TrainingPlan, *, any_labels: bool) -> None:
+        """Begin to read the labels.
+
+        Args:
+            plan: Whose labels.
+            any_labels: Frames are computed for any labels: keys do not depend on what these labels share.
+        """
+        self._any_labels = any_labels
+        self._pool = ThreadPoolExecutor(max_workers=1)
+        self._facts: dict[object, Future[LabelFacts]] = {}
+        self._ordered: dict[object, Future[_Ordered]] = {}
+        self.numbered: Future[pl.DataFrame] = self._pool.submit(plan.numbered.collect, engine="in-memory")
+
+    @classmethod
+    def begun(cls, plan: TrainingPlan) -> Self:
+        """All orders of a plan, begun at once, for frames that are computed for any labels."""
+        orders = cls(plan, any_labels=True)
+        for alignment in plan.alignments:
+            orders.ordered(alignment)
+        return orders
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def facts(self, alignment: Alignment) -> Future[LabelFacts]:
+        """What frames may be made cheaper by."""
+        if alignment.order not in self._facts:
+            self._facts[alignment.order] = self._pool.submit(lambda: alignment.facts(self.numbered.result()))
+        return self._facts[alignment.order]
+
+    def ordered(self, alignment: Alignment) -> Future[_Ordered]:
+        """The labels as the merges of an alignment take them, and the way back to their own order."""
+        if alignment.order not in self._ordered:
+            facts = None if self._any_labels else self.facts(alignment)
+            self._ordered[alignment.order] = self._pool.submit(self._sorted, alignment, facts)
+        return self._ordered[alignment.order]
+
+    def _sorted(self, alignment: Alignment, facts: Future[LabelFacts] | None) -> _Ordered:
+        rows = alignment.at_once(self.numbered.result(), None if facts is None else facts.result())
+        return rows, _inverse(rows.rows)
 
 
 @dataclass(frozen=True)
@@ -93,6 +148,7 @@ def run_local(
     files: WholeFiles | None,
     say: Steps,
     keep: Keep | None = None,
+    ahead: LabelOrders | None = None,
 ) -> LocalRun:
     """Run a plan once.
 
@@ -106,6 +162,7 @@ def run_local(
         files: The files being written; None without an output.
         say: Told of each step.
         keep: Given each sorted frame once it is computed; a streamed run computes none by itself.
+        ahead: The labels, where they were begun before, for frames that are kept.
 
     Raises:
         TimefenceDuplicateError: If a label met duplicates that must not be chosen between.
@@ -117,7 +174,16 @@ def run_local(
         run = _streamed(plan, labels, observation, skip=skip, output=output, splits=splits, files=files, say=say)
     else:
         run = _in_memory(
-            plan, labels, observation, skip=skip, output=output, splits=splits, files=files, say=say, keep=keep
+            plan,
+            labels,
+            observation,
+            skip=skip,
+            output=output,
+            splits=splits,
+            files=files,
+            say=say,
+            keep=keep,
+            ahead=ahead,
         )
     observation.check()
     return run
@@ -134,22 +200,33 @@ def _in_memory(
     files: WholeFiles | None,
     say: Steps,
     keep: Keep | None,
+    ahead: LabelOrders | None,
 ) -> LocalRun:
-    frame = _piecewise(plan, labels, observation, skip=skip, say=say, keep=keep)
+    rows = LabelOrders(plan, any_labels=keep is not None) if ahead is None else ahead
+    with rows:
+        frame = _piecewise(plan, labels, observation, skip=skip, say=say, keep=keep, rows=rows)
     tick = plan.clock.ticks(pl.col(labels.label_time))
     if output is not None and files is not None:
         say.writing(str(output.path))
-        output.write(frame, files.new(output.path))
-        files.begin_sync(output.path)
+        with files.writing(output.path) as path:
+            output.write(frame, path)
         for split in splits:
             part = output.beside(split.name)
-            part.write(frame.filter(split.rows(tick)), files.new(part.path))
+            with files.writing(part.path) as path:
+                part.write(frame.filter(split.rows(tick)), path)
     counts = _split_counts(frame.lazy(), tick, splits)
     return LocalRun(observation, frame.height, frame if output is None else None, *counts)
 
 
 def _piecewise(
-    plan: TrainingPlan, labels: Labels, observation: Observation, *, skip: bool, say: Steps, keep: Keep | None
+    plan: TrainingPlan,
+    labels: Labels,
+    observation: Observation,
+    *,
+    skip: bool,
+    say: Steps,
+    keep: Keep | None,
+    rows: LabelOrders,
 ) -> pl.DataFrame:
     """The result, frame by frame: each source is read, sorted, merged, counted and let go of.
 
@@ -160,45 +237,40 @@ def _piecewise(
     columns: dict[str, pl.Series] = {}
     everywhere: list[pl.Series] = []
 
-    def work(
-        merges: Sequence[Merge | WindowMerge], facts: Future[LabelFacts], ordered: Future[_Ordered]
-    ) -> pl.DataFrame:
+    def work(alignment: Alignment, merges: Sequence[Merge | WindowMerge]) -> pl.DataFrame:
         """All merges over one frame: their result columns and whether they found a row, in label order."""
         say.computing([w.feature for m in merges for w in m.wanted])
         if keep is None:
-            known = facts.result()
+            known = rows.facts(alignment).result()
             limits = [m.limit(known.first, plan.clock) for m in merges]
             limit = min((t for t in limits if t is not None), default=None)
             frame = merges[0].frame.at_once(known.shape, apart=True, limit=limit)
         else:  # it serves other labels too
             frame = merges[0].frame.at_once()
             keep(merges[0].frame, frame)
-        rows, back = ordered.result()
+        probe, back = rows.ordered(alignment).result()
         say.joining([w.feature for m in merges for w in m.wanted])
         parts: list[pl.DataFrame] = []
         for merge in merges:
             features = [w.feature for w in merge.wanted]
             ready = merge.on(frame)
-            merged = ready.at_once(rows.frame, rows.clock)
-            observation.add_features(merged.with_columns(rows.frame[LABEL_TICK]), features, pl.col(LABEL_TICK))
+            merged = ready.at_once(probe.frame, probe.clock)
+            observation.add_features(merged.with_columns(probe.frame[LABEL_TICK]), features, pl.col(LABEL_TICK))
             _check_duplicates(plan, labels, observation, plan.observed, features)
             parts.append(ready.columns(merged, plan.names, back))
             if skip and isinstance(merge, Merge):
                 parts.append(merged.select(found_everywhere(features).gather(back).alias(f"{_FOUND}{len(parts)}")))
         return pl.concat(parts, how="horizontal")
 
-    # With the labels in the same pool, steps that wait for them would keep frames from being begun.
-    with ThreadPoolExecutor(max_workers=1) as apart, ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
+    with ThreadPoolExecutor(max_workers=_AT_ONCE) as pool:
         try:
             futures = []
-            numbered = apart.submit(plan.numbered.collect, engine="in-memory")
             for alignment in plan.alignments:
-                facts = apart.submit(_facts, alignment, numbered)
-                ordered = apart.submit(_ordered, alignment, numbered, facts if keep is None else None)
+                rows.ordered(alignment)
                 by_frame: dict[int, list[Merge | WindowMerge]] = {}
                 for merge in alignment.merges:
                     by_frame.setdefault(id(merge.frame), []).append(merge)
-                futures += [pool.submit(work, merges, facts, ordered) for merges in by_frame.values()]
+                futures += [pool.submit(work, alignment, merges) for merges in by_frame.values()]
             for future in futures:
                 done = future.result()
                 for name in done.columns:
@@ -207,26 +279,12 @@ def _piecewise(
                     else:
                         columns[plan.names[name]] = done[name]
         except BaseException:
-            for threads in (apart, pool):
-                threads.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(wait=False, cancel_futures=True)
             raise
-    rows = numbered.result()
-    observation.rows = rows.height
-    made = rows.drop(LABEL_ROW).hstack([columns[c].alias(c) for j in plan.features for c in j.columns])
+    numbered = rows.numbered.result()
+    observation.rows = numbered.height
+    made = numbered.drop(LABEL_ROW).hstack([columns[c].alias(c) for j in plan.features for c in j.columns])
     return made.filter(reduce(and_, everywhere)) if everywhere else made
-
-
-_Ordered = tuple[SortedLabels, pl.Series]
-
-
-def _facts(alignment: Alignment, numbered: Future[pl.DataFrame]) -> LabelFacts:
-    return alignment.facts(numbered.result())
-
-
-def _ordered(alignment: Alignment, numbered: Future[pl.DataFrame], facts: Future[LabelFacts] | None) -> _Ordered:
-    """The labels as the merges of an alignment take them, and the way back to their own order."""
-    rows = alignment.at_once(numbered.result(), None if facts is None else facts.result())
-    return rows, _inverse(rows.rows)
 
 
 def _inverse(permutation: pl.Series) -> pl.Series:
@@ -260,19 +318,19 @@ def _streamed(
         frame = frame.filter(
             found_everywhere([j.feature.name for j in plan.features if isinstance(j.feature, Feature)])
         )
-    written = files.new(output.path)
     for j in plan.features:
         say.computing([j.feature.name])
         say.joining([j.feature.name])
     say.writing(str(output.path))
-    output.sink(frame.select(plan.columns), written)
-    files.begin_sync(output.path)
+    with files.writing(output.path) as written:
+        output.sink(frame.select(plan.columns), written)
     # Splits and counts read the file just written: the join runs once.
     result = output.at(written).scan()
     tick = plan.clock.ticks(pl.col(labels.label_time).cast(plan.clock.dtype))
     for split in splits:
         part = output.beside(split.name)
-        part.sink(result.filter(split.rows(tick)), files.new(part.path))
+        with files.writing(part.path) as path:
+            part.sink(result.filter(split.rows(tick)), path)
     rows = result.select(pl.len()).collect(engine="streaming").item()
     return LocalRun(observation, rows, None, *_split_counts(result, tick, splits))
 

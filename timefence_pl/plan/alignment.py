@@ -137,6 +137,11 @@ class Alignment:
     clock: Clock
     merges: tuple[Merge | WindowMerge, ...] = field(default=())
 
+    @property
+    def order(self) -> tuple[object, ...]:
+        """Equal for alignments of one plan's labels that put them into one order."""
+        return self.keys, self.spec.order, self.spec.hashed
+
     def facts(self, numbered: pl.DataFrame) -> LabelFacts:
         """What sorted frames may be made cheaper by."""
         alike = self.spec.hash_bits == 64 and all(m.frame.has_text_keys for m in self.merges)

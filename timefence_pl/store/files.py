@@ -11,8 +11,9 @@ import os
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Event
 
 import xxhash
 
@@ -31,6 +32,8 @@ __all__ = [
 _MARK = ".tmp"
 #: Read at once: one buffer that stays in the processor's cache costs half of new ones.
 _BLOCK = 1 << 20
+#: Seconds between two attempts to make durable what was written meanwhile.
+_PAUSE = 0.005
 
 
 def hash_file(path: Path, algorithm: str = "xxh3_128") -> str:
@@ -77,12 +80,17 @@ class WholeFiles:
         """Where the file that is to stand at ``target`` is now."""
         return next(temporary for temporary, t in self._pairs if t == target)
 
-    def begin_sync(self, target: Path) -> None:
-        """Begin to make the file that is to stand at ``target`` durable, beside what else is done: it is written."""
-        temporary = self.written(target)
+    @contextmanager
+    def writing(self, target: Path) -> Iterator[Path]:
+        """A temporary name, as :meth:`new` gives it, while its file is written, which is made durable as it grows."""
+        temporary, whole = self.new(target), Event()
         pool = ThreadPoolExecutor(1)
-        self._syncing[temporary] = pool.submit(sync, temporary)
+        self._syncing[temporary] = pool.submit(_sync_while_written, temporary, whole)
         pool.shutdown(wait=False)
+        try:
+            yield temporary
+        finally:
+            whole.set()
 
     def commit(self) -> None:
         """Make all files durable, then put them in place, in the order they were asked for."""
@@ -150,6 +158,14 @@ def sync(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def _sync_while_written(path: Path, whole: Event) -> None:
+    """Make a file durable piece by piece until it is whole, so that little is left to wait for then."""
+    while not whole.wait(_PAUSE):
+        with suppress(FileNotFoundError):
+            sync(path)
+    sync(path)
 
 
 def refused_by_file_system(error: OSError, what: str = "The output") -> TimefenceStoreError:
