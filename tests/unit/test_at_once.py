@@ -160,16 +160,18 @@ def test_texts_of_any_shapes_match_as_in_the_lazy_plan(seed: int) -> None:
 
 
 def test_frames_that_a_store_keeps_are_computed_while_the_labels_are_read(tmp_path: Path) -> None:
-    reading, begun = threading.Event(), threading.Event()
+    computed = threading.Event()
+    calls = 0
 
     def of_source(rows: pl.DataFrame) -> pl.DataFrame:
-        if reading.is_set():
-            begun.set()
+        nonlocal calls
+        calls += 1
+        if calls == 2:  # after rows without keys were counted
+            computed.set()
         return rows
 
     def of_labels(rows: pl.DataFrame) -> pl.DataFrame:
-        reading.set()
-        assert begun.wait(60)
+        assert computed.wait(60)
         return rows
 
     events = pl.DataFrame({"k": [1], "t": [1], "x": [1]})
@@ -180,6 +182,7 @@ def test_frames_that_a_store_keeps_are_computed_while_the_labels_are_read(tmp_pa
     labels = tf.Labels(at.lazy().map_batches(of_labels, schema=at.schema), keys="k", label_time="at")
     result = tf.build(labels, tf.Feature(source, "x", name="f"), store=tf.Store(tmp_path / "store"))
     assert result.frame()["f__x"].to_list() == [1]
+    assert calls == 2
 
 
 def test_labels_are_begun_ahead_where_no_build_can_be_found_again(

@@ -21,6 +21,7 @@ from timefence_pl.plan.prepare import SortedFrame
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN
 from timefence_pl.plan.time_key import (
     KeySpec,
+    first_key,
     key_column,
     key_spec,
     narrowed,
@@ -67,7 +68,9 @@ def test_the_tick_of_a_key_is_its_own_entitys_or_null() -> None:
     pairs = [(e, t, o) for e in EXTREMES for t in EXTREMES for o in EXTREMES if e <= o]
     frame = pl.DataFrame(pairs, schema={"e": pl.Int64, "t": pl.Int64, "o": pl.Int64}, orient="row")
     spec = integer_spec()
-    ticks = frame.select(tick=tick_of(spec, pack(spec, pl.col("e"), pl.col("t")), pl.col("o")))["tick"].to_list()
+    ticks = frame.select(tick=tick_of(spec, pack(spec, pl.col("e"), pl.col("t")), first_key(spec, pl.col("o"))))[
+        "tick"
+    ].to_list()
     assert ticks == [t if e == o else None for e, t, o in pairs]
 
 
@@ -97,7 +100,7 @@ def test_narrow_keys_keep_order_and_probes_stay_with_their_entity(
     found = probes.join_asof(
         keys.alias("found").to_frame(), left_on="key", right_on="found", coalesce=False, check_sortedness=False
     )
-    ticks = found.select(tick_of(spec, pl.col("found"), pl.col("e"))).to_series().to_list()
+    ticks = found.select(tick_of(spec, pl.col("found"), first_key(spec, pl.col("e")))).to_series().to_list()
     assert ticks == [max((t for e, t in own if e == ae and t <= at), default=None) for ae, at in asked]
 
 

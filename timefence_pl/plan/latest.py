@@ -13,6 +13,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import reduce
+from operator import add
 from typing import Final
 
 import polars as pl
@@ -20,8 +22,7 @@ import polars as pl
 from timefence_pl.errors import TimefenceSchemaError, message
 from timefence_pl.plan.prepare import COLLIDED, DUPLICATE, EMPTY, EVENT_TICK, ROW, SortedFrame
 from timefence_pl.plan.ticks import INT64_MAX, Clock, lower_bound, upper_bound
-from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, tick_of
-from timefence_pl.plan.time_key import probe as probe_key
+from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, first_key, probe_from, tick_of
 
 __all__ = ["LABEL_TICK", "VALID", "Bounds", "Match", "Probe", "Reason", "earliest_limit", "match"]
 
@@ -30,6 +31,7 @@ LABEL_TICK: Final = "__tf_label_tick"
 #: Whether the label row has all keys and a time.
 VALID: Final = "__tf_valid"
 
+_FIRST: Final = "__tf_first"
 _PROBE: Final = "__tf_probe"
 _TICK: Final = "__tf_found"
 _ALIVE: Final = "__tf_alive"
@@ -128,18 +130,19 @@ def _as_of(probe: Probe, frame: SortedFrame, bounds: Bounds, *, checks: bool) ->
     """The last row of the frame at or before each probe, with its tick and whether the probe could match at all."""
     upper = upper_bound(pl.col(LABEL_TICK), probe.clock, frame.clock, bounds.embargo, strict=bounds.strict)
     alive = pl.col(VALID) if upper.below is None else pl.col(VALID) & ~upper.below
-    joined = probe.frame.with_columns(
-        probe_key(frame.spec, pl.col(ENTITY), upper.tick).alias(_PROBE),
-        alive.alias(_ALIVE),
-    ).join_asof(
-        frame.frame,
-        left_on=_PROBE,
-        right_on=KEY,
-        coalesce=False,
-        check_sortedness=False,
-        suffix="__tf_right",
+    joined = (
+        probe.frame.with_columns(first_key(frame.spec, pl.col(ENTITY)).alias(_FIRST))
+        .with_columns(probe_from(frame.spec, pl.col(_FIRST), upper.tick).alias(_PROBE), alive.alias(_ALIVE))
+        .join_asof(
+            frame.frame,
+            left_on=_PROBE,
+            right_on=KEY,
+            coalesce=False,
+            check_sortedness=False,
+            suffix="__tf_right",
+        )
+        .with_columns(tick_of(frame.spec, pl.col(KEY), pl.col(_FIRST)).alias(_TICK))
     )
-    joined = joined.with_columns(tick_of(frame.spec, pl.col(KEY), pl.col(ENTITY)).alias(_TICK))
     if not (checks and frame.mixed_clocks):
         return joined
     unclear = pl.col(_ALIVE) & (pl.col(_TICK) == INT64_MAX)
@@ -184,7 +187,8 @@ def _outputs(wanted: Match, frame: SortedFrame, label_clock: Clock) -> list[pl.E
             empty = pl.col(mark) if mark in frame.frame.collect_schema() else pl.lit(value=False)
         # Each includes the next, in the order of the reasons.
         steps = [reached, in_bounds, fresh, fresh & ~empty]
-        outputs.append(pl.sum_horizontal(s.cast(pl.UInt8) for s in steps).cast(pl.UInt8).alias(wanted.reason))
+        # Not sum_horizontal, which adds up in 64 bits; none of them is null.
+        outputs.append(reduce(add, (s.cast(pl.UInt8) for s in steps)).alias(wanted.reason))
     if wanted.duplicate:
         outputs.append((fresh & pl.col(DUPLICATE)).fill_null(value=False).alias(wanted.duplicate))
     if wanted.row:

@@ -16,7 +16,18 @@ from typing import Any, Final
 import polars as pl
 
 from timefence_pl.plan.prepare import COLLIDED, DUPLICATE, EVENT_TICK, KNOWN, SortedFrame
-from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, KeySpec, Narrow, entity_of, pack, tick_of, unpack
+from timefence_pl.plan.time_key import (
+    ENTITY,
+    KEY,
+    SECOND_HASH,
+    KeySpec,
+    Narrow,
+    entity_of,
+    first_key,
+    pack,
+    tick_of,
+    unpack,
+)
 
 __all__ = ["can_be_stored", "earlier_rows", "facts_of", "restored", "stored_columns"]
 
@@ -45,7 +56,7 @@ def stored_columns(frame: SortedFrame, feature: str, columns: Sequence[str]) -> 
         key = [pl.col(KEY)]
     else:
         entity = entity_of(pl.col(KEY))
-        key = [entity.alias(ENTITY), tick_of(frame.spec, pl.col(KEY), entity).alias(_TICK)]
+        key = [entity.alias(ENTITY), tick_of(frame.spec, pl.col(KEY), first_key(frame.spec, entity)).alias(_TICK)]
     marks = [pl.col(c) for c in (SECOND_HASH, EVENT_TICK, DUPLICATE) if c in columns]
     return [*key, *marks, *(pl.col(f"{feature}__{c}") for c in frame.outputs[feature])]
 

@@ -32,6 +32,7 @@ __all__ = [
     "before",
     "entity_columns",
     "entity_of",
+    "first_key",
     "key_column",
     "key_spec",
     "narrowed",
@@ -39,6 +40,7 @@ __all__ = [
     "pack",
     "pack_wide",
     "probe",
+    "probe_from",
     "tick_of",
     "unpack",
     "within",
@@ -234,21 +236,30 @@ def within(spec: KeySpec, entity: pl.Expr, tick: pl.Expr) -> pl.Expr:
     return entity.is_between(*spec.narrow.entity) & tick.is_between(*spec.narrow.tick)
 
 
+def first_key(spec: KeySpec, entity: pl.Expr) -> pl.Expr:
+    """The lowest key that an entity from elsewhere can have; for one that the frame cannot have, one beside its keys."""
+    return _first(spec, _known_entity(spec, entity))
+
+
 def probe(spec: KeySpec, entity: pl.Expr, tick: pl.Expr) -> pl.Expr:
     """The key of entities and ticks from elsewhere: the same order, and never inside a neighbour's keys."""
+    return probe_from(spec, first_key(spec, entity), tick)
+
+
+def probe_from(spec: KeySpec, first: pl.Expr, tick: pl.Expr) -> pl.Expr:
+    """:func:`probe` by the entity's :func:`first_key`."""
     if spec.narrow is not None:
-        first, last = spec.narrow.tick
-        tick = _clamped(tick, first - 1, last)
-    return pack(spec, _known_entity(spec, entity), tick)
+        early, late = spec.narrow.tick
+        tick = _clamped(tick, early - 1, late)
+    return first + _offset(spec, tick)
 
 
-def tick_of(spec: KeySpec, key: pl.Expr, entity: pl.Expr) -> pl.Expr:
-    """The tick of the greatest key at or before a probe of the entity, as Int64; null where it is another entity's.
+def tick_of(spec: KeySpec, key: pl.Expr, first: pl.Expr) -> pl.Expr:
+    """The tick of the greatest key at or before a probe of an entity, as Int64; null where it is another entity's.
 
-    Such a key is the entity's own if and only if it is not below the entity's first key. That is asked before
+    Such a key is the entity's own if and only if it is not below the entity's :func:`first_key`. That is asked before
     subtracting: the distance of two entities leaves 128 bits.
     """
-    first = _first(spec, _known_entity(spec, entity))
     origin = -INT64_MIN if spec.narrow is None else -spec.narrow.tick[0]
     return pl.when(key >= first).then(key - first - _number(spec, origin)).cast(pl.Int64)
 

@@ -13,7 +13,7 @@ import polars as pl
 
 from timefence_pl.plan.latest import LABEL_TICK
 from timefence_pl.plan.ticks import Bound, Clock, upper_bound
-from timefence_pl.plan.time_key import ENTITY, KEY, KeySpec, before, tick_of
+from timefence_pl.plan.time_key import ENTITY, KEY, KeySpec, before, first_key, tick_of
 from timefence_pl.plan.time_key import probe as probe_key
 from timefence_pl.plan.window_events import KNOWN_KEY, WIDE, SortedEvents
 
@@ -108,7 +108,7 @@ class LookUps:
 
     def tick(self, order: str, key: pl.Expr) -> pl.Expr:
         """The tick of a key found by a look-up in this order; null where it is not of ``ENTITY``."""
-        return tick_of(self._spec(order), key, pl.col(ENTITY))
+        return tick_of(self._spec(order), key, first_key(self._spec(order), pl.col(ENTITY)))
 
     def clock(self, order: str) -> Clock:
         """The clock of the ticks in an order."""
