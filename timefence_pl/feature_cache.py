@@ -328,7 +328,9 @@ class FeatureCache:
     ) -> dict[str, AnyFrame]:
         """The same frames, with those that were missing computed, stored, and read back: one at a time in memory."""
         first = dict(self.status)
-        for frame in {id(f): f for f in frames.values() if id(f) in self._missing}.values():
+        for frame in {id(f): f for f in frames.values()}.values():
+            if all(status.key is None for status in self._missing.get(id(frame), {}).values()):
+                continue  # nothing of it can be kept
             rows = frame.frame.collect(engine="streaming").lazy()
             made = replace(frame, frame=rows)
             self.keep(frame, made, dropped=dropped)
