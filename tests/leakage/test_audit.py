@@ -462,3 +462,52 @@ def test_a_feature_that_could_not_be_checked_is_not_clean() -> None:
     noisy = feature(events, transform=lambda e: e.with_columns(x=pl.col("x") * 0 + pl.int_range(pl.len()).shuffle()))
     with pytest.raises(tf.TimefenceLeakageError, match="nondeterministic|leaky"):
         audit(tf.build(labels(), noisy), noisy, check_lookahead=True).assert_clean()
+
+
+# --- nested values ----------------------------------------------------------------------------------------------------
+
+_PAIRS = pl.struct(a="x", b=pl.concat_list(pl.col("x").cast(pl.Float64), pl.lit(0.5)))
+_OTHER_ORDER = pl.struct(
+    b=pl.element().struct.field("b").cast(pl.List(pl.Float32)), a=pl.element().struct.field("a").cast(pl.Int16)
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "type_found"),
+    [
+        (pl.concat_list("x", "x"), pl.col("f__x").cast(pl.List(pl.Int32))),
+        (pl.concat_list("x", "x"), pl.col("f__x").cast(pl.List(pl.Float64))),
+        (pl.concat_list("x", "x"), pl.col("f__x").list.to_array(2)),
+        (pl.concat_list("x", "x").list.to_array(2), pl.col("f__x").arr.to_list()),
+        (pl.concat_list(pl.col("x").cast(pl.Decimal(9, 1))), pl.col("f__x").cast(pl.List(pl.Float64))),
+        (_PAIRS, pl.when(pl.col("f__x").is_not_null()).then(pl.struct(pl.col("f__x").struct.field("b", "a")))),
+        (pl.concat_list(_PAIRS), pl.col("f__x").list.eval(_OTHER_ORDER)),
+    ],
+)
+def test_nested_values_of_another_type_are_compared_and_sought(value: pl.Expr, type_found: pl.Expr) -> None:
+    lists = feature(EVENTS, value.alias("x"))
+    built = tf.build(labels(), lists).frame()
+    assert audit(built.with_columns(type_found.alias("f__x")), lists).clean
+    # Row by row: what the entity's other event has, known later than the label or earlier.
+    moved = built.with_columns(pl.col("f__x").gather([1, 0, 2, 3]))
+    verdicts = audit(moved, lists)["f"].counts
+    assert verdicts["ok"] == 2
+    assert verdicts["future"] == verdicts["stale"] == 1
+    assert audit(moved.with_columns(type_found.alias("f__x")), lists)["f"].counts == verdicts
+
+
+@pytest.mark.parametrize(
+    "type_found",
+    [
+        pl.lit("[10, 10]"),
+        pl.lit([1, 2, 3], dtype=pl.Array(pl.Int64, 3)),
+        pl.struct(a=1),
+        pl.col("f__x").cast(pl.List(pl.String)),
+    ],
+)
+def test_nested_values_of_a_type_that_cannot_be_equal_differ(type_found: pl.Expr) -> None:
+    lists = feature(EVENTS, pl.concat_list("x", "x").list.to_array(2).alias("x"))
+    built = tf.build(labels(), lists).frame()
+    counts = audit(built.with_columns(type_found.alias("f__x")), lists)["f"].counts
+    assert counts["ok"] + counts["future"] + counts["stale"] <= 1
+    assert counts["differs"] >= 3 - counts["absent"]

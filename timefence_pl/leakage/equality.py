@@ -105,6 +105,10 @@ def exact_form(column: pl.Expr, dtype: pl.DataType, other: pl.DataType) -> pl.Ex
         return column.cast(pl.String)
     if kind == "integer" and far == "float":  # a float column holds an integer as the nearest it has
         return column.cast(other)
+    if kind in ("float", "decimal") and "float" in (kind, far) and far in ("float", "decimal"):
+        return column.cast(pl.Float64)
+    if kind == far == "nested":
+        return _nested_form(column, dtype, other)
     if {kind, far} <= {"integer", "decimal"} and "decimal" in (kind, far):  # the digits that both are written with
         text = column.cast(pl.String)
         return text.str.strip_chars_end("0").str.strip_chars_end(".") if getattr(dtype, "scale", 0) else text
@@ -114,6 +118,17 @@ def exact_form(column: pl.Expr, dtype: pl.DataType, other: pl.DataType) -> pl.Ex
         size = _DAY if dtype == pl.Date else _NANOSECONDS[dtype.time_unit]  # type: ignore[attr-defined]
         return column.to_physical().cast(pl.Int128) * pl.lit(size, dtype=pl.Int128)
     return column
+
+
+def _nested_form(column: pl.Expr, dtype: Any, other: Any) -> pl.Expr:
+    """The same for comparable nested types: lists for arrays too, and the fields of structs in one order."""
+    if isinstance(dtype, pl.Struct):
+        types = {f.name: f.dtype for f in other.fields}
+        fields = sorted(dtype.fields, key=lambda f: f.name)
+        forms = [exact_form(column.struct.field(f.name), f.dtype, types[f.name]).alias(f.name) for f in fields]  # type: ignore[arg-type]
+        return pl.when(column.is_not_null()).then(pl.struct(forms))
+    inner = _inner(dtype)
+    return column.cast(pl.List(inner)).list.eval(exact_form(pl.element(), inner, _inner(other)))
 
 
 def _kind(dtype: pl.DataType) -> str:
