@@ -511,3 +511,15 @@ def test_nested_values_of_a_type_that_cannot_be_equal_differ(type_found: pl.Expr
     counts = audit(built.with_columns(type_found.alias("f__x")), lists)["f"].counts
     assert counts["ok"] + counts["future"] + counts["stale"] <= 1
     assert counts["differs"] >= 3 - counts["absent"]
+
+
+def test_leaks_are_sized_exactly_beyond_the_range_of_the_finer_unit() -> None:
+    far = 2**62  # milliseconds: no nanoseconds reach as far
+    events = pl.DataFrame(
+        {"k": [1, 1], "t": [1, far], "a": [2, 3], "x": [10, 20]},
+        schema={"k": pl.Int64, "t": pl.Int64, "a": pl.Int64, "x": pl.Int64},
+    ).with_columns(pl.col("t").cast(pl.Datetime("ms")), pl.col("a").cast(pl.Datetime("ns")))
+    data = pl.DataFrame({"k": [1], "at": [1_000], "f__x": [20]}).with_columns(pl.col("at").cast(pl.Datetime("ms")))
+    report = audit(data, feature(events, source_available_at="a"))
+    assert report["f"].counts["future"] == 1
+    assert report["f"].leaks.to_list() == [(far - 1_000) * 10**6]

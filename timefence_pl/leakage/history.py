@@ -15,7 +15,7 @@ from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.source import Source
 from timefence_pl.leakage.origins import KNOWN_INSTANT, NEVER
 from timefence_pl.plan.expressions import is_row_wise
-from timefence_pl.plan.prepare import EVENT_TICK, KNOWN, SortedFrame, prepare
+from timefence_pl.plan.prepare import AVAILABLE_TICK, EVENT_TICK, KNOWN, SortedFrame, prepare
 from timefence_pl.plan.rows import RowSet, in_time_order, row_sets, usable_events
 from timefence_pl.plan.ticks import INT64_MAX, Clock
 from timefence_pl.plan.time_key import ENTITY, SECOND_HASH
@@ -68,7 +68,9 @@ def history(joined: JoinedFeature) -> pl.DataFrame:
     # Together, so that the source is read once.
     made, *counted = pl.collect_all([kept, *numbers], engine="in-memory")
     made = made.with_columns(_aligned(made, counted))
-    at = instant(pl.col(KNOWN if frame.bitemporal else EVENT_TICK), frame.clock)
+    at = instant(pl.col(EVENT_TICK), frame.event_clock)
+    if frame.available_clock is not None:  # not by KNOWN, whose clock may not reach as far
+        at = pl.max_horizontal(at, instant(pl.col(AVAILABLE_TICK), frame.available_clock))
     made = made.with_columns(
         pl.when(pl.col(_NEVER_KNOWN)).then(pl.lit(NEVER, dtype=pl.Int128)).otherwise(at).alias(KNOWN_INSTANT)
     ).drop(_NEVER_KNOWN)

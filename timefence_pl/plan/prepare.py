@@ -79,6 +79,7 @@ class SortedFrame:
         spec: How entity and time were packed.
         clock: Of the time in the key: the event time, or the time from which a row is usable.
         event_clock: Of the event time.
+        available_clock: Of the availability; None where rows are usable from their event time on.
         bitemporal: Whether the key holds availability.
         mixed_clocks: Whether event time and availability have different units, so that far times are clamped in it.
         outputs: For each feature its columns: own name to type.
@@ -96,6 +97,7 @@ class SortedFrame:
     spec: KeySpec
     clock: Clock
     event_clock: Clock
+    available_clock: Clock | None
     bitemporal: bool
     mixed_clocks: bool
     outputs: dict[str, dict[str, pl.DataType]]
@@ -226,6 +228,7 @@ def _keyed(
         spec=spec,
         clock=clock,
         event_clock=made.clock,
+        available_clock=made.available,
         bitemporal=bitemporal,
         mixed_clocks=made.available is not None and not made.available.ticks_like(made.clock),
         outputs=made.outputs,
