@@ -7,14 +7,14 @@ differ and the tallies of all. The values due come from the plan that builds use
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Final, TypeVar
 
 import polars as pl
 
 from timefence_pl.definitions.labels import Labels
-from timefence_pl.errors import TimefenceError, TimefenceSchemaError, message
+from timefence_pl.errors import TimefenceSchemaError, message
 from timefence_pl.leakage.columns import Pairing
 from timefence_pl.leakage.equality import Tolerance, equal
 from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, age_bins, counted
@@ -35,6 +35,8 @@ DUE_KNOWN: Final = "__tf_due_known"
 DUE_TIME: Final = "__tf_due_time"
 
 Judged = TypeVar("Judged")
+
+_AT_ONCE: Final = 2
 
 
 @dataclass(frozen=True)
@@ -86,54 +88,53 @@ def rebuild(
         TimefenceSchemaError: If the features cannot be computed from the data.
     """
     by_name = {j.feature.name: j for j in plan.features}
-    judged: dict[str, Judged] = {}
+    judged: dict[str, Future[Judged]] = {}
     numbered = plan.numbered.collect(engine="in-memory")
-    for alignment in plan.alignments:
-        ordered = alignment.at_once(numbered)
-        rows = ordered.frame.with_columns(ordered.rows.alias(LABEL_ROW))
-        buckets = bucket.gather(ordered.rows)
-        by_frame: dict[int, list[Merge | WindowMerge]] = {}
-        for merge in alignment.merges:
-            by_frame.setdefault(id(merge.frame), []).append(merge)
+    # Judges wait for nothing, so that they may have a pool of their own while other features are rebuilt.
+    with ThreadPoolExecutor(_AT_ONCE) as pool, ThreadPoolExecutor(_AT_ONCE) as judges:
+        try:
+            for alignment in plan.alignments:
+                ordered = alignment.at_once(numbered)
+                rows = ordered.frame.with_columns(ordered.rows.alias(LABEL_ROW))
+                buckets = bucket.gather(ordered.rows)
+                by_frame: dict[int, list[Merge | WindowMerge]] = {}
+                for merge in alignment.merges:
+                    by_frame.setdefault(id(merge.frame), []).append(merge)
 
-        def work(
-            merges: Sequence[Merge | WindowMerge],
-            ordered: SortedLabels = ordered,
-            rows: pl.DataFrame = rows,
-            buckets: pl.Series = buckets,
-        ) -> list[tuple[str, Judged]]:
-            frame = merges[0].frame.at_once()  # with all hashes, which the rows that values came from are found by
-            done = []
-            for merge in merges:
-                names = [w.feature for w in merge.wanted]
-                merged = _timed(merge).on(frame).at_once(ordered.frame, ordered.clock)
-                for name in names:
-                    joined = by_name[name]
-                    if joined.feature.on_duplicate == "error" and merged[DUPLICATE_MATCH.format(name)].any():
-                        raise duplicate_problem(joined, labels, plan.observed, DUPLICATE_MATCH.format(name))
-                    at_hand = replace(joined, frame=merge.on(frame).frame)
-                    compared = _compared(at_hand, merged, rows, data, pairings[name], tolerance, buckets, plan)
-                    done.append((name, judge(compared)))
-            return done
+                def work(
+                    merges: Sequence[Merge | WindowMerge],
+                    ordered: SortedLabels = ordered,
+                    rows: pl.DataFrame = rows,
+                    buckets: pl.Series = buckets,
+                ) -> list[tuple[str, Future[Judged]]]:
+                    frame = merges[0].frame.at_once()  # with all hashes: rows that values came from are found by them
+                    done = []
+                    for merge in merges:
+                        names = [w.feature for w in merge.wanted]
+                        merged = _timed(merge).on(frame).at_once(ordered.frame, ordered.clock)
+                        for name in names:
+                            joined = by_name[name]
+                            if joined.feature.on_duplicate == "error" and merged[DUPLICATE_MATCH.format(name)].any():
+                                raise duplicate_problem(joined, labels, plan.observed, DUPLICATE_MATCH.format(name))
+                            at_hand = replace(joined, frame=merge.on(frame).frame)
+                            compared = _compared(at_hand, merged, rows, data, pairings[name], tolerance, buckets, plan)
+                            done.append((name, judges.submit(judge, compared)))
+                    return done
 
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            futures = [pool.submit(work, merges) for merges in by_frame.values()]
-            try:
-                for future in futures:
+                for future in [pool.submit(work, merges) for merges in by_frame.values()]:
                     judged.update(future.result())
-            except TimefenceError:
-                raise
-            except pl.exceptions.PolarsError as error:
-                raise TimefenceSchemaError(
-                    message(
-                        "The features cannot be computed from the data.",
-                        where=str(error).strip()[:600],
-                        fix="Check the column, type or value Polars names; feature expressions run on whole sources.",
-                    )
-                ) from error
-            finally:
-                pool.shutdown(cancel_futures=True)
-    return {name: judged[name] for name in by_name}
+            return {name: judged[name].result() for name in by_name}
+        except pl.exceptions.PolarsError as error:
+            raise TimefenceSchemaError(
+                message(
+                    "The features cannot be computed from the data.",
+                    where=str(error).strip()[:600],
+                    fix="Check the column, type or value Polars names; feature expressions run on whole sources.",
+                )
+            ) from error
+        finally:
+            for threads in (pool, judges):
+                threads.shutdown(cancel_futures=True)
 
 
 def _timed(merge: Merge | WindowMerge) -> Merge | WindowMerge:

@@ -13,13 +13,14 @@ from typing import Final
 
 import polars as pl
 
+from timefence_pl.definitions.aggregates import uses_since_last
 from timefence_pl.definitions.window import Window
 from timefence_pl.durations import format_nanoseconds
 from timefence_pl.leakage.equality import Tolerance, equal
 from timefence_pl.leakage.history import instant
 from timefence_pl.leakage.origins import LIMIT, Sought
 from timefence_pl.plan.latest import LABEL_TICK, VALID, Probe
-from timefence_pl.plan.ticks import Clock
+from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
 from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, pack_wide, unpack
 from timefence_pl.plan.window_events import SortedEvents
 from timefence_pl.plan.windows import WindowBounds, WindowMatch, aggregate
@@ -38,11 +39,13 @@ _KNOWN: Final = "__tf_known_at"
 #: Longer than any two times are apart.
 _ENDLESS: Final = 1 << 90
 #: Shifts of the label time that are tried: of time zones, and of days.
-_HOUR: Final = 3_600_000_000_000
+_HALF_HOUR: Final = 1_800_000_000_000
 _HALF_HOURS: Final = (*range(1, 29), 11.5, 72, 48, 96, 144, 336, 672, 1440)
-_SHIFTS: Final = tuple(sign * int(n * _HOUR / 2) for n in _HALF_HOURS for sign in (1, -1))
+_SHIFTS: Final = tuple(sign * int(n * _HALF_HOUR) for n in _HALF_HOURS for sign in (1, -1))
 #: A shift is believed where it explains this share of at least so many of at most so many rows.
 _BELIEVED, _FEWEST, _MOST = 0.8, 5, 300
+#: With so many events a wrong row those of other entities are left out first.
+_FEW: Final = 8
 #: A later shift is believed where at least this share of the rows it explains holds an event that came too late.
 _LATE: Final = 0.05
 
@@ -88,11 +91,15 @@ def window_origins(
     """
     late: list[pl.DataFrame] = []
     numbered = wrong.with_row_index(_ROW)
+    if _FEW * wrong.height < events.frame.select(pl.len()).collect().item():
+        events = _of_entities(events, wrong[ENTITY])
     at = instant(pl.col(_KNOWN), events.clock)
     too_late = (at > pl.col(LIMIT)).fill_null(value=False)
-    for variant in _too_far(bounds):
-        made = _evaluated(numbered, window, variant, events, clock)
-        made = made.hstack(numbered.select(LIMIT, *_of_wrong(columns)))
+    variants = list(_too_far(bounds))
+    history = _Variant("", (replace(bounds, lengths=dict.fromkeys(bounds.lengths)),))
+    *evaluated, usable = _evaluated(numbered, window, [*variants, history], events, clock)
+    for variant, windows in zip(variants, evaluated, strict=True):
+        made = windows.hstack(numbered.select(LIMIT, *_of_wrong(columns)))
         # A window may differ by its lower end alone, which lets nothing of the future in. Without an embargo that was
         # due, that nothing happened meanwhile is known too late as well.
         fits = _fits(columns, tolerance) if variant.reaches else _fits(columns, tolerance) & too_late
@@ -101,7 +108,7 @@ def window_origins(
                 _ROW, pl.when(too_late).then(at).alias(FUTURE_INSTANT), pl.lit(variant.how).alias(FUTURE_HOW)
             )
         )
-    past = _at_last_event(numbered, window, bounds, events, clock, columns, tolerance)
+    past = _at_last_event(numbered, usable[_KNOWN], window, bounds, events, columns, tolerance)
     explained = pl.concat([p.select(_ROW) for p in (*late, past)])
     shifted = _shifted(numbered.join(explained, on=_ROW, how="anti"), window, bounds, events, clock, columns, tolerance)
     if shifted is not None and FUTURE_HOW in shifted.columns:
@@ -130,19 +137,12 @@ def _shifted(
     if clock.kind == "integer" or rows.height < _FEWEST:
         return None
     tried = rows.gather_every(-(-rows.height // _MOST))
-    few = _of_entities(events, tried[ENTITY])
-    best, most = 0, 0
-    for shift in _SHIFTS:
-        moved = _Variant("", (replace(bounds, embargo=bounds.embargo - shift),))
-        made = _evaluated(tried, window, moved, few, clock).hstack(tried.select(_of_wrong(columns)))
-        fitting = made.select(_fits(columns, tolerance).sum()).item()
-        best, most = (shift, fitting) if fitting > most else (best, most)
-        if most == tried.height:
-            break
+    best, most = _best_shift(tried, window, bounds, _of_entities(events, tried[ENTITY]), clock, columns, tolerance)
     if most < max(_BELIEVED * tried.height, _FEWEST):
         return None
     moved = _Variant("", (replace(bounds, embargo=bounds.embargo - best),))
-    made = _evaluated(rows, window, moved, events, clock).hstack(rows.select(LIMIT, *_of_wrong(columns)))
+    (made,) = _evaluated(rows, window, [moved], events, clock)
+    made = made.hstack(rows.select(LIMIT, *_of_wrong(columns)))
     at = instant(pl.col(_KNOWN), events.clock)
     how = f"the window {format_nanoseconds(abs(best))} {'later' if best > 0 else 'earlier'}"
     found = made.filter(_fits(columns, tolerance))
@@ -153,6 +153,39 @@ def _shifted(
         return None  # the windows differ by their lower ends alone, which lets nothing of the future in
     # That nothing happened in the time between is known too late as well.
     return found.select(_ROW, pl.when(late).then(at).alias(FUTURE_INSTANT), pl.lit(how).alias(FUTURE_HOW))
+
+
+def _best_shift(
+    tried: pl.DataFrame,
+    window: Window,
+    bounds: WindowBounds,
+    events: SortedEvents,
+    clock: Clock,
+    columns: Sequence[Sought],
+    tolerance: Tolerance,
+) -> tuple[int, int]:
+    """The shift, in nanoseconds, that explains most of some rows, and how many."""
+    fits = _fits(columns, tolerance)
+    since_last = any(uses_since_last(e) for e in window.aggregates.values())
+    if since_last or any(shift % clock.size for shift in _SHIFTS):
+        # Times that label times cannot hold, and times that are told from the label: the embargo is moved.
+        counts = []
+        for shift in _SHIFTS:
+            moved = _Variant("", (replace(bounds, embargo=bounds.embargo - shift),))
+            (made,) = _evaluated(tried, window, [moved], events, clock)
+            made = made.hstack(tried.select(_of_wrong(columns)))
+            counts.append(made.select(fits.sum()).item())
+    else:
+        far = max(_SHIFTS) // clock.size
+        near = tried.filter(pl.col(LABEL_TICK).is_between(INT64_MIN + far, INT64_MAX - far)).drop(_ROW)
+        tick = pl.col(LABEL_TICK)
+        # All at once: one shift takes far longer to prepare than to compute.
+        every = pl.concat([near.with_columns(tick + shift // clock.size) for shift in _SHIFTS]).with_row_index(_ROW)
+        (made,) = _evaluated(every, window, [_Variant("", (bounds,))], events, clock)
+        fitting = made.hstack(every.select(_of_wrong(columns))).select(fits).to_series()
+        counts = [int(fitting.slice(i * near.height, near.height).sum()) for i in range(len(_SHIFTS))]
+    most = max(counts)
+    return _SHIFTS[counts.index(most)], most
 
 
 def _of_entities(events: SortedEvents, entities: pl.Series) -> SortedEvents:
@@ -181,20 +214,31 @@ def _too_far(bounds: WindowBounds) -> Iterator[_Variant]:
 
 
 def _evaluated(
-    rows: pl.DataFrame, window: Window, variant: _Variant, events: SortedEvents, clock: Clock
-) -> pl.DataFrame:
-    """The windows' columns, the instant of their youngest event (``_KNOWN``, in ticks) and ``_ROW``, in order."""
+    rows: pl.DataFrame, window: Window, variants: Sequence[_Variant], events: SortedEvents, clock: Clock
+) -> list[pl.DataFrame]:
+    """For each variant the windows' columns, the instant of their youngest event (``_KNOWN``, in ticks) and ``_ROW``."""
     hashed = [SECOND_HASH] if SECOND_HASH in rows.columns else []
     keep = [_ROW, ENTITY, LABEL_TICK, VALID, *hashed]
     probes = rows.select(keep).sort(pack_wide(pl.col(ENTITY), pl.col(LABEL_TICK)))
-    parts = []
-    for i, bounds in enumerate(variant.bounds):
-        match = WindowMatch(window=window, bounds=bounds, known=f"{_KNOWN}{i}")
-        made = aggregate(Probe(probes.drop(_ROW).lazy(), clock), events, [match]).collect(engine="in-memory")
-        parts.append(made)
-    made = pl.concat([probes.select(_ROW), *parts], how="horizontal")
-    youngest = pl.max_horizontal(f"{_KNOWN}{i}" for i in range(len(parts))).alias(_KNOWN)
-    return made.with_columns(youngest).sort(_ROW)
+    matches = [
+        WindowMatch(window, bounds, known=f"{_KNOWN}/{v}/{i}", name=f"{v}/{i}")
+        for v, variant in enumerate(variants)
+        for i, bounds in enumerate(variant.bounds)
+    ]
+    found = aggregate(Probe(probes.drop(_ROW).lazy(), clock), events, matches).collect(engine="in-memory")
+    made = found.with_columns(probes[_ROW]).sort(_ROW)
+    evaluated = []
+    for v, variant in enumerate(variants):
+        parts = [f"{v}/{i}" for i in range(len(variant.bounds))]
+        columns = {
+            c: f"{window.name}__{c.removeprefix(p + '__')}"
+            for p in parts
+            for c in made.columns
+            if c.startswith(p + "__")
+        }
+        youngest = pl.max_horizontal(f"{_KNOWN}/{p}" for p in parts).alias(_KNOWN)
+        evaluated.append(made.select(_ROW, *(pl.col(c).alias(new) for c, new in columns.items()), youngest))
+    return evaluated
 
 
 def _of_wrong(columns: Sequence[Sought]) -> list[str]:
@@ -211,24 +255,23 @@ def _fits(columns: Sequence[Sought], tolerance: Tolerance) -> pl.Expr:
 
 def _at_last_event(
     numbered: pl.DataFrame,
+    last: pl.Series,
     window: Window,
     bounds: WindowBounds,
     events: SortedEvents,
-    clock: Clock,
     columns: Sequence[Sought],
     tolerance: Tolerance,
 ) -> pl.DataFrame:
-    """The rows whose values are those of the windows as of the entity's last usable event."""
-    history = _Variant("", (replace(bounds, lengths=dict.fromkeys(bounds.lengths)),))
-    last = _evaluated(numbered, window, history, events, clock)[_KNOWN]
+    """The rows whose values are those of the windows as of the entity's last usable event, known at ``last``."""
     rows = numbered.with_columns(last.alias(LABEL_TICK)).filter(pl.col(LABEL_TICK).is_not_null())
-    fitting = []
-    for strict in (True, False):
-        # Up to that event, without it and with it: both are met in practice.
-        variant = _Variant("", (WindowBounds(0, bounds.lengths, strict),))
-        made = _evaluated(rows, window, variant, events, events.clock)
-        whole = made.hstack(rows.select(LABEL_TICK, *_of_wrong(columns)))
-        at = instant(pl.col(LABEL_TICK), events.clock).alias(PAST_INSTANT)
-        how = pl.lit("the window at the entity's last usable event").alias(PAST_HOW)
-        fitting.append(whole.filter(_fits(columns, tolerance)).select(_ROW, at, how))
-    return pl.concat(fitting).unique(_ROW, maintain_order=True)
+    # Up to that event, without it and with it: both are met in practice.
+    variants = [_Variant("", (WindowBounds(0, bounds.lengths, strict),)) for strict in (True, False)]
+    at = instant(pl.col(LABEL_TICK), events.clock).alias(PAST_INSTANT)
+    how = pl.lit("the window at the entity's last usable event").alias(PAST_HOW)
+    fitting = [
+        made.hstack(rows.select(LABEL_TICK, *_of_wrong(columns)))
+        .filter(_fits(columns, tolerance))
+        .select(_ROW, at, how)
+        for made in _evaluated(rows, window, variants, events, events.clock)
+    ]
+    return pl.concat(fitting).unique(_ROW, keep="first", maintain_order=True)

@@ -59,6 +59,7 @@ class WindowMatch:
             was known, where the longest window holds any.
         feature_time: Put out under this name the time of the longest window's last event.
         duplicate: Put out false under this name: every event counts, so that none is chosen among duplicates.
+        name: What its columns are named by instead of the feature's name, where it is wanted several times.
     """
 
     window: Window
@@ -67,11 +68,12 @@ class WindowMatch:
     known: str | None = None
     feature_time: str | None = None
     duplicate: str | None = None
+    name: str | None = None
 
     @property
     def feature(self) -> str:
-        """The feature's name."""
-        return self.window.name
+        """The feature's name, or what it is named by here."""
+        return self.window.name if self.name is None else self.name
 
 
 @dataclass(frozen=True)
@@ -222,7 +224,7 @@ def aggregate(probe: Probe, frame: SortedEvents, wanted: Sequence[WindowMatch], 
 def _tasks(frame: SortedEvents, wanted: Sequence[WindowMatch], labels: Clock) -> tuple[Task, ...]:
     return tuple(
         Task(
-            name=w.window.name,
+            name=w.feature,
             recipe=recipe_of(w.window, frame.schema, frame.event_clock, labels),
             bounds=w.bounds,
             reason=w.reason,
