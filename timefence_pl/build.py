@@ -13,7 +13,7 @@ from contextlib import AbstractContextManager, ExitStack, nullcontext
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from timefence_pl.choices import boolean, one_of, optional_callable, shortened
 from timefence_pl.definitions.feature_set import AnyFeature, Features, flat_features
@@ -25,7 +25,7 @@ from timefence_pl.execution.dropped import dropped_rows
 from timefence_pl.execution.local import Engine, LabelOrders, LocalRun, choose_engine, run_local
 from timefence_pl.execution.output import COMPRESSIONS, OutputFile, check_output, refuse_inputs
 from timefence_pl.execution.steps import Progress, Steps
-from timefence_pl.faults import faults_are_ours
+from timefence_pl.faults import CHECK_DATA, NOT_COMPUTED, faults_are_ours
 from timefence_pl.feature_cache import FeatureCache
 from timefence_pl.fingerprint import FileHasher, Fingerprint, Uncacheable
 from timefence_pl.identity import build_fingerprint, labels_fingerprint
@@ -53,8 +53,6 @@ if TYPE_CHECKING:
     from timefence_pl.leakage.profile import Profile
 
 __all__ = ["build"]
-
-_FIX: Final = "Check the column, type, value or file Polars names; feature expressions run on whole sources."
 
 
 def build(
@@ -137,7 +135,7 @@ def build(
         say.checking_lookahead()
         look_ahead(flat).assert_clean()
     inputs = inputs_of(labels, flat)
-    with faults_are_ours("The inputs cannot be read.", _FIX):
+    with faults_are_ours("The inputs cannot be read.", CHECK_DATA):
         engine = _engine(labels, flat)
         # Frames that are computed at once find by themselves what hints tell.
         hinted = engine == "streaming" and store is None
@@ -151,7 +149,7 @@ def build(
     if store is not None:
         store.layout.create()
     with (
-        faults_are_ours("The features cannot be computed from the data.", _FIX),
+        faults_are_ours(NOT_COMPUTED, CHECK_DATA),
         _hasher(store) as hasher,
         ExitStack() as begun,
     ):

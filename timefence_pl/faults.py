@@ -8,12 +8,18 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Final
 
 import polars as pl
 
 from timefence_pl.errors import TimefenceError, TimefenceSchemaError, message
 
-__all__ = ["faults_are_ours", "polars_faults", "reason_of"]
+__all__ = ["CHECK_DATA", "NOT_COMPUTED", "faults_are_ours", "polars_faults", "reason_of"]
+
+
+#: What is said where features fail on the data, and how it may be mended.
+NOT_COMPUTED: Final = "The features cannot be computed from the data."
+CHECK_DATA: Final = "Check the column, type, value or file Polars names; feature expressions run on whole sources."
 
 
 def polars_faults(*further: type[BaseException]) -> tuple[type[BaseException], ...]:

@@ -19,9 +19,11 @@ import polars as pl
 
 from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.labels import Labels
+from timefence_pl.errors import listing
 from timefence_pl.execution.observation import Observation
 from timefence_pl.execution.output import OutputFile
 from timefence_pl.execution.steps import Steps
+from timefence_pl.faults import CHECK_DATA, NOT_COMPUTED, faults_are_ours
 from timefence_pl.plan.alignment import LABEL_ROW, Alignment, LabelFacts, Merge, SortedLabels
 from timefence_pl.plan.guards import duplicate_problem
 from timefence_pl.plan.latest import LABEL_TICK
@@ -240,13 +242,18 @@ def _piecewise(
     def work(alignment: Alignment, merges: Sequence[Merge | WindowMerge]) -> pl.DataFrame:
         """All merges over one frame: their result columns and whether they found a row, in label order."""
         say.computing([w.feature for m in merges for w in m.wanted])
-        if keep is None:
-            known = rows.facts(alignment).result()
-            limits = [m.limit(known.first, plan.clock) for m in merges]
-            limit = min((t for t in limits if t is not None), default=None)
-            frame = merges[0].frame.at_once(known.shape, apart=True, limit=limit)
-        else:  # it serves other labels too
-            frame = merges[0].frame.at_once()
+        known = rows.facts(alignment).result() if keep is None else None
+        names = [w.feature for m in merges for w in m.wanted]
+        source = next(j.feature.source for j in plan.features if j.feature.name == names[0])
+        where = f"source {source.name!r}: {source.described()}\nfeatures: {listing(names)}"
+        with faults_are_ours(NOT_COMPUTED, CHECK_DATA, where=where):
+            if known is None:  # it serves other labels too
+                frame = merges[0].frame.at_once()
+            else:
+                limits = [m.limit(known.first, plan.clock) for m in merges]
+                limit = min((t for t in limits if t is not None), default=None)
+                frame = merges[0].frame.at_once(known.shape, apart=True, limit=limit)
+        if keep is not None:
             keep(merges[0].frame, frame)
         probe, back = rows.ordered(alignment).result()
         say.joining([w.feature for m in merges for w in m.wanted])

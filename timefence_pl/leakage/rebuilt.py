@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 import polars as pl
 
 from timefence_pl.definitions.labels import Labels
-from timefence_pl.errors import TimefenceSchemaError, message
+from timefence_pl.faults import CHECK_DATA, NOT_COMPUTED, faults_are_ours
 from timefence_pl.leakage.columns import Pairing
 from timefence_pl.leakage.equality import Tolerance, equal
 from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, age_bins, counted
@@ -91,7 +91,11 @@ def rebuild(
     judged: dict[str, Future[Judged]] = {}
     numbered = plan.numbered.collect(engine="in-memory")
     # Judges wait for nothing, so that they may have a pool of their own while other features are rebuilt.
-    with ThreadPoolExecutor(_AT_ONCE) as pool, ThreadPoolExecutor(_AT_ONCE) as judges:
+    with (
+        faults_are_ours(NOT_COMPUTED, CHECK_DATA),
+        ThreadPoolExecutor(_AT_ONCE) as pool,
+        ThreadPoolExecutor(_AT_ONCE) as judges,
+    ):
         try:
             for alignment in plan.alignments:
                 ordered = alignment.at_once(numbered)
@@ -124,14 +128,6 @@ def rebuild(
                 for future in [pool.submit(work, merges) for merges in by_frame.values()]:
                     judged.update(future.result())
             return {name: judged[name].result() for name in by_name}
-        except pl.exceptions.PolarsError as error:
-            raise TimefenceSchemaError(
-                message(
-                    "The features cannot be computed from the data.",
-                    where=str(error).strip()[:600],
-                    fix="Check the column, type or value Polars names; feature expressions run on whole sources.",
-                )
-            ) from error
         finally:
             for threads in (pool, judges):
                 threads.shutdown(cancel_futures=True)

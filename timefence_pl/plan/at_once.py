@@ -22,17 +22,31 @@ _RUNS = 0.6
 
 @dataclass(frozen=True)
 class Unkeyed:
-    """Rows whose one key, a text, is still a column.
+    """Rows whose keys are still columns.
 
     Attributes:
         frame: The rows.
-        text: The key.
+        text: The key, where there is one and it is a text.
         keyed: Gives the rows with their entity and ticks instead; the entity by the expression given, else by the keys.
+        unfiltered: The same with rows that have no key or time, where that changes no other row.
+        complete: The columns that these rows lack.
     """
 
     frame: pl.LazyFrame
-    text: str
+    text: str | None
     keyed: Callable[[pl.LazyFrame, pl.Expr | None], pl.LazyFrame]
+    unfiltered: pl.LazyFrame | None = None
+    complete: tuple[str, ...] = ()
+
+    def read(self) -> pl.DataFrame:
+        """The rows, computed now: rows without key or time are left out where there are any, which costs a look."""
+        if self.unfiltered is None:
+            return self.frame.collect(engine="in-memory")
+        try:
+            rows = self.unfiltered.collect(engine="in-memory")
+        except pl.exceptions.PolarsError:  # perhaps of a row that does not count
+            return self.frame.collect(engine="in-memory")
+        return rows.drop_nulls(self.complete) if any(rows[c].null_count() for c in self.complete) else rows
 
 
 def rows_at_once(
@@ -42,20 +56,20 @@ def rows_at_once(
 
     Args:
         rows: The rows with their entity and ticks.
-        unkeyed: The same before, where the one key is a text and they can be had.
+        unkeyed: The same before, where they can be had.
         spec: How their keys are packed.
         tick: The tick that goes into the key; None where keys are to stay 128 bits wide.
         labels: What the labels' keys, which are texts as the rows' are, share: rows with other keys, which no label can
             match, are left out. None where they share nothing, or rows for any labels are wanted.
     """
-    if labels is not None:
-        assert unkeyed is not None  # noqa: S101 - else nobody asks for the labels' shape
-        read = unkeyed.frame.collect(engine="in-memory")
-        entity = labels.numbers(read[unkeyed.text]).alias(ENTITY)
-        if entity.null_count():
-            read, entity = read.filter(entity.is_not_null()), entity.drop_nulls()
-        read = read.with_columns(entity)
-        spec, rows = without_hashes(spec), unkeyed.keyed(read.lazy(), pl.col(ENTITY))
+    if unkeyed is not None:
+        read, entity = unkeyed.read(), None
+        if labels is not None and unkeyed.text is not None:
+            numbers = labels.numbers(read[unkeyed.text]).alias(ENTITY)
+            if numbers.null_count():
+                read, numbers = read.filter(numbers.is_not_null()), numbers.drop_nulls()
+            read, entity, spec = read.with_columns(numbers), pl.col(ENTITY), without_hashes(spec)
+        rows = unkeyed.keyed(read.lazy(), entity)
     made = rows.collect(engine="in-memory")
     if tick is None or not made.height:
         return made, spec

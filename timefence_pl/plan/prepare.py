@@ -88,7 +88,7 @@ class SortedFrame:
         ties: The columns in which rows must be equal, besides the key, to be duplicates; they settle ties in order.
         order: The columns that rows are sorted by after the key.
         marked: Whether ``rows`` are in their final order and carry their marks already, as stored frames do.
-        unkeyed: The rows before their key, a text, became an entity, where they can be had.
+        unkeyed: The rows before their keys became entities, where they can be had.
         values: The feature columns, by the numbers in :data:`ROW`, where the frame holds these in their place; for
             features in some of whose rows all columns are null, it holds ``EMPTY`` too.
     """
@@ -112,7 +112,7 @@ class SortedFrame:
     @property
     def has_text_keys(self) -> bool:
         """Whether :meth:`at_once` can go by what labels' keys, being texts, share."""
-        return self.unkeyed is not None
+        return self.unkeyed is not None and self.unkeyed.text is not None
 
     def columns_of(self, feature: str) -> list[str]:
         """The names of a feature's columns in the frame, or in :attr:`values`."""
@@ -187,7 +187,8 @@ def prepare(
     columns = source_columns(rows.source)
     events = rows.source.scan() if events is None else events
     made = feature_rows(rows, usable_events(rows.source, events))
-    return _keyed(rows, columns, made, hints, earlier=earlier)
+    unfiltered = None if made.each is None else events.select(made.each)
+    return _keyed(rows, columns, made, unfiltered, hints, earlier=earlier)
 
 
 def known_clock(event: Clock, available: Clock) -> Clock:
@@ -205,6 +206,7 @@ def _keyed(
     rows: RowSet,
     columns: SourceColumns,
     made: FeatureRows,
+    unfiltered: pl.LazyFrame | None,
     hints: Hints | None,
     *,
     earlier: pl.LazyFrame | None,
@@ -223,6 +225,7 @@ def _keyed(
     frame = keyed(made.frame, None)
     if earlier is not None:
         frame = pl.concat([earlier.select(frame.collect_schema().names()), frame])
+    text = KEY_COLUMN.format(0) if spec.of_one_text else None
     unsorted = SortedFrame(
         frame=frame,
         spec=spec,
@@ -236,7 +239,7 @@ def _keyed(
         keep_first=rows.keep_first,
         ties=tuple(ties),
         order=tuple(order),
-        unkeyed=Unkeyed(made.frame, KEY_COLUMN.format(0), keyed) if spec.of_one_text and earlier is None else None,
+        unkeyed=None if earlier is not None else Unkeyed(made.frame, text, keyed, unfiltered, tuple(made.complete)),
     )
     return replace(unsorted, frame=_sorted(frame, unsorted))
 

@@ -56,6 +56,7 @@ class FeatureRows:
         keys: Number of key columns.
         ties: Names of the tie columns, in order; where rows have no source order, all value columns come last.
         outputs: For each feature its columns: own name to type.
+        each: The columns as expressions of the events, where each row is made of one event, and in their order.
     """
 
     frame: pl.LazyFrame
@@ -64,6 +65,13 @@ class FeatureRows:
     keys: int
     ties: tuple[str, ...]
     outputs: dict[str, dict[str, pl.DataType]]
+    each: tuple[pl.Expr, ...] | None = None
+
+    @property
+    def complete(self) -> list[str]:
+        """The columns that hold no nulls."""
+        keys = [KEY_COLUMN.format(i) for i in range(self.keys)]
+        return [*keys, TIME_COLUMN, *([] if self.available is None else [AVAILABLE_COLUMN])]
 
 
 def row_sets(features: Sequence[Feature]) -> list[RowSet]:
@@ -109,7 +117,8 @@ def _expression_rows(rows: RowSet, columns: SourceColumns, events: pl.LazyFrame)
     ordered = [f for f in rows.features if not all(is_row_wise(e) for e in f.exprs)]
     if ordered and columns.available is not None:
         raise _reads_many_rows(ordered[0])
-    if ordered or (not source.has_order and any(f.on_duplicate != "error" for f in rows.features)):
+    in_order = bool(ordered) or (not source.has_order and any(f.on_duplicate != "error" for f in rows.features))
+    if in_order:
         events = in_time_order(source, events)
     internal = [pl.col(k).alias(KEY_COLUMN.format(i)) for i, k in enumerate(source.keys)]
     internal.append(pl.col(source.timestamp).alias(TIME_COLUMN))
@@ -118,8 +127,10 @@ def _expression_rows(rows: RowSet, columns: SourceColumns, events: pl.LazyFrame)
     ties = tuple(TIE_COLUMN.format(i) for i in range(len(source.tie_breaker)))
     internal += [pl.col(c).alias(t) for c, t in zip(source.tie_breaker, ties, strict=True)]
     values = [v for f in rows.features for e in f.exprs for v in _prefixed(f.name, e, columns.schema)]
-    frame = events.select(*internal, *values)
-    return FeatureRows(frame, columns.clock, columns.available, len(source.keys), ties, outputs)
+    each = (*internal, *values)
+    frame = events.select(each)
+    given = None if in_order else each
+    return FeatureRows(frame, columns.clock, columns.available, len(source.keys), ties, outputs, given)
 
 
 def _outputs(feature: Feature, schema: pl.Schema) -> dict[str, pl.DataType]:

@@ -93,7 +93,7 @@ class Unsorted:
 
     Attributes:
         rows: The events.
-        unkeyed: The same before, where the one key is a text.
+        unkeyed: The same before, where they can be had.
         order: What they are sorted by after the key.
         clocks: Of event time and availability, and of the time from which events are known; None where that is the
             event time.
@@ -172,7 +172,8 @@ class SortedEvents:
     @property
     def has_text_keys(self) -> bool:
         """Whether :meth:`at_once` can go by what labels' keys, being texts, share."""
-        return self.unsorted is not None and self.unsorted.unkeyed is not None
+        unkeyed = None if self.unsorted is None else self.unsorted.unkeyed
+        return unkeyed is not None and unkeyed.text is not None
 
     @property
     def bitemporal(self) -> bool:
@@ -223,7 +224,9 @@ def prepare_events(
     for window in (w for w in rows.windows if not w.checked):
         for name, expr in window.aggregates.items():
             check_aggregate(f"window {window.name!r}", name, expr, columns.schema)
-    frame = usable_events(source, source.scan() if events is None else events)
+    events = source.scan() if events is None else events
+    unfiltered = events if source.has_order and rows.where is None else None
+    frame = usable_events(source, events)
     frame = frame if source.has_order else in_time_order(source, frame)
     if rows.where is not None:
         _check_filter(rows, columns.schema)
@@ -242,10 +245,14 @@ def prepare_events(
         clocks = columns.clock, columns.available, known_clock(columns.clock, columns.available)
     further = [] if source.available_at is None else [source.available_at]
     read = list(dict.fromkeys((*source.keys, source.timestamp, *source.tie_breaker, *further, *values)))
-    textual = spec.of_one_text and earlier is None
+    text = source.keys[0] if spec.of_one_text else None
+    complete = (*source.keys, source.timestamp, *further)
+    unfiltered = None if unfiltered is None else unfiltered.select(cs.by_name(read))
     unsorted = Unsorted(
         rows=ready,
-        unkeyed=Unkeyed(frame.select(cs.by_name(read)), source.keys[0], keyed) if textual else None,
+        unkeyed=None
+        if earlier is not None
+        else Unkeyed(frame.select(cs.by_name(read)), text, keyed, unfiltered, complete),
         order=(*([] if columns.available is None else [AVAILABLE_TICK]), *ties),
         clocks=clocks,
         values=tuple(values),
