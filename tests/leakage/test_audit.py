@@ -523,3 +523,11 @@ def test_leaks_are_sized_exactly_beyond_the_range_of_the_finer_unit() -> None:
     report = audit(data, feature(events, source_available_at="a"))
     assert report["f"].counts["future"] == 1
     assert report["f"].leaks.to_list() == [(far - 1_000) * 10**6]
+
+
+def test_nested_floats_of_another_width_are_sought() -> None:
+    events = pl.DataFrame({"k": [1, 1], "t": [1, 5], "x": [0.1, 0.7]})
+    pair = feature(events, pl.concat_list("x", "x").alias("x"))
+    data = pl.DataFrame({"k": [1], "at": [3], "f__x": [[0.7, 0.7]]})
+    for dtype in (pl.List(pl.Float64), pl.List(pl.Float32), pl.Array(pl.Float32, 2)):
+        assert audit(data.with_columns(pl.col("f__x").cast(dtype)), pair)["f"].counts["future"] == 1

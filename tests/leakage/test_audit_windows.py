@@ -202,3 +202,22 @@ def test_a_set_that_leaks_everywhere_is_judged_in_reasonable_time() -> None:
     report = tf.audit(data, features, **KEYS, check_lookahead=False)
     assert report["x"].leaky_row_pct > 0.95
     assert report["w"].counts["ok"] < n * 0.05
+
+
+@pytest.mark.parametrize(("hours", "verdict"), [(5, "future"), (-5, "stale")])
+@pytest.mark.parametrize("days", [20, 400])
+def test_shifted_labels_are_found_near_the_end_of_their_units_range(hours: int, verdict: str, days: int) -> None:
+    hour = 3_600 * 10**9
+    end = 2**63 - 1 - days * 24 * hour
+    at = pl.Series([end - i * hour for i in range(400)]).cast(pl.Datetime("ns"))
+    events = pl.DataFrame({"k": 1, "t": at, "x": [i * i % 97 for i in range(400)]})
+    label_times = pl.Series([end - i * 2 * hour - 10 * hour - 1 for i in range(100)]).cast(pl.Datetime("ns"))
+    labels = pl.DataFrame({"k": 1, "at": label_times})
+    window = tf.Window(
+        tf.Source(events, keys="k", timestamp="t", name="e"), {"s": pl.col("x").sum()}, windows=["24h"], name="w"
+    )
+    moved = tf.Labels(labels.with_columns(pl.col("at") + pl.duration(hours=hours)), keys="k", label_time="at")
+    data = tf.build(moved, window).frame().with_columns(labels["at"])
+    counts = tf.audit(data, window, keys="k", label_time="at", check_lookahead=False)["w"].counts
+    assert counts[verdict] >= 90
+    assert counts["differs"] <= 5

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +15,9 @@ from polars.testing import assert_frame_equal
 
 import timefence_pl as tf
 from timefence_pl.execution.local import LabelOrders
+from timefence_pl.execution.output import OutputFile
 from timefence_pl.plan import prepare
+from timefence_pl.plan.alignment import SortedLabels
 from timefence_pl.plan.at_once import without_superseded
 from timefence_pl.plan.time_key import ENTITY, order_key
 from timefence_pl.plan.training_set import TrainingPlan
@@ -151,8 +155,8 @@ def test_texts_of_any_shapes_match_as_in_the_lazy_plan(seed: int) -> None:
     feature = tf.Feature(source, "x", name="f")
     window = tf.Window(source, {"n": pl.len()}, windows=[20, 60], name="w")
     expected = []
-    for key, time in at.with_columns(pl.col("k").cast(pl.String)).iter_rows():
-        known = [(t, x) for k, t, x in events.iter_rows() if key is not None and k == key and t < time]
+    for key, moment in at.with_columns(pl.col("k").cast(pl.String)).iter_rows():
+        known = [(t, x) for k, t, x in events.iter_rows() if key is not None and k == key and t < moment]
         expected.append(max(known)[1] if known else None)
     assert tf.point_in_time(labels, feature, max_lookback=None).collect()["f__x"].to_list() == expected
     assert tf.build(labels, feature, max_lookback=None).frame()["f__x"].to_list() == expected
@@ -235,3 +239,42 @@ def test_labels_that_are_begun_ahead_fail_as_others_do(tmp_path: Path) -> None:
     file.write_bytes(whole)
     again = tf.build(labels, feature, store=tf.Store(tmp_path / "store"), output=tmp_path / "out.parquet")
     assert again.frame()["f__x"].to_list() == [5, 6]
+
+
+def test_no_thread_outlives_a_build_that_fails(tmp_path: Path) -> None:
+    at = pl.DataFrame({"k": [1], "at": [5]})
+    done = threading.Event()
+
+    def slow(rows: pl.DataFrame) -> pl.DataFrame:
+        time.sleep(0.5)
+        done.set()
+        return rows
+
+    def broken(_: int) -> int:
+        raise ValueError("broken")
+
+    labels = tf.Labels(at.lazy().map_batches(slow, schema=at.schema), keys="k", label_time="at")
+    source = tf.Source(pl.DataFrame({"k": [1], "t": [1], "x": [1]}), keys="k", timestamp="t", name="events")
+    fails = tf.Feature(source, pl.col("x").map_elements(broken, return_dtype=pl.Int64).alias("x"), name="f")
+    before = threading.active_count()
+    with pytest.raises(Exception, match="broken"):
+        tf.build(labels, fails, store=tf.Store(tmp_path / "store"), output=tmp_path / "out.csv")
+    assert done.is_set()
+    assert threading.active_count() == before
+
+
+def test_labels_are_let_go_of_before_the_output_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive: list[int] = []
+    original = OutputFile.write
+
+    def spied(self: OutputFile, frame: pl.DataFrame, path: Path) -> None:
+        gc.collect()
+        alive.append(sum(isinstance(o, SortedLabels) for o in gc.get_objects()))
+        original(self, frame, path)
+
+    monkeypatch.setattr(OutputFile, "write", spied)
+    labels = tf.Labels(pl.DataFrame({"k": [1], "at": [5]}), keys="k", label_time="at")
+    source = tf.Source(pl.DataFrame({"k": [1], "t": [1], "x": [1]}), keys="k", timestamp="t", name="events")
+    for store in (None, tf.Store(tmp_path / "store")):
+        tf.build(labels, tf.Feature(source, "x", name="f"), store=store, output=tmp_path / "out.parquet")
+    assert alive == [0, 0]

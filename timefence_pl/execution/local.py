@@ -44,6 +44,7 @@ _FOUND = "__tf_found_"
 _AT_ONCE = 3
 
 
+#: Labels as merges take them, and the way back to their own order.
 _Ordered = tuple[SortedLabels, pl.Series]
 
 
@@ -51,7 +52,10 @@ class LabelOrders:
     """The label rows in memory, and in the orders of a plan's merges, computed on a thread of their own.
 
     With the labels in the pool of frames, steps that wait for them would keep frames from being begun. Leaving the
-    context ends what was not begun.
+    context waits for what is being computed, and lets go of all of it.
+
+    Attributes:
+        numbered: The label rows.
     """
 
     def __init__(self, plan: TrainingPlan, *, any_labels: bool) -> None:
@@ -79,7 +83,10 @@ class LabelOrders:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(cancel_futures=True)
+        self._facts.clear()
+        self._ordered.clear()
+        vars(self).pop("numbered", None)
 
     def facts(self, alignment: Alignment) -> Future[LabelFacts]:
         """What frames may be made cheaper by."""
@@ -204,6 +211,7 @@ def _in_memory(
     keep: Keep | None,
     ahead: LabelOrders | None,
 ) -> LocalRun:
+    assert ahead is None or keep is not None  # noqa: S101 - the labels were begun for frames of any labels
     rows = LabelOrders(plan, any_labels=keep is not None) if ahead is None else ahead
     with rows:
         frame = _piecewise(plan, labels, observation, skip=skip, say=say, keep=keep, rows=rows)

@@ -105,8 +105,9 @@ def exact_form(column: pl.Expr, dtype: pl.DataType, other: pl.DataType) -> pl.Ex
         return column.cast(pl.String)
     if kind == "integer" and far == "float":  # a float column holds an integer as the nearest it has
         return column.cast(other)
-    if kind in ("float", "decimal") and "float" in (kind, far) and far in ("float", "decimal"):
-        return column.cast(pl.Float64)
+    if "float" in (kind, far) and {kind, far} <= {"float", "decimal"}:  # as the narrower of the two holds it
+        wide = column.cast(pl.Float64)
+        return wide.cast(pl.Float32) if pl.Float32 in (dtype, other) else wide
     if kind == far == "nested":
         return _nested_form(column, dtype, other)
     if {kind, far} <= {"integer", "decimal"} and "decimal" in (kind, far):  # the digits that both are written with

@@ -166,24 +166,23 @@ def _best_shift(
 ) -> tuple[int, int]:
     """The shift, in nanoseconds, that explains most of some rows, and how many."""
     fits = _fits(columns, tolerance)
+    far = max(_SHIFTS) // clock.size
+    tick = pl.col(LABEL_TICK)
     since_last = any(uses_since_last(e) for e in window.aggregates.values())
-    if since_last or any(shift % clock.size for shift in _SHIFTS):
-        # Times that label times cannot hold, and times that are told from the label: the embargo is moved.
-        counts = []
-        for shift in _SHIFTS:
-            moved = _Variant("", (replace(bounds, embargo=bounds.embargo - shift),))
-            (made,) = _evaluated(tried, window, [moved], events, clock)
-            made = made.hstack(tried.select(_of_wrong(columns)))
-            counts.append(made.select(fits.sum()).item())
-    else:
-        far = max(_SHIFTS) // clock.size
-        near = tried.filter(pl.col(LABEL_TICK).is_between(INT64_MIN + far, INT64_MAX - far)).drop(_ROW)
-        tick = pl.col(LABEL_TICK)
-        # All at once: one shift takes far longer to prepare than to compute.
-        every = pl.concat([near.with_columns(tick + shift // clock.size) for shift in _SHIFTS]).with_row_index(_ROW)
+    exact = not any(shift % clock.size for shift in _SHIFTS)
+    if exact and not since_last and tried.select(tick.is_between(INT64_MIN + far, INT64_MAX - far).all()).item():
+        # As label times of one evaluation: a variant takes far longer to prepare than to compute.
+        every = pl.concat([tried.with_columns(tick + shift // clock.size) for shift in _SHIFTS])
+        every = every.drop(_ROW).with_row_index(_ROW)
         (made,) = _evaluated(every, window, [_Variant("", (bounds,))], events, clock)
         fitting = made.hstack(every.select(_of_wrong(columns))).select(fits).to_series()
-        counts = [int(fitting.slice(i * near.height, near.height).sum()) for i in range(len(_SHIFTS))]
+        counts = [int(fitting.slice(i * tried.height, tried.height).sum()) for i in range(len(_SHIFTS))]
+    else:
+        # Times that label times cannot hold, or values that are told from the label: the embargo is moved.
+        moved = [_Variant("", (replace(bounds, embargo=bounds.embargo - shift),)) for shift in _SHIFTS]
+        found = tried.select(_of_wrong(columns))
+        evaluated = _evaluated(tried, window, moved, events, clock)
+        counts = [made.hstack(found).select(fits.sum()).item() for made in evaluated]
     most = max(counts)
     return _SHIFTS[counts.index(most)], most
 

@@ -80,8 +80,6 @@ class SortedFrame:
         clock: Of the time in the key: the event time, or the time from which a row is usable.
         event_clock: Of the event time.
         available_clock: Of the availability; None where rows are usable from their event time on.
-        bitemporal: Whether the key holds availability.
-        mixed_clocks: Whether event time and availability have different units, so that far times are clamped in it.
         outputs: For each feature its columns: own name to type.
         rows: The same rows before packing, for the entities that share a first hash.
         keep_first: Whether the first of duplicate rows was kept.
@@ -98,8 +96,6 @@ class SortedFrame:
     clock: Clock
     event_clock: Clock
     available_clock: Clock | None
-    bitemporal: bool
-    mixed_clocks: bool
     outputs: dict[str, dict[str, pl.DataType]]
     rows: pl.LazyFrame
     keep_first: bool
@@ -113,6 +109,16 @@ class SortedFrame:
     def has_text_keys(self) -> bool:
         """Whether :meth:`at_once` can go by what labels' keys, being texts, share."""
         return self.unkeyed is not None and self.unkeyed.text is not None
+
+    @property
+    def bitemporal(self) -> bool:
+        """Whether the key holds availability."""
+        return self.available_clock is not None
+
+    @property
+    def mixed_clocks(self) -> bool:
+        """Whether event time and availability have different units, so that far times are clamped in the key."""
+        return self.available_clock is not None and not self.available_clock.ticks_like(self.event_clock)
 
     def columns_of(self, feature: str) -> list[str]:
         """The names of a feature's columns in the frame, or in :attr:`values`."""
@@ -232,8 +238,6 @@ def _keyed(
         clock=clock,
         event_clock=made.clock,
         available_clock=made.available,
-        bitemporal=bitemporal,
-        mixed_clocks=made.available is not None and not made.available.ticks_like(made.clock),
         outputs=made.outputs,
         rows=frame,
         keep_first=rows.keep_first,
@@ -253,7 +257,7 @@ def _with_ticks(
     sides: Sequence[KeyColumn],
     clock: Clock,
 ) -> pl.LazyFrame:
-    """A feature's rows with their entity and ticks in place of keys and times."""
+    """A feature's rows with their entity (by an expression where it is known already) and ticks for keys and times."""
     names = [KEY_COLUMN.format(i) for i in range(made.keys)]
     frame = rows.with_columns(
         *(entity_columns(spec, names, sides, complete=True) if entity is None else [entity.alias(ENTITY)]),

@@ -104,6 +104,7 @@ def restored(like: SortedFrame, parts: Mapping[str, pl.LazyFrame], facts: Mappin
         spec=spec,
         outputs={f: like.outputs[f] for f in parts},
         marked=True,
+        unkeyed=None,
     )
 
 

@@ -277,7 +277,7 @@ def _with_ticks(
     spec: KeySpec,
     values: Sequence[str],
 ) -> pl.LazyFrame:
-    """Events with their entity, ticks and ties, and the columns that are read."""
+    """Events with their entity (by an expression where it is known already), ticks, ties and the columns that are read."""
     return events.select(
         *(entity_columns(spec, source.keys, columns.keys, complete=True) if entity is None else [entity.alias(ENTITY)]),
         columns.clock.ticks(pl.col(source.timestamp)).alias(EVENT_TICK),

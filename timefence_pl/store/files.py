@@ -32,8 +32,8 @@ __all__ = [
 _MARK = ".tmp"
 #: Read at once: one buffer that stays in the processor's cache costs half of new ones.
 _BLOCK = 1 << 20
-#: Seconds between two attempts to make durable what was written meanwhile.
-_PAUSE = 0.005
+#: Seconds until what was written meanwhile is made durable: more each time, since others wait for the disk too.
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.005, 1.0
 
 
 def hash_file(path: Path, algorithm: str = "xxh3_128") -> str:
@@ -84,10 +84,10 @@ class WholeFiles:
     def writing(self, target: Path) -> Iterator[Path]:
         """A temporary name, as :meth:`new` gives it, while its file is written, which is made durable as it grows."""
         temporary, whole = self.new(target), Event()
-        pool = ThreadPoolExecutor(1)
-        self._syncing[temporary] = pool.submit(_sync_while_written, temporary, whole)
-        pool.shutdown(wait=False)
         try:
+            pool = ThreadPoolExecutor(1)
+            self._syncing[temporary] = pool.submit(_sync_while_written, temporary, whole)
+            pool.shutdown(wait=False)
             yield temporary
         finally:
             whole.set()
@@ -162,9 +162,11 @@ def sync(path: Path) -> None:
 
 def _sync_while_written(path: Path, whole: Event) -> None:
     """Make a file durable piece by piece until it is whole, so that little is left to wait for then."""
-    while not whole.wait(_PAUSE):
+    pause = _FIRST_PAUSE
+    while not whole.wait(pause):
         with suppress(FileNotFoundError):
             sync(path)
+        pause = min(2 * pause, _LONGEST_PAUSE)
     sync(path)
 
 
