@@ -170,8 +170,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     Mutation(
         "expressions see the source order",
         ROWS,
-        '    if ordered or (not source.has_order and any(f.on_duplicate != "error" for f in rows.features)):\n'
-        "        events = in_time_order(source, events)\n",
+        "    if in_order:\n        events = in_time_order(source, events)\n",
         "",
     ),
     # Duplicates.
@@ -185,7 +184,7 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     # Packed keys.
     Mutation("any entity's key is one's own", TIME_KEY, "pl.when(key >= first)", "pl.when(key.is_not_null())"),
-    Mutation("narrow probes leave their entity", TIME_KEY, "tick = _clamped(tick, first - 1, last)", "pass"),
+    Mutation("narrow probes leave their entity", TIME_KEY, "tick = _clamped(tick, early - 1, late)", "pass"),
     Mutation(
         "narrow probes meet the nearest entity",
         TIME_KEY,
@@ -207,6 +206,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "] if False else []\n        fits +=",
     ),
     Mutation("keys are narrower than their rows", AT_ONCE, "(ends[0], ends[2])", "(ends[0], ends[0])"),
+    Mutation("expressions see unusable events", ROWS, "given = None if in_order else each", "given = each"),
+    Mutation("rows without key or time count", AT_ONCE, "any(rows[c].null_count() for c in self.complete)", "False"),
     Mutation("rows in no order count as in order", AT_ONCE, "if not rows[tick].is_sorted():", "if False:"),
     # Rows that a later one supersedes for every label.
     Mutation(
