@@ -249,9 +249,9 @@ def _piecewise(
 
     def work(alignment: Alignment, merges: Sequence[Merge | WindowMerge]) -> pl.DataFrame:
         """All merges over one frame: their result columns and whether they found a row, in label order."""
-        say.computing([w.feature for m in merges for w in m.wanted])
-        known = rows.facts(alignment).result() if keep is None else None
         names = [w.feature for m in merges for w in m.wanted]
+        say.computing(names)
+        known = rows.facts(alignment).result() if keep is None else None
         source = next(j.feature.source for j in plan.features if j.feature.name == names[0])
         where = f"source {source.name!r}: {source.described()}\nfeatures: {listing(names)}"
         with faults_are_ours(NOT_COMPUTED, CHECK_DATA, where=where):
@@ -264,7 +264,7 @@ def _piecewise(
         if keep is not None:
             keep(merges[0].frame, frame)
         probe, back = rows.ordered(alignment).result()
-        say.joining([w.feature for m in merges for w in m.wanted])
+        say.joining(names)
         parts: list[pl.DataFrame] = []
         for merge in merges:
             features = [w.feature for w in merge.wanted]

@@ -89,7 +89,7 @@ def text_shape(texts: pl.Series) -> TextShape | None:
         pattern = bytes(ord("0") if i in here else b for i, b in enumerate(first[at : at + cut.width]))
         counted = counted and not _misfits(lane ^ cut.constant(pattern, 0), here, cut.width)
         digits += [at + i for i in here]
-    if counted and len({d // cut.width for d in digits}) * cut.width <= _MOST_DIGITS:
+    if counted and len({(d - cut.start) // cut.width for d in digits}) * cut.width <= _MOST_DIGITS:
         return TextShape(bytes(ord("0") if i in digits else b for i, b in enumerate(first)), tuple(digits))
     if len(first) >= _END and (not digits or digits[0] >= len(first) - _END):
         return TextShape(first[:-_END] + b"0" * _END, None)
