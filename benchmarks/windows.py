@@ -143,7 +143,7 @@ def ours_memory(task: Task) -> tuple[Callable[[], Any], Callable[[Any], None]]:
     ready = merge.on(merge.frame.at_once(alignment.facts(numbered).shape))
 
     def work() -> pl.DataFrame:
-        return ready.at_once(rows.frame, rows.clock)
+        return ready.at_once(rows.probe)
 
     def write(result: pl.DataFrame) -> None:
         _named(result.with_columns(rows.rows.alias("row")).sort("row").drop("row")).write_parquet(task.output)

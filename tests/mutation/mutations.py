@@ -49,8 +49,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "alive = pl.col(VALID)",
     ),
     # The lower bound and staleness.
-    Mutation("no lookback", LATEST, "label_clock, bounds.lookback)", "label_clock, None)"),
-    Mutation("no staleness", LATEST, "label_clock, bounds.staleness)", "label_clock, None)"),
+    Mutation("no lookback", LATEST, "probe, bounds.lookback)", "probe, None)"),
+    Mutation("no staleness", LATEST, "probe, bounds.staleness)", "probe, None)"),
     Mutation("lower bound is open", TICKS, "to.size - 1 - age", "to.size - age"),
     Mutation("lower bound is rounded down", TICKS, "to.size - 1 - age", "-age"),
     Mutation(
@@ -71,9 +71,9 @@ MUTATIONS: tuple[Mutation, ...] = (
         "event = pl.col(EVENT_TICK) if frame.bitemporal else pl.col(_TICK)",
         "event = pl.col(_TICK).cast(pl.Int128)",
     ),
-    Mutation("stale counts as too old", LATEST, "[reached, in_bounds, fresh, ", "[reached, fresh, fresh, "),
-    Mutation("too old counts as no history", LATEST, "[reached, in_bounds, fresh, ", "[in_bounds, in_bounds, fresh, "),
-    Mutation("null values count as values", LATEST, "fresh, fresh & ~empty]", "fresh, fresh]"),
+    Mutation("stale counts as too old", LATEST, ".when(~in_bounds)", ".when(~fresh)"),
+    Mutation("too old counts as no history", LATEST, "pl.when(~reached)", "pl.when(~in_bounds)"),
+    Mutation("null values count as values", LATEST, ".when(empty)", ".when(empty & ~empty)"),
     Mutation(
         "integer times inherit 365",
         OPTIONS,
@@ -174,8 +174,8 @@ MUTATIONS: tuple[Mutation, ...] = (
         "",
     ),
     # Duplicates.
-    Mutation("matched duplicates pass", LATEST, "(fresh & pl.col(DUPLICATE))", "(fresh & pl.lit(value=False))"),
-    Mutation("stale duplicates raise", LATEST, "(fresh & pl.col(DUPLICATE))", "(reached & pl.col(DUPLICATE))"),
+    Mutation("matched duplicates pass", LATEST, "(fresh & duplicate)", "(fresh & pl.lit(value=False))"),
+    Mutation("stale duplicates raise", LATEST, "(fresh & duplicate)", "(reached & duplicate)"),
     Mutation(
         "other tie breakers are duplicates",
         PREPARE,
@@ -184,12 +184,16 @@ MUTATIONS: tuple[Mutation, ...] = (
     ),
     # Packed keys.
     Mutation("any entity's key is one's own", TIME_KEY, "pl.when(key >= first)", "pl.when(key.is_not_null())"),
-    Mutation("narrow probes leave their entity", TIME_KEY, "tick = _clamped(tick, early - 1, late)", "pass"),
+    Mutation("known ends are never clamped below", TIME_KEY, "ends is None or ends[0] < least", "ends is None"),
+    Mutation("known ends are never clamped above", TIME_KEY, "ends is None or ends[1] > greatest", "ends is None"),
+    Mutation("narrow keys have one bit more", TIME_KEY, "(1 << spec.narrow.bits) - 1", "(2 << spec.narrow.bits) - 1"),
+    Mutation("bounds of known ends pass 64 bits", TICKS, "abs(const) <= INT64_MAX and all", "True or all"),
+    Mutation("narrow probes leave their entity", TIME_KEY, "tick = _clamped(tick, early - 1, most, ends)", "pass"),
     Mutation(
         "narrow probes meet the nearest entity",
         TIME_KEY,
-        "_clamped(entity, first - 1, last + 1)",
-        "_clamped(entity, first, last)",
+        "_clamped(entity, first - 1, last + 1, ends)",
+        "_clamped(entity, first, last, ends)",
     ),
     Mutation(
         "texts of any length have numbers",

@@ -83,6 +83,27 @@ def test_a_bound_is_the_exact_floor_in_every_pair_of_units(of: str, to: str) -> 
         )
 
 
+@pytest.mark.parametrize(("of", "to"), PAIRS)
+def test_a_bound_of_ticks_between_known_ends_is_the_same(of: str, to: str) -> None:
+    one, other = CLOCKS[of], CLOCKS[to]
+    assert one is not None
+    assert other is not None
+    cheap = 0
+    for number, shift in enumerate(SHIFTS):
+        every = sorted(ticks(number))
+        middle = [t for t in every if abs(t) < 10**4]
+        for given in (every, every[len(every) // 2 :], every[: len(every) // 2], middle, middle[:1]):
+            bound = floor_bound(pl.col("tick"), one, other, shift, (given[0], given[-1]))
+            found = evaluated(bound, given)
+            assert found == expected(given, one, other, shift), shift
+            if bound.ends is not None:
+                assert bound.ends == (found[0][0], found[-1][0])
+                assert bound.below is None
+                assert bound.above is None
+                cheap += 1
+    assert cheap >= len(SHIFTS)
+
+
 @pytest.mark.parametrize(("of", "to"), list(product(INTEGERS, INTEGERS)))
 def test_a_bound_is_exact_between_signed_and_unsigned_integers(of: str, to: str) -> None:
     one, other = INTEGERS[of], INTEGERS[to]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from datetime import date, datetime, timedelta
 from importlib import import_module
+from itertools import combinations_with_replacement
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +22,14 @@ from timefence_pl.plan.prepare import SortedFrame
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN
 from timefence_pl.plan.time_key import (
     KeySpec,
+    before,
     first_key,
     key_column,
     key_spec,
     narrowed,
     pack,
     probe,
+    probe_from,
     tick_of,
 )
 
@@ -102,6 +105,39 @@ def test_narrow_keys_keep_order_and_probes_stay_with_their_entity(
     )
     ticks = found.select(tick_of(spec, pl.col("found"), first_key(spec, pl.col("e")))).to_series().to_list()
     assert ticks == [max((t for e, t in own if e == ae and t <= at), default=None) for ae, at in asked]
+
+
+@pytest.mark.parametrize("entity", [(0, 10), (-5, 5), (7, 7)])
+@pytest.mark.parametrize("tick", [(0, 100), (-100, 27), (3, 3), (10**15, 10**15 + 2**31)])
+def test_probes_between_known_ends_find_the_same(entity: tuple[int, int], tick: tuple[int, int]) -> None:
+    spec = narrowed(integer_spec(), entity, tick)
+    assert spec.narrow is not None
+    draw = random.Random(1)
+    own = sorted({(draw.randint(*entity), draw.randint(*tick)) for _ in range(60)})
+    frame = pl.DataFrame(own, schema={"e": pl.Int64, "t": pl.Int64}, orient="row")
+    keys = frame.select(found=pack(spec, pl.col("e"), pl.col("t")))
+    room = 1 << spec.narrow.bits
+    near = sorted(
+        {tick[0] + s * d + o for s in (0, 1, 2) for d in (room, -room, tick[1] - tick[0]) for o in (-1, 0, 1)}
+    )
+    beside = [e for end in entity for e in (end - 1, end, end + 1)]
+    pairs = list(combinations_with_replacement(range(len(near)), 2))
+    for entities in ([*EXTREMES, *beside], beside, entity):
+        for first, last in draw.sample(pairs, min(60, len(pairs))):
+            some = [*near[first : last + 1], *(draw.randint(near[first], near[last]) for _ in range(5))]
+            asked = sorted({(e, t) for e in entities for t in some})
+            ends = ((asked[0][0], asked[-1][0]), (min(some), max(some)))
+            lowest = first_key(spec, pl.col("e"), ends[0])
+            probes = pl.DataFrame(asked, schema={"e": pl.Int64, "t": pl.Int64}, orient="row").with_columns(
+                key=probe_from(spec, lowest, pl.col("t"), ends[1]), below=before(spec, pl.col("e"), ends[0])
+            )
+            assert probes.filter(pl.col("e").is_between(*entity))["key"].is_sorted()
+            assert probes["below"].is_sorted()
+            found = probes.join_asof(keys, left_on="key", right_on="found", coalesce=False, check_sortedness=False)
+            ticks = found.select(tick_of(spec, pl.col("found"), lowest)).to_series().to_list()
+            assert ticks == [max((t for e, t in own if e == ae and t <= at), default=None) for ae, at in asked]
+            rows = keys["found"].search_sorted(probes["below"].fill_null(INT64_MIN), side="right").to_list()
+            assert rows == [sum(e < ae for e, _ in own) if ae > INT64_MIN else 0 for ae, _ in asked]
 
 
 @pytest.mark.parametrize(

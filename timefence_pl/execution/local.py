@@ -263,14 +263,14 @@ def _piecewise(
                 frame = merges[0].frame.at_once(known.shape, apart=True, limit=limit)
         if keep is not None:
             keep(merges[0].frame, frame)
-        probe, back = rows.ordered(alignment).result()
+        ordered, back = rows.ordered(alignment).result()
         say.joining(names)
         parts: list[pl.DataFrame] = []
         for merge in merges:
             features = [w.feature for w in merge.wanted]
             ready = merge.on(frame)
-            merged = ready.at_once(probe.frame, probe.clock)
-            observation.add_features(merged.with_columns(probe.frame[LABEL_TICK]), features, pl.col(LABEL_TICK))
+            merged = ready.at_once(ordered.probe)
+            observation.add_features(merged.with_columns(ordered.frame[LABEL_TICK]), features, pl.col(LABEL_TICK))
             _check_duplicates(plan, labels, observation, plan.observed, features)
             parts.append(ready.columns(merged, plan.names, back))
             if skip and isinstance(merge, Merge):

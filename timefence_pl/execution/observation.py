@@ -72,7 +72,10 @@ class Observation:
         """
         exprs: list[pl.Expr] = []
         ticks = [label_tick, *(pl.col(KNOWN_TICK.format(n)) for n in names)]
-        narrow = batch.select(pl.all_horizontal(t.is_between(-_NARROW, _NARROW).all() for t in ticks)).item()
+        ends = batch.select(
+            e.alias(f"{i}/{j}") for i, t in enumerate(ticks) for j, e in enumerate((t.min(), t.max()))
+        ).row(0)
+        narrow = all(t is None or -_NARROW <= t <= _NARROW for t in ends)
         for j in self._plan.features:
             name = j.feature.name
             if name not in names:

@@ -115,7 +115,7 @@ def rebuild(
                     done = []
                     for merge in merges:
                         names = [w.feature for w in merge.wanted]
-                        merged = _timed(merge).on(frame).at_once(ordered.frame, ordered.clock)
+                        merged = _timed(merge).on(frame).at_once(ordered.probe)
                         for name in names:
                             joined = by_name[name]
                             if joined.feature.on_duplicate == "error" and merged[DUPLICATE_MATCH.format(name)].any():

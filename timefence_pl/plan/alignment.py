@@ -12,7 +12,7 @@ from typing import Final
 
 import polars as pl
 
-from timefence_pl.plan.latest import LABEL_TICK, VALID, Match, Probe, earliest_limit, match
+from timefence_pl.plan.latest import LABEL_TICK, VALID, LabelEnds, Match, Probe, earliest_limit, match
 from timefence_pl.plan.prepare import SortedFrame
 from timefence_pl.plan.text_keys import TextShape, text_shape
 from timefence_pl.plan.ticks import Clock
@@ -64,12 +64,12 @@ class Merge:
         """The last tick that the first label may use; None without labels."""
         return None if first is None else earliest_limit(first, labels, self.frame.clock, self.wanted[0].bounds)
 
-    def at_once(self, labels: pl.DataFrame, clock: Clock) -> pl.DataFrame:
-        """What :meth:`over` gives for label rows in order, computed now and in memory."""
+    def at_once(self, labels: Probe) -> pl.DataFrame:
+        """What :meth:`over` gives for label rows in memory, computed now."""
         merge = self
         if self.frame.values is not None:
             merge = replace(self, wanted=tuple(replace(w, row=_ROW_OF.format(w.feature)) for w in self.wanted))
-        return merge.over(Probe(labels.lazy(), clock)).collect(engine="in-memory")
+        return merge.over(labels).collect(engine="in-memory")
 
     def columns(self, merged: pl.DataFrame, wanted: Collection[str], order: pl.Series) -> pl.DataFrame:
         """Columns of the result, values that stand apart included.
@@ -109,12 +109,12 @@ class SortedLabels:
     Attributes:
         frame: The columns of a :class:`Probe`.
         rows: Which label row each is.
-        clock: Of the label time.
+        probe: For merges over these rows.
     """
 
     frame: pl.DataFrame
     rows: pl.Series
-    clock: Clock
+    probe: Probe
 
 
 @dataclass(frozen=True)
@@ -159,7 +159,8 @@ class Alignment:
         entity = None if shape is None else shape.numbers(numbered[self.keys[0]])
         rows = self._keyed(numbered.lazy(), entity).collect(engine="in-memory")
         rows = rows.sort(order_key(rows[ENTITY], rows[LABEL_TICK]))
-        return SortedLabels(rows.drop(LABEL_ROW), rows[LABEL_ROW], self.clock)
+        frame = rows.drop(LABEL_ROW)
+        return SortedLabels(frame, rows[LABEL_ROW], Probe(frame.lazy(), self.clock, LabelEnds.of(frame)))
 
     def probe(self, numbered: pl.LazyFrame) -> pl.LazyFrame:
         """Label rows in the order of (entity, label time): ``LABEL_ROW`` and the columns of a :class:`Probe`.

@@ -13,18 +13,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
-from functools import reduce
-from operator import add
 from typing import Final
 
 import polars as pl
 
 from timefence_pl.errors import TimefenceSchemaError, message
 from timefence_pl.plan.prepare import COLLIDED, DUPLICATE, EMPTY, EVENT_TICK, ROW, SortedFrame
-from timefence_pl.plan.ticks import INT64_MAX, Clock, lower_bound, upper_bound
+from timefence_pl.plan.ticks import INT64_MAX, Clock, Ends, lower_bound, upper_bound
 from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, first_key, probe_from, tick_of
 
-__all__ = ["LABEL_TICK", "VALID", "Bounds", "Match", "Probe", "Reason", "earliest_limit", "match"]
+__all__ = [
+    "LABEL_TICK",
+    "UNKNOWN_ENDS",
+    "VALID",
+    "Bounds",
+    "LabelEnds",
+    "Match",
+    "Probe",
+    "Reason",
+    "earliest_limit",
+    "match",
+]
 
 #: The label time's ticks; 0 where the row can match nothing.
 LABEL_TICK: Final = "__tf_label_tick"
@@ -81,16 +90,43 @@ class Match:
 
 
 @dataclass(frozen=True)
+class LabelEnds:
+    """What label rows hold at the ends; None where it is not known.
+
+    Attributes:
+        entity: The least and greatest of ``ENTITY``.
+        tick: Of ``LABEL_TICK``.
+    """
+
+    entity: Ends | None = None
+    tick: Ends | None = None
+
+    @classmethod
+    def of(cls, labels: pl.DataFrame) -> LabelEnds:
+        """Of rows in memory, in the order of (entity, label time)."""
+        if not labels.height:
+            return cls()
+        entity, ticks = labels[ENTITY], labels[LABEL_TICK]
+        return cls((int(entity[0]), int(entity[-1])), (int(ticks.min()), int(ticks.max())))  # type: ignore[arg-type]
+
+
+#: Of label rows that are not in memory.
+UNKNOWN_ENDS: Final = LabelEnds()
+
+
+@dataclass(frozen=True)
 class Probe:
     """Label rows in the order of (entity, label time).
 
     Attributes:
         frame: ``ENTITY``, ``LABEL_TICK``, ``VALID`` and for hashed keys ``SECOND_HASH``; no nulls in the first three.
         clock: Of the label time.
+        ends: Of the rows.
     """
 
     frame: pl.LazyFrame
     clock: Clock
+    ends: LabelEnds = UNKNOWN_ENDS
 
 
 def earliest_limit(label: int, labels: Clock, known: Clock, bounds: Bounds) -> int:
@@ -120,7 +156,7 @@ def match(probe: Probe, frame: SortedFrame, wanted: Sequence[Match], *, checks: 
         One row per probe row, in its order, with the columns wanted: ``{feature}__{column}`` and those named.
     """
     joined = _as_of(probe, frame, wanted[0].bounds, checks=checks)
-    outputs = [c for w in wanted for c in _outputs(w, frame, probe.clock)]
+    outputs = [c for w in wanted for c in _outputs(w, frame, probe)]
     if frame.spec.hashed:
         outputs = _looked_up_elsewhere(probe, frame, wanted, outputs, checks=checks)
     return joined.select(outputs)
@@ -128,11 +164,13 @@ def match(probe: Probe, frame: SortedFrame, wanted: Sequence[Match], *, checks: 
 
 def _as_of(probe: Probe, frame: SortedFrame, bounds: Bounds, *, checks: bool) -> pl.LazyFrame:
     """The last row of the frame at or before each probe, with its tick and whether the probe could match at all."""
-    upper = upper_bound(pl.col(LABEL_TICK), probe.clock, frame.clock, bounds.embargo, strict=bounds.strict)
+    upper = upper_bound(
+        pl.col(LABEL_TICK), probe.clock, frame.clock, bounds.embargo, strict=bounds.strict, ends=probe.ends.tick
+    )
     alive = pl.col(VALID) if upper.below is None else pl.col(VALID) & ~upper.below
     joined = (
-        probe.frame.with_columns(first_key(frame.spec, pl.col(ENTITY)).alias(_FIRST))
-        .with_columns(probe_from(frame.spec, pl.col(_FIRST), upper.tick).alias(_PROBE), alive.alias(_ALIVE))
+        probe.frame.with_columns(first_key(frame.spec, pl.col(ENTITY), probe.ends.entity).alias(_FIRST))
+        .with_columns(probe_from(frame.spec, pl.col(_FIRST), upper.tick, upper.ends).alias(_PROBE), alive.alias(_ALIVE))
         .join_asof(
             frame.frame,
             left_on=_PROBE,
@@ -165,13 +203,13 @@ def _refuse_unclear(columns: Sequence[pl.Series]) -> pl.Series:
     return pl.repeat(value=True, n=len(unclear), eager=True, dtype=pl.Boolean)
 
 
-def _outputs(wanted: Match, frame: SortedFrame, label_clock: Clock) -> list[pl.Expr]:
+def _outputs(wanted: Match, frame: SortedFrame, probe: Probe) -> list[pl.Expr]:
     """The columns of one feature, null where nothing fresh was found."""
     bounds = wanted.bounds
     event = pl.col(EVENT_TICK) if frame.bitemporal else pl.col(_TICK)
     reached = pl.col(_ALIVE) & pl.col(_TICK).is_not_null()
-    in_bounds = _not_before(reached, event, frame, label_clock, bounds.lookback)
-    fresh = _not_before(in_bounds, event, frame, label_clock, bounds.staleness)
+    in_bounds = _not_before(reached, event, frame, probe, bounds.lookback)
+    fresh = _not_before(in_bounds, event, frame, probe, bounds.staleness)
     columns = frame.columns_of(wanted.feature) if frame.values is None else []
     outputs = [pl.when(fresh).then(pl.col(c)).alias(c) for c in columns]
     if wanted.feature_time:
@@ -185,22 +223,39 @@ def _outputs(wanted: Match, frame: SortedFrame, label_clock: Clock) -> list[pl.E
         else:
             mark = EMPTY.format(wanted.feature)
             empty = pl.col(mark) if mark in frame.frame.collect_schema() else pl.lit(value=False)
-        # Each includes the next, in the order of the reasons.
-        steps = [reached, in_bounds, fresh, fresh & ~empty]
-        # Not sum_horizontal, which adds up in 64 bits; none of them is null.
-        outputs.append(reduce(add, (s.cast(pl.UInt8) for s in steps)).alias(wanted.reason))
+        outputs.append(_reason(reached, in_bounds, fresh, empty).alias(wanted.reason))
     if wanted.duplicate:
-        outputs.append((fresh & pl.col(DUPLICATE)).fill_null(value=False).alias(wanted.duplicate))
+        duplicate = pl.col(DUPLICATE) if frame.duplicates else pl.lit(value=False)
+        outputs.append((fresh & duplicate).fill_null(value=False).alias(wanted.duplicate))
     if wanted.row:
         outputs.append(pl.when(fresh).then(pl.col(ROW)).alias(wanted.row))
     return outputs
 
 
-def _not_before(so_far: pl.Expr, event: pl.Expr, frame: SortedFrame, label_clock: Clock, age: int | None) -> pl.Expr:
+def _reason(reached: pl.Expr, in_bounds: pl.Expr, fresh: pl.Expr, empty: pl.Expr) -> pl.Expr:
+    """The reason by what holds, of which each but the last includes the next; no nulls."""
+    return (
+        pl.when(~reached)
+        .then(_code(Reason.NO_HISTORY))
+        .when(~in_bounds)
+        .then(_code(Reason.TOO_OLD))
+        .when(~fresh)
+        .then(_code(Reason.STALE))
+        .when(empty)
+        .then(_code(Reason.NULL_VALUE))
+        .otherwise(_code(Reason.MATCHED_VALUE))
+    )
+
+
+def _code(reason: Reason) -> pl.Expr:
+    return pl.lit(reason.value, dtype=pl.UInt8)
+
+
+def _not_before(so_far: pl.Expr, event: pl.Expr, frame: SortedFrame, probe: Probe, age: int | None) -> pl.Expr:
     """``so_far``, and the event is at most ``age`` older than the label."""
     if age is None:
         return so_far
-    lower = lower_bound(pl.col(LABEL_TICK), label_clock, frame.event_clock, age)
+    lower = lower_bound(pl.col(LABEL_TICK), probe.clock, frame.event_clock, age, probe.ends.tick)
     young = so_far & (event >= lower.tick)
     return young if lower.above is None else young & ~lower.above
 
@@ -267,7 +322,7 @@ def _match_by_second_hash(
     rows = rows.with_row_index(order).sort(ENTITY, LABEL_TICK)
     again = Probe(rows.lazy(), probe.clock)
     few = frame.by_second_hash(second.unique())
-    outputs = [c for w in wanted for c in _outputs(w, few, probe.clock)]
+    outputs = [c for w in wanted for c in _outputs(w, few, again)]
     found = (
         _as_of(again, few, wanted[0].bounds, checks=False).select(pl.col(order), *outputs).collect(engine="in-memory")
     )

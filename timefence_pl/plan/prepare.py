@@ -75,7 +75,7 @@ class SortedFrame:
 
     Attributes:
         frame: ``KEY`` (packed), for hashed keys ``SECOND_HASH`` and ``COLLIDED``, ``EVENT_TICK`` where ``bitemporal``,
-            ``DUPLICATE``, then the feature columns.
+            ``DUPLICATE`` where ``duplicates``, then the feature columns.
         spec: How entity and time were packed.
         clock: Of the time in the key: the event time, or the time from which a row is usable.
         event_clock: Of the event time.
@@ -85,6 +85,7 @@ class SortedFrame:
         keep_first: Whether the first of duplicate rows was kept.
         ties: The columns in which rows must be equal, besides the key, to be duplicates; they settle ties in order.
         order: The columns that rows are sorted by after the key.
+        duplicates: Whether there may be duplicate rows.
         marked: Whether ``rows`` are in their final order and carry their marks already, as stored frames do.
         unkeyed: The rows before their keys became entities, where they can be had.
         values: The feature columns, by the numbers in :data:`ROW`, where the frame holds these in their place; for
@@ -101,6 +102,7 @@ class SortedFrame:
     keep_first: bool
     ties: tuple[str, ...]
     order: tuple[str, ...]
+    duplicates: bool = True
     marked: bool = False
     unkeyed: Unkeyed | None = None
     values: pl.DataFrame | None = None
@@ -153,22 +155,28 @@ class SortedFrame:
             if limit is not None and tick is not None and (spec.kind == "integer" or spec.exact):
                 rows = without_superseded(rows, tick, limit)
             like = replace(like, values=values)
-        return replace(like, frame=_sorted(rows.lazy(), like, at_hand=rows).collect(engine="in-memory").lazy())
+        frame = _sorted(rows.lazy(), like, at_hand=rows).collect(engine="in-memory")
+        if not frame[DUPLICATE].any():  # one column less to be merged
+            return replace(like, frame=frame.drop(DUPLICATE).lazy(), duplicates=False)
+        return replace(like, frame=frame.lazy())
 
     def of_entity(self, entity: int, second_hash: int | None) -> SortedFrame:
         """The rows of one entity, numbered by :data:`ROW` in source order."""
         mine = pl.col(ENTITY) == pl.lit(entity, dtype=pl.Int64)
         if second_hash is not None:
             mine &= pl.col(SECOND_HASH) == pl.lit(second_hash, dtype=pl.Int64)
-        rows = self.rows.filter(mine).drop(ROW, strict=False).with_row_index(ROW)
-        return replace(self, rows=rows, frame=_sorted(rows, self))
+        return self._of(self.rows.filter(mine).drop(ROW, strict=False).with_row_index(ROW))
 
     def by_second_hash(self, hashes: pl.Series) -> SortedFrame:
         """The rows of the entities with these second hashes, packed by the second hash instead of the first."""
         rows = self.rows.filter(pl.col(SECOND_HASH).is_in(hashes.implode())).with_columns(
             pl.col(SECOND_HASH).alias(ENTITY)
         )
-        return replace(self, rows=rows, frame=_sorted(rows, self))
+        return self._of(rows)
+
+    def _of(self, rows: pl.LazyFrame) -> SortedFrame:
+        """Some of the rows. Where hashes collide, other entities' rows may stand between duplicates of all of them."""
+        return replace(self, rows=rows, frame=_sorted(rows, self), duplicates=self.duplicates or not self.marked)
 
 
 def prepare(

@@ -57,8 +57,8 @@ def stored_columns(frame: SortedFrame, feature: str, columns: Sequence[str]) -> 
     else:
         entity = entity_of(pl.col(KEY))
         key = [entity.alias(ENTITY), tick_of(frame.spec, pl.col(KEY), first_key(frame.spec, entity)).alias(_TICK)]
-    marks = [pl.col(c) for c in (SECOND_HASH, EVENT_TICK, DUPLICATE) if c in columns]
-    return [*key, *marks, *(pl.col(f"{feature}__{c}") for c in frame.outputs[feature])]
+    marks = [pl.col(c) for c in (SECOND_HASH, EVENT_TICK) if c in columns]
+    return [*key, *marks, _duplicate(columns), *(pl.col(f"{feature}__{c}") for c in frame.outputs[feature])]
 
 
 def facts_of(frame: SortedFrame, computed: pl.DataFrame, hash_rows: Callable[[pl.DataFrame], str]) -> dict[str, Any]:
@@ -70,11 +70,12 @@ def facts_of(frame: SortedFrame, computed: pl.DataFrame, hash_rows: Callable[[pl
         hash_rows: Names the content of a frame; equal names mean that rows stand in one order.
     """
     narrow = frame.spec.narrow
-    marks = [c for c in (KEY, SECOND_HASH, EVENT_TICK, DUPLICATE) if c in computed.columns]
+    marks = [pl.col(c) for c in (KEY, SECOND_HASH, EVENT_TICK) if c in computed.columns]
+    order = computed.select(*marks, _duplicate(computed.columns))
     return {
         "rows": computed.height,
-        "rows_hash": hash_rows(computed.select(marks)),
-        "duplicates": int(computed[DUPLICATE].sum()),
+        "rows_hash": hash_rows(order),
+        "duplicates": int(order[DUPLICATE].sum()),
         "narrow": None if narrow is None else [*narrow.entity, *narrow.tick, narrow.bits],
     }
 
@@ -89,6 +90,9 @@ def restored(like: SortedFrame, parts: Mapping[str, pl.LazyFrame], facts: Mappin
     """
     spec = _spec(like, facts)
     together = _side_by_side(like, parts)
+    duplicates = bool(facts["duplicates"])
+    if not duplicates:
+        together = together.drop(DUPLICATE)
     if spec.narrow is None:
         tick = KNOWN if like.bitemporal else EVENT_TICK
         rows = together.rename({_TICK: tick})
@@ -103,6 +107,7 @@ def restored(like: SortedFrame, parts: Mapping[str, pl.LazyFrame], facts: Mappin
         rows=rows,
         spec=spec,
         outputs={f: like.outputs[f] for f in parts},
+        duplicates=duplicates,
         marked=True,
         unkeyed=None,
     )
@@ -125,6 +130,10 @@ def earlier_rows(like: SortedFrame, parts: Mapping[str, pl.LazyFrame], facts: Ma
         rows = together.with_columns(entity.alias(ENTITY), tick.alias(EVENT_TICK))
     hashed = [SECOND_HASH] if spec.hashed else []
     return rows.select(ENTITY, EVENT_TICK, *hashed, *(f"{f}__{c}" for f in parts for c in like.outputs[f]))
+
+
+def _duplicate(columns: Sequence[str]) -> pl.Expr:
+    return pl.col(DUPLICATE) if DUPLICATE in columns else pl.lit(value=False).alias(DUPLICATE)
 
 
 def _spec(like: SortedFrame, facts: Mapping[str, Any]) -> KeySpec:

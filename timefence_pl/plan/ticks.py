@@ -13,7 +13,10 @@ from typing import Final
 
 import polars as pl
 
-__all__ = ["INT64_MAX", "INT64_MIN", "Bound", "Clock", "clock_of", "floor_bound", "lower_bound", "upper_bound"]
+__all__ = ["INT64_MAX", "INT64_MIN", "Bound", "Clock", "Ends", "clock_of", "floor_bound", "lower_bound", "upper_bound"]
+
+#: The least and the greatest of some integers.
+Ends = tuple[int, int]
 
 INT64_MIN: Final = -(1 << 63)
 INT64_MAX: Final = (1 << 63) - 1
@@ -77,14 +80,16 @@ class Bound:
         tick: Int64, clamped to its range.
         below: Rows whose exact bound lies below every Int64 tick; None where there can be none.
         above: Rows whose exact bound lies above every Int64 tick; None where there can be none.
+        ends: Of ``tick``; None where they are not known.
     """
 
     tick: pl.Expr
     below: pl.Expr | None
     above: pl.Expr | None
+    ends: Ends | None = None
 
 
-def floor_bound(time: pl.Expr, of: Clock, to: Clock, shift: int) -> Bound:
+def floor_bound(time: pl.Expr, of: Clock, to: Clock, shift: int, ends: Ends | None = None) -> Bound:
     """The last tick of ``to`` at or before ``time + shift``: ``floor((time + shift - to.offset) / to.size)``.
 
     Args:
@@ -92,11 +97,20 @@ def floor_bound(time: pl.Expr, of: Clock, to: Clock, shift: int) -> Bound:
         of: The clock of ``time``.
         to: The clock of the result.
         shift: Nanoseconds (integer units where times are integers), of either sign.
+        ends: Of ``time``, where they are known: what they show never to happen costs nothing.
     """
     const = of.offset + shift - to.offset
     common = gcd(of.size, to.size)
     ratio, divisor = of.size // common, to.size // common
     const = const // common  # floor, exact: the rest of the sum is a multiple of `common`
+    if ends is not None:
+        # The sum, and each step on the way to it.
+        steps = [(end * ratio, end * ratio + const) for end in ends]
+        if abs(const) <= INT64_MAX and all(INT64_MIN <= s <= INT64_MAX for step in steps for s in step):
+            scaled = time if ratio == 1 else time * ratio
+            summed = scaled if const == 0 else scaled + const
+            tick = summed if divisor == 1 else summed // divisor
+            return Bound(tick, None, None, (steps[0][1] // divisor, steps[1][1] // divisor))
     if divisor == 1 and ratio == 1 and abs(const) <= INT64_MAX:
         if const == 0:
             return Bound(time, None, None)
@@ -113,14 +127,14 @@ def floor_bound(time: pl.Expr, of: Clock, to: Clock, shift: int) -> Bound:
     return Bound(tick, below, above)
 
 
-def upper_bound(time: pl.Expr, of: Clock, to: Clock, embargo: int, *, strict: bool) -> Bound:
-    """The last tick known before (strict) or at (inclusive) ``time - embargo``."""
-    return floor_bound(time, of, to, -embargo - (1 if strict else 0))
+def upper_bound(time: pl.Expr, of: Clock, to: Clock, embargo: int, *, strict: bool, ends: Ends | None = None) -> Bound:
+    """The last tick known before (strict) or at (inclusive) ``time - embargo``; ``ends`` as for :func:`floor_bound`."""
+    return floor_bound(time, of, to, -embargo - (1 if strict else 0), ends)
 
 
-def lower_bound(time: pl.Expr, of: Clock, to: Clock, age: int) -> Bound:
-    """The first tick at or after ``time - age``."""
-    return floor_bound(time, of, to, to.size - 1 - age)
+def lower_bound(time: pl.Expr, of: Clock, to: Clock, age: int, ends: Ends | None = None) -> Bound:
+    """The first tick at or after ``time - age``; ``ends`` as for :func:`floor_bound`."""
+    return floor_bound(time, of, to, to.size - 1 - age, ends)
 
 
 def _wide(value: int) -> pl.Expr:

@@ -20,7 +20,7 @@ from typing import Final, Literal
 
 import polars as pl
 
-from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN
+from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Ends
 
 __all__ = [
     "ENTITY",
@@ -236,9 +236,15 @@ def within(spec: KeySpec, entity: pl.Expr, tick: pl.Expr) -> pl.Expr:
     return entity.is_between(*spec.narrow.entity) & tick.is_between(*spec.narrow.tick)
 
 
-def first_key(spec: KeySpec, entity: pl.Expr) -> pl.Expr:
-    """The lowest key that an entity from elsewhere can have; for one that the frame cannot have, one beside its keys."""
-    return _first(spec, _known_entity(spec, entity))
+def first_key(spec: KeySpec, entity: pl.Expr, ends: Ends | None = None) -> pl.Expr:
+    """The lowest key that an entity from elsewhere can have; for one that the frame cannot have, one beside its keys.
+
+    Args:
+        spec: How the frame's keys are packed.
+        entity: The entities.
+        ends: Their least and greatest, where known: then only clamps that they meet are made.
+    """
+    return _first(spec, _known_entity(spec, entity, ends))
 
 
 def probe(spec: KeySpec, entity: pl.Expr, tick: pl.Expr) -> pl.Expr:
@@ -246,11 +252,14 @@ def probe(spec: KeySpec, entity: pl.Expr, tick: pl.Expr) -> pl.Expr:
     return probe_from(spec, first_key(spec, entity), tick)
 
 
-def probe_from(spec: KeySpec, first: pl.Expr, tick: pl.Expr) -> pl.Expr:
-    """:func:`probe` by the entity's :func:`first_key`."""
+def probe_from(spec: KeySpec, first: pl.Expr, tick: pl.Expr, ends: Ends | None = None) -> pl.Expr:
+    """:func:`probe` by the entity's :func:`first_key`; ``ends`` of the ticks, as there."""
     if spec.narrow is not None:
         early, late = spec.narrow.tick
-        tick = _clamped(tick, early - 1, late)
+        # Ticks past the last are still the entity's own where the key has bits for them.
+        room = early + (1 << spec.narrow.bits) - 1
+        most = room if ends is not None and ends[1] <= room else late
+        tick = _clamped(tick, early - 1, most, ends)
     return first + _offset(spec, tick)
 
 
@@ -264,9 +273,16 @@ def tick_of(spec: KeySpec, key: pl.Expr, first: pl.Expr) -> pl.Expr:
     return pl.when(key >= first).then(key - first - _number(spec, origin)).cast(pl.Int64)
 
 
-def before(spec: KeySpec, entity: pl.Expr) -> pl.Expr:
-    """A probe below all keys of an entity and above those of lower ones; null where there is nothing below."""
-    return pl.when(entity > INT64_MIN).then(_first(spec, _known_entity(spec, entity)) - _number(spec, 1))
+def before(spec: KeySpec, entity: pl.Expr, ends: Ends | None = None) -> pl.Expr:
+    """A probe below all keys of an entity and above those of lower ones; null where there is nothing below.
+
+    Args:
+        spec: How the frame's keys are packed.
+        entity: The entities.
+        ends: As for :func:`first_key`.
+    """
+    lower = first_key(spec, entity, ends) - _number(spec, 1)
+    return lower if ends is not None and ends[0] > INT64_MIN else pl.when(entity > INT64_MIN).then(lower)
 
 
 def unpack(spec: KeySpec, key: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
@@ -297,16 +313,21 @@ def _number(spec: KeySpec, value: int) -> pl.Expr:
     return pl.lit(value, dtype=pl.Int128 if spec.narrow is None else pl.Int64)
 
 
-def _known_entity(spec: KeySpec, entity: pl.Expr) -> pl.Expr:
+def _known_entity(spec: KeySpec, entity: pl.Expr, ends: Ends | None) -> pl.Expr:
     """The entity, or the nearest that the frame cannot have."""
     if spec.narrow is None:
         return entity
     first, last = spec.narrow.entity
-    return _clamped(entity, first - 1, last + 1)
+    return _clamped(entity, first - 1, last + 1, ends)
 
 
-def _clamped(value: pl.Expr, least: int, greatest: int) -> pl.Expr:
-    return pl.when(value < least).then(least).when(value > greatest).then(greatest).otherwise(value)
+def _clamped(value: pl.Expr, least: int, greatest: int, ends: Ends | None) -> pl.Expr:
+    clamped = value
+    if ends is None or ends[1] > greatest:
+        clamped = pl.when(value > greatest).then(greatest).otherwise(clamped)
+    if ends is None or ends[0] < least:
+        clamped = pl.when(value < least).then(least).otherwise(clamped)
+    return clamped
 
 
 def _integer_entity(column: pl.Expr, own: KeyColumn, side: KeyColumn) -> pl.Expr:

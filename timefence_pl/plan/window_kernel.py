@@ -14,7 +14,7 @@ from typing import Final
 import polars as pl
 
 from timefence_pl.errors import TimefenceSchemaError, message
-from timefence_pl.plan.latest import LABEL_TICK, VALID, Reason, _refuse_unclear
+from timefence_pl.plan.latest import LABEL_TICK, VALID, LabelEnds, Reason, _refuse_unclear
 from timefence_pl.plan.prepare import KNOWN
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
 from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, pack_wide, unpack
@@ -63,7 +63,7 @@ class Kernel:
         self._values = events.select(list(frame.schema))
         self._frame = frame
         self._clock = clock
-        self._look_ups = LookUps(frame, clock)
+        self._look_ups = LookUps(frame, clock, LabelEnds.of(labels))
         self._found: dict[LookUp, pl.Series] = {}
 
     def outputs(self, tasks: Sequence[Task]) -> pl.DataFrame:

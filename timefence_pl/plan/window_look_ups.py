@@ -11,10 +11,9 @@ from typing import Final
 
 import polars as pl
 
-from timefence_pl.plan.latest import LABEL_TICK
+from timefence_pl.plan.latest import LABEL_TICK, UNKNOWN_ENDS, LabelEnds
 from timefence_pl.plan.ticks import Bound, Clock, upper_bound
-from timefence_pl.plan.time_key import ENTITY, KEY, KeySpec, before, first_key, tick_of
-from timefence_pl.plan.time_key import probe as probe_key
+from timefence_pl.plan.time_key import ENTITY, KEY, KeySpec, before, first_key, probe_from, tick_of
 from timefence_pl.plan.window_events import KNOWN_KEY, WIDE, SortedEvents
 
 __all__ = ["LookUp", "LookUps", "WindowBounds"]
@@ -66,10 +65,12 @@ class LookUps:
     Attributes:
         frame: The events.
         labels: The clock of the label time.
+        ends: Of the label rows.
     """
 
     frame: SortedEvents
     labels: Clock
+    ends: LabelEnds = UNKNOWN_ENDS
 
     def end(self, bounds: WindowBounds) -> LookUp:
         """The last event before the upper bound, by event time."""
@@ -94,11 +95,11 @@ class LookUps:
     def probe(self, look_up: LookUp) -> pl.Expr:
         """The key to search for, of ``ENTITY`` and ``LABEL_TICK``."""
         spec = self._spec(look_up.order)
-        lowest = before(spec, pl.col(ENTITY))
+        lowest = before(spec, pl.col(ENTITY), self.ends.entity)
         if look_up.shift is None:
             return lowest
         bound = self._bound(look_up, look_up.shift)
-        key = probe_key(spec, pl.col(ENTITY), bound.tick)
+        key = probe_from(spec, first_key(spec, pl.col(ENTITY), self.ends.entity), bound.tick, bound.ends)
         return key if bound.below is None else pl.when(bound.below).then(lowest).otherwise(key)
 
     def limit(self, look_up: LookUp) -> pl.Expr:
@@ -124,7 +125,8 @@ class LookUps:
         return self.frame.spec if order == KEY else WIDE
 
     def _bound(self, look_up: LookUp, shift: int) -> Bound:
-        return upper_bound(pl.col(LABEL_TICK), self.labels, self.clock(look_up.order), shift, strict=look_up.strict)
+        to = self.clock(look_up.order)
+        return upper_bound(pl.col(LABEL_TICK), self.labels, to, shift, strict=look_up.strict, ends=self.ends.tick)
 
 
 _SIZES: Final = {"ms": 1_000_000, "us": 1_000, "ns": 1}

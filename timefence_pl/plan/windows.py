@@ -103,21 +103,22 @@ class WindowMerge:
         """None: windows need all events."""
         del first, labels
 
-    def at_once(self, labels: pl.DataFrame, clock: Clock) -> pl.DataFrame:
-        """What :meth:`over` gives for label rows in order, computed now and in memory, with all threads.
+    def at_once(self, labels: Probe) -> pl.DataFrame:
+        """What :meth:`over` gives for label rows in memory, computed now, with all threads.
 
         Not to be called within a plan: its threads would wait for those that wait for it.
         """
         events = self.frame.frame.collect(engine="in-memory")
+        rows, clock = labels.frame.collect(engine="in-memory"), labels.clock
         run = partial(_outputs, frame=self.frame, clock=clock, tasks=_tasks(self.frame, self.wanted, clock))
-        parts = cut_between_entities(labels, events, self.frame, pl.thread_pool_size())
+        parts = cut_between_entities(rows, events, self.frame, pl.thread_pool_size())
         if len(parts) == 1:
-            return run(labels, events)
+            return run(rows, events)
         try:
             with ThreadPoolExecutor(len(parts)) as pool:
                 return pl.concat(pool.map(run, *zip(*parts, strict=True)), rechunk=True)
         except TimefenceSchemaError:  # it counts the labels of one part: told again, of all
-            return run(labels, events)
+            return run(rows, events)
 
     def columns(self, merged: pl.DataFrame, wanted: Collection[str], order: pl.Series) -> pl.DataFrame:
         """Columns of the result.
