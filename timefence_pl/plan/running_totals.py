@@ -13,12 +13,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from math import frexp, isfinite
 from typing import Final
 
 import polars as pl
 
+from timefence_pl.plan.cached import cached
 from timefence_pl.plan.window_spans import Spans, at
 
 __all__ = ["Column", "Results"]
@@ -70,12 +70,12 @@ class Column:
 
     # -- counts -----------------------------------------------------------------------------------------------------
 
-    @cached_property
+    @cached
     def _kept(self) -> pl.DataFrame:
         """How many rows count, nulls too: one column a window."""
         return self._lengths() if self._where is None else self._counted(self._where)
 
-    @cached_property
+    @cached
     def _present(self) -> pl.DataFrame:
         """How many rows count and hold a value."""
         return self._counted(self._values.is_not_null()) if self._values.null_count() else self._lengths()
@@ -155,12 +155,12 @@ class Column:
         found = self._spans.differences(whole.alias("x").to_frame())
         return found.select(pl.col(at(w, "x")).alias(w) for w in self._windows)
 
-    @cached_property
+    @cached
     def _physical(self) -> pl.Series:
         special = self._values.dtype.is_temporal() or self._values.dtype.is_decimal()
         return self._values.to_physical() if special else self._values
 
-    @cached_property
+    @cached
     def _bound(self) -> int:
         """No window's sum of integers is further from 0 than this."""
         if self._values.dtype == pl.Boolean:
@@ -174,7 +174,7 @@ class Column:
             return {}
         return {w: self._present[w] > 0 for w in self._windows}
 
-    @cached_property
+    @cached
     def _float_sum(self) -> Results:
         facts = _Facts.of(self._floats, single=self._values.dtype == pl.Float32)
         scale = 62 - self._bits - facts.exponent
@@ -265,15 +265,15 @@ class Column:
 
     # -- scales -----------------------------------------------------------------------------------------------------
 
-    @cached_property
+    @cached
     def _floats(self) -> pl.Series:
         return self._values.cast(pl.Float64)
 
-    @cached_property
+    @cached
     def _entity(self) -> pl.Series:
         return self._entities()
 
-    @cached_property
+    @cached
     def _bits(self) -> int:
         """Bits of the number of rows in a window."""
         return max(1, self._spans.longest).bit_length()

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Final
 
 import polars as pl
 
 from timefence_pl.errors import TimefenceSchemaError, message
+from timefence_pl.plan.cached import cached
 from timefence_pl.plan.latest import LABEL_TICK, VALID, LabelEnds, Reason, _refuse_unclear
 from timefence_pl.plan.prepare import KNOWN
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
@@ -118,7 +118,7 @@ class Kernel:
             limit=self._labels.select(self._look_ups.limit(look_up)).to_series(),
         )
 
-    @cached_property
+    @cached
     def _delays(self) -> pl.Series:
         """How long after its time each event was known, in nanoseconds or integer units."""
         tick = unpack(self._frame.spec, pl.col(KEY))[1]

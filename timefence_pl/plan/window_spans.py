@@ -13,9 +13,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import polars as pl
+
+from timefence_pl.plan.cached import cached
 
 __all__ = ["KnownEvents", "Spans", "at"]
 
@@ -83,7 +84,7 @@ class Spans:
         """How many rows the windows' spans have, one column a window, as Int64."""
         return self._lengths
 
-    @cached_property
+    @cached
     def longest(self) -> int:
         """The number of rows in the longest span."""
         return max((int(n or 0) for n in self._lengths.max().row(0)), default=0)
