@@ -108,6 +108,7 @@ def run(names: dict[str, Any], path: str) -> pl.DataFrame:
             "collisions": [(time_key, "HASH_BITS", 1)],
             "chunks": [(window_rows, "CHUNK", 3), (window_kernel, "AT_ONCE", 1)],
             "events": [(Splitter, "split", lambda _self, _expr: None)],
+            "wide": [(running_totals, "NARROW", 0)],
             "attempts": [(running_totals, "WORTH", 0), (running_totals, "FREE", 0)],
         }
         if path == "events":
@@ -226,7 +227,7 @@ def test_both_engines_give_what_polars_gives_on_the_windows_events(seed: int) ->
 @example(seed=288)  # a time since the last event that no 64 bits hold
 @given(seed=st.integers(0, 2**48))
 def test_every_way_of_computing_gives_the_same(seed: int) -> None:
-    agree(seed, "collisions", "chunks", "events", "attempts", "no-python")
+    agree(seed, "collisions", "chunks", "events", "wide", "attempts", "no-python")
 
 
 @settings(QUIET, max_examples=70)

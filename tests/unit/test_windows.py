@@ -80,8 +80,12 @@ REGIMES = {
 }
 
 
+@pytest.mark.parametrize("narrow", [28, 0], ids=["64 bits first", "128 bits"])
 @pytest.mark.parametrize("regime", REGIMES, ids=str)
-def test_floats_are_exact_whatever_stands_outside_the_window(regime: str) -> None:
+def test_floats_are_exact_whatever_stands_outside_the_window(
+    regime: str, narrow: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(running_totals, "NARROW", narrow)
     r = random.Random(7)  # noqa: S311
     values = [REGIMES[regime](r) for _ in range(3_000)]
     events = random_events(values, entities=20)
@@ -109,41 +113,42 @@ def test_floats_are_exact_whatever_stands_outside_the_window(regime: str) -> Non
 
 
 @pytest.mark.parametrize(
-    ("value", "narrow"),
+    ("value", "bits"),
     [
         (lambda r: r.choice((None, float(r.randrange(-(2**40), 2**40)))), True),
-        (lambda r: r.randrange(-1_000, 1_000) / 4, True),
-        (lambda r: r.random(), True),
-        (lambda r: math.ldexp(r.randrange(2**20), 900), True),
-        (lambda r: 0.0, True),
-        (lambda r: r.randrange(100_000) / 100, False),
-        (lambda r: r.choice((1.0, 2.0**-80)), False),
-        (lambda r: r.choice((2.0**300, 2.0**-1000)), False),
-        (lambda r: r.random() * 2.0 ** r.randrange(30), False),
-        (lambda r: r.choice((1.0, math.nan)), False),
+        (lambda r: r.randrange(-1_000, 1_000) / 4, "64, exact"),
+        (lambda r: r.random(), "64"),
+        (lambda r: math.ldexp(r.randrange(2**20), 900), "64, exact"),
+        (lambda r: 0.0, "64, exact"),
+        (lambda r: r.randrange(1, 100_000) / 100, "64"),
+        (lambda r: r.choice((1.0, 2.0**-80)), "128"),
+        (lambda r: r.choice((2.0**300, 2.0**-1000)), "128"),
+        (lambda r: r.random() * 2.0 ** r.randrange(30), "128"),
+        (lambda r: r.choice((1.0, math.nan)), "128"),
     ],
     ids=["whole", "quarters", "random", "huge", "zero", "cents", "far apart", "vanishing", "many bits", "nan"],
 )
-def test_values_of_few_bits_have_narrow_totals(value: Any, narrow: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_values_of_few_bits_have_narrow_totals(value: Any, bits: str, monkeypatch: pytest.MonkeyPatch) -> None:
     r = random.Random(5)
     events = random_events([value(r) for _ in range(2_500)], entities=9)
     rows = random_labels(60, 10, 25_000)
-    made = []
-    kept = running_totals._narrowly_scaled
+    wide = []
+    kept = running_totals.Column._scaled_sum
 
-    def spied(values: pl.Series, scale: int) -> pl.DataFrame | None:
-        found = kept(values, scale)
-        made.append(found is not None)
-        return found
+    def spied(self: Any, *options: Any) -> Any:
+        wide.append(options)
+        return kept(self, *options)
 
-    monkeypatch.setattr(running_totals, "_narrowly_scaled", spied)
+    monkeypatch.setattr(running_totals.Column, "_scaled_sum", spied)
+    monkeypatch.setattr(running_totals, "WORTH", 0)
+    monkeypatch.setattr(running_totals, "FREE", 0)
     found = computed(source(events), rows, {"sum": pl.col("x").sum()}, [300, None])
-    assert (made or [False]) == [narrow]
+    assert bool(wide) == (bits == "128")
     for row in found.iter_rows(named=True):
         for length, suffix in ((300, "300"), (None, "all")):
             inside = [x for x in window_values(events, row["k"], row["at"], length) if x is not None]
             total = math.fsum(inside)
-            if narrow:
+            if bits == "64, exact":
                 assert row[f"w__sum_{suffix}"] == total
             elif not math.isnan(total):
                 assert row[f"w__sum_{suffix}"] == pytest.approx(total, rel=1e-9, abs=0.0)

@@ -109,7 +109,7 @@ class LookUps:
 
     def tick(self, order: str, key: pl.Expr) -> pl.Expr:
         """The tick of a key found by a look-up in this order; null where it is not of ``ENTITY``."""
-        return tick_of(self._spec(order), key, first_key(self._spec(order), pl.col(ENTITY)))
+        return tick_of(self._spec(order), key, first_key(self._spec(order), pl.col(ENTITY), self.ends.entity))
 
     def clock(self, order: str) -> Clock:
         """The clock of the ticks in an order."""

@@ -61,9 +61,8 @@ class Spans:
         self._end = end
         self._starts = dict(starts)
         rows = pl.DataFrame([end.alias("stop"), *(s.alias(f"first/{w}") for w, s in starts.items())])
-        rows = rows.select((pl.all().cast(pl.Int64) + 1).fill_null(0))
-        self._rows = rows
-        self._lengths = rows.select((pl.col("stop") - pl.col(f"first/{w}")).alias(w) for w in self.windows)
+        self._rows = rows.select((pl.all() + 1).fill_null(0))
+        self._lengths = self._rows.select((pl.col("stop") - pl.col(f"first/{w}")).alias(w) for w in self.windows)
 
     @property
     def end(self) -> pl.Series:
@@ -73,15 +72,15 @@ class Spans:
     @property
     def stop(self) -> pl.Series:
         """The row after the windows' last, as Int64."""
-        return self._rows["stop"]
+        return self._rows["stop"].cast(pl.Int64)
 
     def first(self, window: str) -> pl.Series:
         """The first row of a window's span, as Int64; :attr:`stop` where it is empty."""
-        return self._rows[f"first/{window}"]
+        return self._rows[f"first/{window}"].cast(pl.Int64)
 
     @property
     def lengths(self) -> pl.DataFrame:
-        """How many rows the windows' spans have, one column a window, as Int64."""
+        """How many rows the windows' spans have, one column a window, of the type of row numbers."""
         return self._lengths
 
     @cached
@@ -130,7 +129,7 @@ class Spans:
             if mask is not None:
                 order = pl.select(pl.when(mask.gather(self.known.order)).then(order)).to_series()
             row = order.cum_max().forward_fill().gather(self.known.end)
-        return _kept(row, row >= self.first(window))
+        return _kept(row, row >= self._rows[f"first/{window}"])
 
     def first_of(self, window: str, mask: pl.Series | None) -> pl.Series:
         """The row of the first event in a window's span, of those in the mask; null where there is none."""
