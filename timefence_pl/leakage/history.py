@@ -7,6 +7,7 @@ source. Knows nothing of what was found in a data set.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import polars as pl
@@ -21,11 +22,14 @@ from timefence_pl.plan.ticks import INT64_MAX, Clock
 from timefence_pl.plan.time_key import ENTITY, SECOND_HASH
 from timefence_pl.plan.training_set import JoinedFeature
 
-__all__ = ["SOURCE_NUMBER", "entity_of", "history", "instant"]
+__all__ = ["SOURCE_NUMBER", "History", "entity_of", "history", "instant"]
 
 #: A row's number in its source, from 0; null where feature rows are no source rows.
 SOURCE_NUMBER: Final = "__tf_number"
 _NEVER_KNOWN: Final = "__tf_never"
+#: Entities are asked for in so many rows for each wrong one; others' rows are left out where these are no more than this.
+_FEW: Final = 4
+_WORTH: Final = 0.7
 
 
 def instant(tick: pl.Expr, clock: Clock) -> pl.Expr:
@@ -38,18 +42,31 @@ def entity_of(frame: SortedFrame) -> list[str]:
     return [ENTITY, *([SECOND_HASH] if frame.spec.hashed else [])]
 
 
-def history(joined: JoinedFeature) -> pl.DataFrame:
-    """The feature's rows. By ``KNOWN_INSTANT``, then the frame's order, of rows with the same times the last is taken.
+@dataclass(frozen=True)
+class History:
+    """A feature's rows.
 
     Rows of a source with ``available_at`` that never became known are among them, where the feature is made of
     expressions: no label may use them, but a data set may have.
 
+    Attributes:
+        rows: Those of the entities asked for. By ``KNOWN_INSTANT``, then the frame's order, of rows with the same times
+            the last is taken. The entity's columns, ``EVENT_TICK``, with availability ``KNOWN``, the columns of the
+            frame's order, ``KNOWN_INSTANT``, ``SOURCE_NUMBER`` and the feature's ``{feature}__{column}``.
+        usable: The entity, ``EVENT_TICK`` and ``SOURCE_NUMBER`` of all rows that became known, in the order in which the
+            frame's are numbered.
+    """
+
+    rows: pl.DataFrame
+    usable: pl.DataFrame
+
+
+def history(joined: JoinedFeature, entities: pl.Series) -> History:
+    """Read a feature's rows.
+
     Args:
         joined: The feature.
-
-    Returns:
-        The entity's columns, ``EVENT_TICK``, with availability ``KNOWN``, the columns of the frame's order,
-        ``KNOWN_INSTANT``, ``SOURCE_NUMBER`` and the feature's ``{feature}__{column}``.
+        entities: The entities (``ENTITY``) whose rows are needed; perhaps several times each.
     """
     feature, frame = joined.feature, joined.frame
     assert isinstance(feature, Feature)  # noqa: S101 - windows have events
@@ -68,13 +85,26 @@ def history(joined: JoinedFeature) -> pl.DataFrame:
     # Together, so that the source is read once.
     made, *counted = pl.collect_all([kept, *numbers], engine="in-memory")
     made = made.with_columns(_aligned(made, counted))
+    never = made[_NEVER_KNOWN]
+    usable = made.select(ENTITY, EVENT_TICK, SOURCE_NUMBER)
+    usable = usable.filter(~never) if never.any() else usable
+    made = _of_entities(made, entities)
     at = instant(pl.col(EVENT_TICK), frame.event_clock)
     if frame.available_clock is not None:  # not by KNOWN, whose clock may not reach as far
         at = pl.max_horizontal(at, instant(pl.col(AVAILABLE_TICK), frame.available_clock))
     made = made.with_columns(
         pl.when(pl.col(_NEVER_KNOWN)).then(pl.lit(NEVER, dtype=pl.Int128)).otherwise(at).alias(KNOWN_INSTANT)
     ).drop(_NEVER_KNOWN)
-    return made.reverse() if feature.on_duplicate == "keep_first" else made  # the last of equal rows is the one taken
+    # The last of equal rows is the one taken.
+    return History(made.reverse() if feature.on_duplicate == "keep_first" else made, usable)
+
+
+def _of_entities(rows: pl.DataFrame, entities: pl.Series) -> pl.DataFrame:
+    """At least the rows of these entities: fewer where it pays to leave others out."""
+    if _FEW * len(entities) > rows.height:
+        return rows
+    theirs = rows[ENTITY].is_in(entities.implode())
+    return rows.filter(theirs) if theirs.sum() < _WORTH * rows.height else rows
 
 
 def _numbered(source: Source) -> pl.LazyFrame:

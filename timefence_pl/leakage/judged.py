@@ -14,7 +14,7 @@ import polars as pl
 
 from timefence_pl.definitions.window import Window
 from timefence_pl.leakage.equality import Tolerance
-from timefence_pl.leakage.history import SOURCE_NUMBER, entity_of, history, instant
+from timefence_pl.leakage.history import SOURCE_NUMBER, History, entity_of, history, instant
 from timefence_pl.leakage.origins import (
     FUTURE_ROW,
     KNOWN_INSTANT,
@@ -25,7 +25,7 @@ from timefence_pl.leakage.origins import (
     in_match_order,
     origins,
 )
-from timefence_pl.leakage.rebuilt import DUE, DUE_KNOWN, DUE_TIME, FOUND, WRONG, Rebuilt
+from timefence_pl.leakage.rebuilt import DUE, DUE_KNOWN, DUE_ROW, DUE_TIME, FOUND, WRONG, Rebuilt
 from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, counted
 from timefence_pl.leakage.value_keys import ID, KEY, one_key
 from timefence_pl.leakage.verdicts import (
@@ -41,6 +41,7 @@ from timefence_pl.plan.alignment import LABEL_ROW
 from timefence_pl.plan.latest import LABEL_TICK, VALID
 from timefence_pl.plan.prepare import EVENT_TICK, KNOWN, SortedFrame
 from timefence_pl.plan.ticks import INT64_MAX, Clock
+from timefence_pl.plan.time_key import ENTITY
 from timefence_pl.plan.window_events import SortedEvents
 from timefence_pl.plan.windows import WindowBounds
 
@@ -170,7 +171,8 @@ def _of_rows(valid: pl.DataFrame, rebuilt: Rebuilt, columns: Sequence[Sought], t
     """Values of one row each, sought among the entity's rows; those with the same wrong columns together."""
     assert isinstance(rebuilt.joined.frame, SortedFrame)  # noqa: S101 - windows have events
     entity = entity_of(rebuilt.joined.frame)
-    rows, order = history(rebuilt.joined), rebuilt.joined.frame.order
+    past = history(rebuilt.joined, valid[ENTITY])
+    rows, order = past.rows, rebuilt.joined.frame.order
     sought = valid.select(_AT, *entity, LIMIT, *(n for c in columns for n in (c.found, c.wanted)))
     parts = []
     for flags, group in sought.group_by([c.wanted for c in columns], maintain_order=True):
@@ -189,10 +191,24 @@ def _of_rows(valid: pl.DataFrame, rebuilt: Rebuilt, columns: Sequence[Sought], t
             ]
         parts.append(pl.DataFrame(part))
     found = parts[0] if len(parts) == 1 else pl.concat(parts).sort(_AT)
-    return found.with_columns(_rows_due(valid, rows, entity, rebuilt.joined.frame))
+    due = _numbers_told(valid, past, rebuilt.joined.frame)
+    due = _numbers_sought(valid, rows, entity, rebuilt.joined.frame) if due is None else due
+    return found.with_columns(due.alias("__tf_due_number"))
 
 
-def _rows_due(valid: pl.DataFrame, rows: pl.DataFrame, entity: Sequence[str], frame: SortedFrame) -> pl.Series:
+def _numbers_told(valid: pl.DataFrame, past: History, frame: SortedFrame) -> pl.Series | None:
+    """The numbers of the source rows due, where the rebuild told which they are and these are of the times due."""
+    if DUE_ROW not in valid.columns:
+        return None
+    at, usable = valid[DUE_ROW], past.usable
+    if usable.height <= int(at.max() or 0):  # type: ignore[arg-type]
+        return None
+    tick = valid.select(frame.event_clock.ticks(pl.col(DUE_TIME))).to_series()
+    same = (usable[ENTITY].gather(at) == valid[ENTITY]) & (usable[EVENT_TICK].gather(at) == tick)
+    return usable[SOURCE_NUMBER].gather(at) if (same | at.is_null()).all() else None
+
+
+def _numbers_sought(valid: pl.DataFrame, rows: pl.DataFrame, entity: Sequence[str], frame: SortedFrame) -> pl.Series:
     """The numbers of the source rows due: the last in match order of those with their times."""
     event = frame.event_clock.ticks(pl.col(DUE_TIME)).alias(EVENT_TICK)
     known = [pl.col(DUE_KNOWN).alias(KNOWN)] if frame.bitemporal else []
@@ -212,7 +228,7 @@ def _rows_due(valid: pl.DataFrame, rows: pl.DataFrame, entity: Sequence[str], fr
     due = asked.join(near, on=KEY)
     same = pl.all_horizontal(pl.col(k) == pl.col(f"{k}_right") for k in keys)
     due = due.filter(same)
-    nothing = pl.repeat(None, valid.height, dtype=pl.UInt32, eager=True).alias("__tf_due_number")
+    nothing = pl.repeat(None, valid.height, dtype=pl.UInt32, eager=True)
     return nothing.scatter(due[ID], due[SOURCE_NUMBER])
 
 

@@ -18,13 +18,13 @@ from timefence_pl.faults import CHECK_DATA, NOT_COMPUTED, faults_are_ours
 from timefence_pl.leakage.columns import Pairing
 from timefence_pl.leakage.equality import Tolerance, equal
 from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, age_bins, counted
-from timefence_pl.plan.alignment import LABEL_ROW, Merge, SortedLabels
+from timefence_pl.plan.alignment import LABEL_ROW, ROW_OF, Merge, SortedLabels
 from timefence_pl.plan.guards import duplicate_problem
 from timefence_pl.plan.latest import LABEL_TICK
 from timefence_pl.plan.training_set import DUPLICATE_MATCH, KNOWN_TICK, REASON, JoinedFeature, TrainingPlan
 from timefence_pl.plan.windows import WindowMerge
 
-__all__ = ["DUE", "DUE_KNOWN", "DUE_TIME", "FOUND", "WRONG", "Rebuilt", "rebuild"]
+__all__ = ["DUE", "DUE_KNOWN", "DUE_ROW", "DUE_TIME", "FOUND", "WRONG", "Rebuilt", "rebuild"]
 
 #: Of a feature's column, by its place among those compared: the value found, the value due, whether they differ.
 FOUND: Final = "__tf_found_{}"
@@ -33,6 +33,8 @@ WRONG: Final = "__tf_wrong_{}"
 #: The ticks from which the row due was usable, and its feature time; null where none is due.
 DUE_KNOWN: Final = "__tf_due_known"
 DUE_TIME: Final = "__tf_due_time"
+#: The number of the row due among the rows of its source that count, where the rebuild tells it.
+DUE_ROW: Final = "__tf_due_row"
 
 Judged = TypeVar("Judged")
 
@@ -48,7 +50,7 @@ class Rebuilt:
         pairings: Its columns that the data set has, in the order of ``FOUND`` and ``DUE``.
         types: Of each of these the types found and due.
         failing: The rows that differ: ``LABEL_ROW``, what the plan's probe has, ``FOUND``, ``DUE``, ``WRONG``,
-            ``DUE_KNOWN`` and ``DUE_TIME``.
+            ``DUE_KNOWN``, ``DUE_TIME`` and perhaps ``DUE_ROW``.
         null_rows: Rows in which every value due is null.
         ages: For the rows that do not differ, ages of the values due at label time: ``AGE_BIN`` and ``rows``.
         reasons: What became of each row: ``BUCKET``, ``reason`` and ``rows``.
@@ -111,11 +113,13 @@ def rebuild(
                     rows: pl.DataFrame = rows,
                     buckets: pl.Series = buckets,
                 ) -> list[tuple[str, Future[Judged]]]:
-                    frame = merges[0].frame.at_once()  # with all hashes: rows that values came from are found by them
+                    # With all hashes: rows that values came from are found by them.
+                    frame = merges[0].frame.at_once(apart=True)
                     done = []
                     for merge in merges:
                         names = [w.feature for w in merge.wanted]
-                        merged = _timed(merge).on(frame).at_once(ordered.probe)
+                        ready = _timed(merge).on(frame)
+                        merged = ready.complete(ready.at_once(ordered.probe))
                         for name in names:
                             joined = by_name[name]
                             if joined.feature.on_duplicate == "error" and merged[DUPLICATE_MATCH.format(name)].any():
@@ -209,9 +213,10 @@ def _at(
 ) -> pl.DataFrame:
     """Some rows of several frames side by side, with the times of the rows due."""
     name, event = joined.feature.name, joined.frame.event_clock
-    times = [KNOWN_TICK.format(name), *([DUE_TIME + name] if DUE_TIME + name in merged.columns else [])]
-    parts = [f.filter(which) if isinstance(which, pl.Series) else f[which] for f in (*frames, merged.select(times))]
-    made = pl.concat(parts, how="horizontal").rename({KNOWN_TICK.format(name): DUE_KNOWN})
-    if len(times) > 1:
-        return made.rename({times[1]: DUE_TIME})
+    names = {KNOWN_TICK.format(name): DUE_KNOWN, DUE_TIME + name: DUE_TIME, ROW_OF.format(name): DUE_ROW}
+    due = merged.select(pl.col(old).alias(new) for old, new in names.items() if old in merged.columns)
+    parts = [f.filter(which) if isinstance(which, pl.Series) else f[which] for f in (*frames, due)]
+    made = pl.concat(parts, how="horizontal")
+    if DUE_TIME in made.columns:
+        return made
     return made.with_columns(event.times(pl.col(DUE_KNOWN)).alias(DUE_TIME))

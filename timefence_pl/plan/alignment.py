@@ -6,7 +6,7 @@ take the pieces one by one, or all of them as one lazy frame.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -30,11 +30,12 @@ from timefence_pl.plan.time_key import (
 from timefence_pl.plan.window_events import SortedEvents
 from timefence_pl.plan.windows import WindowMerge
 
-__all__ = ["LABEL_ROW", "Alignment", "LabelFacts", "Merge", "SortedLabels"]
+__all__ = ["LABEL_ROW", "ROW_OF", "Alignment", "LabelFacts", "Merge", "SortedLabels"]
 
 #: Position of a label row.
 LABEL_ROW: Final = "__tf_label_row"
-_ROW_OF: Final = "__tf_row_of__{}"
+#: The number, among the rows of its source that count, of the row matched for a feature whose values stand apart.
+ROW_OF: Final = "__tf_row_of__{}"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Merge:
         """What :meth:`over` gives for label rows in memory, computed now."""
         merge = self
         if self.frame.values is not None:
-            merge = replace(self, wanted=tuple(replace(w, row=_ROW_OF.format(w.feature)) for w in self.wanted))
+            merge = replace(self, wanted=tuple(replace(w, row=ROW_OF.format(w.feature)) for w in self.wanted))
         return merge.over(labels).collect(engine="in-memory")
 
     def columns(self, merged: pl.DataFrame, wanted: Collection[str], order: pl.Series) -> pl.DataFrame:
@@ -80,13 +81,23 @@ class Merge:
             order: Which of its rows, in order.
         """
         found = merged.select(pl.col(c).gather(order) for c in merged.columns if c in wanted)
-        if self.frame.values is None:
+        return self._with_values(found, {w.feature: merged[ROW_OF.format(w.feature)].gather(order) for w in self.apart})
+
+    @property
+    def apart(self) -> tuple[Match, ...]:
+        """Features whose values stand apart."""
+        return () if self.frame.values is None else self.wanted
+
+    def complete(self, merged: pl.DataFrame) -> pl.DataFrame:
+        """What :meth:`at_once` gave, in its order, with values that stand apart."""
+        return self._with_values(merged, {w.feature: merged[ROW_OF.format(w.feature)] for w in self.apart})
+
+    def _with_values(self, found: pl.DataFrame, rows: Mapping[str, pl.Series]) -> pl.DataFrame:
+        values = self.frame.values
+        if values is None:
             return found
-        parts = [found]
-        for w in self.wanted:
-            rows = merged[_ROW_OF.format(w.feature)].gather(order)
-            parts.append(self.frame.values.select(pl.col(self.frame.columns_of(w.feature)).gather(rows)))
-        return pl.concat(parts, how="horizontal")
+        parts = [values.select(pl.col(self.frame.columns_of(f)).gather(at)) for f, at in rows.items()]
+        return pl.concat([found, *parts], how="horizontal")
 
 
 @dataclass(frozen=True)
