@@ -30,6 +30,7 @@ from timefence_pl.plan.time_key import (
     pack,
     probe,
     probe_from,
+    rows_of,
     tick_of,
 )
 
@@ -138,6 +139,23 @@ def test_probes_between_known_ends_find_the_same(entity: tuple[int, int], tick: 
             assert ticks == [max((t for e, t in own if e == ae and t <= at), default=None) for ae, at in asked]
             rows = keys["found"].search_sorted(probes["below"].fill_null(INT64_MIN), side="right").to_list()
             assert rows == [sum(e < ae for e, _ in own) if ae > INT64_MIN else 0 for ae, _ in asked]
+
+
+@pytest.mark.parametrize("narrow", [True, False])
+def test_the_rows_of_some_entities(narrow: bool) -> None:
+    draw = random.Random(2)
+    entities = [-3, 0, 2, 7] if narrow else [*EXTREMES, 5]
+    times = [0, 1, 50] if narrow else EXTREMES
+    own = sorted((draw.choice(entities), draw.choice(times)) for _ in range(200))
+    spec = narrowed(integer_spec(), (-3, 7), (0, 50)) if narrow else integer_spec()
+    assert (spec.narrow is not None) == narrow
+    frame = pl.DataFrame(own, schema={"e": pl.Int64, "t": pl.Int64}, orient="row")
+    keys = frame.select(pack(spec, pl.col("e"), pl.col("t"))).to_series()
+    for size in range(6):
+        asked = [draw.choice([*entities, *EXTREMES, 1, 8, -4]) for _ in range(size)]
+        rows = rows_of(spec, keys, pl.Series(asked, dtype=pl.Int64))
+        assert rows.to_list() == [i for i, (e, _) in enumerate(own) if e in asked]
+        assert rows_of(spec, keys.clear(), pl.Series(asked, dtype=pl.Int64)).to_list() == []
 
 
 @pytest.mark.parametrize(

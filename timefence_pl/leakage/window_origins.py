@@ -21,7 +21,7 @@ from timefence_pl.leakage.history import instant
 from timefence_pl.leakage.origins import LIMIT, Sought
 from timefence_pl.plan.latest import LABEL_TICK, VALID, Probe
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
-from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, pack_wide, unpack
+from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, pack_wide, rows_of
 from timefence_pl.plan.window_events import SortedEvents
 from timefence_pl.plan.windows import WindowBounds, WindowMatch, aggregate
 
@@ -34,6 +34,7 @@ PAST_HOW: Final = "__tf_past_how"
 FUTURE_INSTANT: Final = "__tf_future_instant"
 PAST_INSTANT: Final = "__tf_past_instant"
 
+_SHIFT: Final = "__tf_shift"
 _ROW: Final = "__tf_nth"
 _KNOWN: Final = "__tf_known_at"
 #: Longer than any two times are apart.
@@ -172,11 +173,12 @@ def _best_shift(
     exact = not any(shift % clock.size for shift in _SHIFTS)
     if exact and not since_last and tried.select(tick.is_between(INT64_MIN + far, INT64_MAX - far).all()).item():
         # As label times of one evaluation: a variant takes far longer to prepare than to compute.
-        every = pl.concat([tried.with_columns(tick + shift // clock.size) for shift in _SHIFTS])
-        every = every.drop(_ROW).with_row_index(_ROW)
+        ticks = pl.DataFrame({_SHIFT: [shift // clock.size for shift in _SHIFTS]}, schema={_SHIFT: pl.Int64})
+        every = ticks.join(tried.drop(_ROW), how="cross", maintain_order="left_right")
+        every = every.with_columns(tick + pl.col(_SHIFT)).drop(_SHIFT).with_row_index(_ROW)
         (made,) = _evaluated(every, window, [_Variant("", (bounds,))], events, clock)
         fitting = made.hstack(every.select(_of_wrong(columns))).select(fits).to_series()
-        counts = [int(fitting.slice(i * tried.height, tried.height).sum()) for i in range(len(_SHIFTS))]
+        counts = fitting.reshape((len(_SHIFTS), tried.height)).arr.sum().to_list()
     else:
         # Times that label times cannot hold, or values that are told from the label: the embargo is moved.
         moved = [_Variant("", (replace(bounds, embargo=bounds.embargo - shift),)) for shift in _SHIFTS]
@@ -191,8 +193,8 @@ def _of_entities(events: SortedEvents, entities: pl.Series) -> SortedEvents:
     """The events of a few entities, where they can be taken out without breaking the order of availability."""
     if events.bitemporal:
         return events
-    entity = unpack(events.spec, pl.col(KEY))[0]
-    some = events.frame.filter(entity.is_in(entities.unique().implode())).collect(engine="in-memory")
+    every = events.frame.collect(engine="in-memory")
+    some = every.select(pl.all().gather(rows_of(events.spec, every[KEY], entities)))
     return replace(events, frame=some.lazy().set_sorted(KEY))
 
 

@@ -41,6 +41,7 @@ __all__ = [
     "pack_wide",
     "probe",
     "probe_from",
+    "rows_of",
     "tick_of",
     "unpack",
     "within",
@@ -293,6 +294,32 @@ def unpack(spec: KeySpec, key: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
         return entity + spec.narrow.entity[0], tick
     entity = key // _number(spec, 1 << 64)
     return entity.cast(pl.Int64), (key - entity * _number(spec, 1 << 64) - _number(spec, 1 << 63)).cast(pl.Int64)
+
+
+def rows_of(spec: KeySpec, keys: pl.Series, entities: pl.Series) -> pl.Series:
+    """The numbers of the rows of some entities, ascending.
+
+    Args:
+        spec: How the frame's keys are packed.
+        keys: The frame's keys, in order.
+        entities: The entities (Int64), in any order and perhaps several times.
+    """
+    first = first_key(spec, pl.col(ENTITY))
+    bits = 64 if spec.narrow is None else spec.narrow.bits
+    ends = (
+        entities.unique()
+        .sort()
+        .alias(ENTITY)
+        .to_frame()
+        .select(first=first, last=first + _number(spec, (1 << bits) - 1))
+    )
+    spans = pl.DataFrame(
+        {
+            "from": keys.search_sorted(ends["first"], side="left"),
+            "to": keys.search_sorted(ends["last"], side="right"),
+        }
+    ).filter(pl.col("from") < pl.col("to"))
+    return spans.select(pl.int_ranges("from", "to", dtype=pl.get_index_type()).explode()).to_series()
 
 
 def _first(spec: KeySpec, entity: pl.Expr) -> pl.Expr:
