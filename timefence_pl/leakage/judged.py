@@ -185,7 +185,7 @@ def _of_rows(valid: pl.DataFrame, rebuilt: Rebuilt, columns: Sequence[Sought], t
         ):
             part += [
                 at.is_not_null().alias(flag),
-                rows[KNOWN_INSTANT].gather(at).alias(when),
+                rows[KNOWN_INSTANT].gather(at).cast(pl.Int128).alias(when),
                 rows[EVENT_TICK].gather(at).alias(f"__tf_{side}_event"),
                 rows[SOURCE_NUMBER].gather(at).alias(f"__tf_{side}_number"),
             ]
@@ -221,7 +221,7 @@ def _numbers_sought(valid: pl.DataFrame, rows: pl.DataFrame, entity: Sequence[st
         .with_columns(key)
     )
     near = rows.select(*dict.fromkeys([*keys, KNOWN_INSTANT, *frame.order, SOURCE_NUMBER]), key)
-    near = near.filter(near[KEY].is_in(asked[KEY].implode()) & (near[KNOWN_INSTANT] < NEVER))
+    near = near.filter(near[KEY].is_in(asked[KEY].implode()) & (near[KNOWN_INSTANT].cast(pl.Int128) < NEVER))
     if near[KEY].n_unique() < near.height:
         near, _ = in_match_order(near, near[KNOWN_INSTANT], entity, frame.order)
         near = near.unique(keys, keep="last", maintain_order=True)

@@ -54,7 +54,7 @@ def origins(
 
     Args:
         wrong: The entity's columns, ``LIMIT`` (Int128) and the values found; wrong in all of ``columns``.
-        rows: The feature's rows: the entity's columns, ``KNOWN_INSTANT`` (Int128) and its own columns.
+        rows: The feature's rows: the entity's columns, ``KNOWN_INSTANT`` (Int128, or Int64) and its own columns.
         entity: The columns that tell entities, none of them null.
         columns: The columns that must be equal, all together.
         tolerance: For floats.
@@ -101,11 +101,12 @@ def in_match_order(
         order: What orders rows of one instant.
     """
     instants = rows[KNOWN_INSTANT]
-    finite = instants.filter(instants < NEVER)
+    finite = instants if instants.dtype == pl.Int64 else instants.filter(instants < NEVER)
     first, last = finite.min(), finite.max()
     if isinstance(first, int) and isinstance(last, int) and last - first < 1 << 62:
         # Of 64 bits they are sorted and compared at half the cost.
-        instants, limits = _from(first, instants, first, last + 1), _from(first, limits, first - 1, last)
+        instants = instants - first if instants.dtype == pl.Int64 else _from(first, instants, first, last + 1)
+        limits = _from(first, limits, first - 1, last)
     ordered = rows.with_columns(instants.alias(AT))
     if order and ordered.select(one_key([pl.col(c) for c in (*entity, AT)]).n_unique()).item() == rows.height:
         order = ()  # no two rows of an entity are of one instant
@@ -120,7 +121,9 @@ def _by_value(rows: pl.DataFrame, columns: Sequence[Sought]) -> list[pl.Expr]:
 
 def _from(start: int, instants: pl.Series, least: int, greatest: int) -> pl.Series:
     """Instants held between two, counted from a start."""
-    held = pl.DataFrame({AT: instants}).select(pl.col(AT).clip(least, greatest) - pl.lit(start, dtype=pl.Int128))
+    held = pl.DataFrame({AT: instants.cast(pl.Int128)}).select(
+        pl.col(AT).clip(least, greatest) - pl.lit(start, dtype=pl.Int128)
+    )
     return held.to_series().cast(pl.Int64)
 
 

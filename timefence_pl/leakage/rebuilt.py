@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 import polars as pl
 
@@ -18,9 +18,9 @@ from timefence_pl.faults import CHECK_DATA, NOT_COMPUTED, faults_are_ours
 from timefence_pl.leakage.columns import Pairing
 from timefence_pl.leakage.equality import Tolerance, equal
 from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, age_bins, counted
-from timefence_pl.plan.alignment import LABEL_ROW, ROW_OF, Merge, SortedLabels
+from timefence_pl.plan.alignment import LABEL_ROW, ROW_OF, Alignment, Merge
 from timefence_pl.plan.guards import duplicate_problem
-from timefence_pl.plan.latest import LABEL_TICK
+from timefence_pl.plan.latest import LABEL_TICK, Probe
 from timefence_pl.plan.training_set import DUPLICATE_MATCH, KNOWN_TICK, REASON, JoinedFeature, TrainingPlan
 from timefence_pl.plan.windows import WindowMerge
 
@@ -65,6 +65,14 @@ class Rebuilt:
     reasons: pl.DataFrame
 
 
+class _Ordered(NamedTuple):
+    """The data set's rows in the order of merges: as they are probed, with their numbers, and their buckets."""
+
+    probe: Probe
+    rows: pl.DataFrame
+    buckets: pl.Series
+
+
 def rebuild(
     plan: TrainingPlan,
     labels: Labels,
@@ -92,48 +100,54 @@ def rebuild(
     by_name = {j.feature.name: j for j in plan.features}
     judged: dict[str, Future[Judged]] = {}
     numbered = plan.numbered.collect(engine="in-memory")
-    # Judges wait for nothing, so that they may have a pool of their own while other features are rebuilt.
+
+    def in_order(alignment: Alignment) -> _Ordered:
+        ordered = alignment.at_once(numbered)
+        rows = ordered.frame.with_columns(ordered.rows.alias(LABEL_ROW))
+        return _Ordered(ordered.probe, rows, bucket.gather(ordered.rows))
+
+    def compare(joined: JoinedFeature, merged: pl.DataFrame, rows: pl.DataFrame, buckets: pl.Series) -> Judged:
+        pairs = pairings[joined.feature.name]
+        return judge(_compared(joined, merged, rows, data, pairs, tolerance, buckets, plan))
+
+    # Rows are sorted while frames are, and judges wait for nothing: each may have a pool of its own.
     with (
         faults_are_ours(NOT_COMPUTED, CHECK_DATA),
+        ThreadPoolExecutor(1) as sorter,
         ThreadPoolExecutor(_AT_ONCE) as pool,
         ThreadPoolExecutor(_AT_ONCE) as judges,
     ):
         try:
             for alignment in plan.alignments:
-                ordered = alignment.at_once(numbered)
-                rows = ordered.frame.with_columns(ordered.rows.alias(LABEL_ROW))
-                buckets = bucket.gather(ordered.rows)
+                ordered = sorter.submit(in_order, alignment)
                 by_frame: dict[int, list[Merge | WindowMerge]] = {}
                 for merge in alignment.merges:
                     by_frame.setdefault(id(merge.frame), []).append(merge)
 
                 def work(
-                    merges: Sequence[Merge | WindowMerge],
-                    ordered: SortedLabels = ordered,
-                    rows: pl.DataFrame = rows,
-                    buckets: pl.Series = buckets,
+                    merges: Sequence[Merge | WindowMerge], ordered: Future[_Ordered] = ordered
                 ) -> list[tuple[str, Future[Judged]]]:
                     # With all hashes: rows that values came from are found by them.
                     frame = merges[0].frame.at_once(apart=True)
+                    probe, rows, buckets = ordered.result()
                     done = []
                     for merge in merges:
                         names = [w.feature for w in merge.wanted]
                         ready = _timed(merge).on(frame)
-                        merged = ready.complete(ready.at_once(ordered.probe))
+                        merged = ready.complete(ready.at_once(probe))
                         for name in names:
                             joined = by_name[name]
                             if joined.feature.on_duplicate == "error" and merged[DUPLICATE_MATCH.format(name)].any():
                                 raise duplicate_problem(joined, labels, plan.observed, DUPLICATE_MATCH.format(name))
                             at_hand = replace(joined, frame=merge.on(frame).frame)
-                            compared = _compared(at_hand, merged, rows, data, pairings[name], tolerance, buckets, plan)
-                            done.append((name, judges.submit(judge, compared)))
+                            done.append((name, judges.submit(compare, at_hand, merged, rows, buckets)))
                     return done
 
                 for future in [pool.submit(work, merges) for merges in by_frame.values()]:
                     judged.update(future.result())
             return {name: judged[name].result() for name in by_name}
         finally:
-            for threads in (pool, judges):
+            for threads in (sorter, pool, judges):
                 threads.shutdown(cancel_futures=True)
 
 
