@@ -14,13 +14,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from math import frexp, isfinite
 from typing import Final
 
 import polars as pl
 
 from timefence_pl.plan.cached import cached
 from timefence_pl.plan.window_spans import Spans, at
+from timefence_pl.plan.window_values import Facts, Totals, Values, when
 
 __all__ = ["Column", "Results"]
 
@@ -55,20 +55,14 @@ class Column:
     """A row-wise expression's values for all events, and the windows' aggregates of them.
 
     Args:
-        values: For each event; nulls count as missing.
-        where: Which events count; None for all.
+        values: Of all events.
         spans: The windows.
-        entities: Gives for each event a number of its entity, ascending.
     """
 
-    def __init__(
-        self, values: pl.Series, where: pl.Series | None, spans: Spans, entities: Callable[[], pl.Series]
-    ) -> None:
+    def __init__(self, values: Values, spans: Spans) -> None:
         self._spans = spans
         self._windows = spans.windows
-        self._entities = entities
-        self._where = None if where is None else where.fill_null(value=False)
-        self._values = values if self._where is None else _when(self._where, values)
+        self._values = values
         self._scale = values.dtype.scale if isinstance(values.dtype, pl.Decimal) else 0
 
     # -- counts -----------------------------------------------------------------------------------------------------
@@ -76,20 +70,21 @@ class Column:
     @cached
     def _kept(self) -> pl.DataFrame:
         """How many rows count, nulls too: one column a window."""
-        return self._lengths() if self._where is None else self._counted(self._where)
+        where = self._values.where
+        return self._lengths() if where is None else self._counted("kept", lambda: where)
 
     @cached
     def _present(self) -> pl.DataFrame:
         """How many rows count and hold a value."""
-        return self._counted(self._values.is_not_null()) if self._values.null_count() else self._lengths()
+        return self._counted("present", self._values.all.is_not_null) if self._values.nulls else self._lengths()
 
     def _lengths(self) -> pl.DataFrame:
         if self._spans.known is None:
             return self._spans.lengths
-        return self._counted(pl.repeat(value=True, n=self._spans.events, eager=True, dtype=pl.Boolean))
+        return self._counted("all", lambda: pl.repeat(value=True, n=self._spans.events, eager=True, dtype=pl.Boolean))
 
-    def _counted(self, mask: pl.Series) -> pl.DataFrame:
-        found = self._spans.differences(mask.alias("n").to_frame())
+    def _counted(self, name: str, mask: Callable[[], pl.Series]) -> pl.DataFrame:
+        found = self._spans.differences(self._values.totals(name, lambda: mask().alias("n").to_frame()))
         return found.select(pl.col(at(w, "n")).cast(pl.get_index_type()).alias(w) for w in self._windows)
 
     def len(self) -> Results:
@@ -106,12 +101,12 @@ class Column:
 
     def any(self, *, ignore_nulls: bool) -> Results:
         """Whether some row is true; with nulls, where none is, perhaps unknown."""
-        true = self._counted(self._values.fill_null(value=False))
+        true = self._counted("true", lambda: self._values.all.fill_null(value=False))
         return self._logical(true.select(pl.all() > 0), decided=True, ignore_nulls=ignore_nulls)
 
     def all(self, *, ignore_nulls: bool) -> Results:
         """Whether no row is false; with nulls, where none is, perhaps unknown."""
-        false = self._counted(~self._values.fill_null(value=True))
+        false = self._counted("false", lambda: ~self._values.all.fill_null(value=True))
         return self._logical(false.select(pl.all() == 0), decided=False, ignore_nulls=ignore_nulls)
 
     def _logical(self, found: pl.DataFrame, *, decided: bool, ignore_nulls: bool) -> Results:
@@ -154,22 +149,16 @@ class Column:
         return Results(means.to_dict(), found.doubtful)
 
     def _integer_sum(self, dtype: pl.DataType) -> pl.DataFrame:
-        whole = self._physical.cast(dtype, wrap_numerical=True).fill_null(0)
-        found = self._spans.differences(whole.alias("x").to_frame())
+        def whole() -> pl.DataFrame:
+            return self._values.physical.cast(dtype, wrap_numerical=True).fill_null(0).alias("x").to_frame()
+
+        found = self._spans.differences(self._values.totals(("whole", dtype), whole))
         return found.select(pl.col(at(w, "x")).alias(w) for w in self._windows)
 
-    @cached
-    def _physical(self) -> pl.Series:
-        special = self._values.dtype.is_temporal() or self._values.dtype.is_decimal()
-        return self._values.to_physical() if special else self._values
-
-    @cached
+    @property
     def _bound(self) -> int:
         """No window's sum of integers is further from 0 than this."""
-        if self._values.dtype == pl.Boolean:
-            return self._spans.longest
-        ends = self._physical.to_frame("x").select(pl.col("x").min().alias("least"), pl.col("x").max().alias("most"))
-        return max((abs(int(v)) for v in ends.row(0) if v is not None), default=0) * self._spans.longest
+        return self._values.largest * self._spans.longest
 
     def _overflowing(self) -> dict[str, pl.Series]:
         """All windows with values, where decimals may overflow: Polars raises then."""
@@ -179,7 +168,7 @@ class Column:
 
     @cached
     def _float_sum(self) -> Results:
-        facts = _Facts.of(self._floats, single=self._values.dtype == pl.Float32)
+        facts = self._values.facts
         if not facts.special and self._bits <= NARROW:
             found = self._narrow_sum(facts, _clamped(min(51, 62 - self._bits) - facts.exponent))
             if not self._worth_another(found):
@@ -187,9 +176,9 @@ class Column:
         found = self._scaled_sum(facts, 125 - self._bits - facts.exponent)
         if not self._worth_another(found):
             return found
-        return _either(found, self._scaled_sum(facts, self._scales(self._floats, 125 - self._bits, facts)))
+        return _either(found, self._scaled_sum(facts, self._scales(self._values.floats, 125 - self._bits, facts)))
 
-    def _narrow_sum(self, facts: _Facts, scale: int) -> Results:
+    def _narrow_sum(self, facts: Facts, scale: int) -> Results:
         """Sums of finite values rounded to multiples of a power of two, in 64 bits: at a third of the cost of 128.
 
         Added to a float far above it, a value is rounded to a multiple of that float's last bit, and stands in the last
@@ -200,21 +189,25 @@ class Column:
         """
         above = 1.5 * 2.0 ** (52 - scale)
         bits = pl.Series([above]).reinterpret(dtype=pl.Int64).item()
-        values = self._floats.fill_null(0.0) if self._floats.null_count() else self._floats
-        found = self._spans.differences((values + above).reinterpret(dtype=pl.Int64).alias("x").to_frame())
+
+        def rounded() -> pl.DataFrame:
+            values = self._values.floats.fill_null(0.0) if self._values.nulls else self._values.floats
+            return (values + above).reinterpret(dtype=pl.Int64).alias("x").to_frame()
+
+        found = self._spans.differences(self._values.totals(("rounded", scale), rounded))
         rows = self._lengths().cast(pl.Int64)
-        present = self._present.cast(pl.Int64) if self._values.null_count() else rows
+        present = self._present.cast(pl.Int64) if self._values.nulls else rows
         found = found.select((pl.col(at(w, "x")) - rows[w] * bits).alias(w) for w in self._windows)
         sums = found.select(pl.all().cast(pl.Float64) * 2.0**-scale)
         doubtful = _marked(found, {w: [pl.col(w).abs() < present[w] * (1 << (_SURE - 1))] for w in self._windows})
         # Values below one multiple may vanish unseen.
-        if doubtful and facts.least + scale >= 0 and _are_whole(self._floats, 2.0**scale):
+        if doubtful and facts.least + scale >= 0 and _are_whole(self._values.floats, 2.0**scale):
             doubtful = {}
         return Results(sums.to_dict(), doubtful)
 
-    def _scaled_sum(self, facts: _Facts, scale: int | pl.Series) -> Results:
-        scaled, exact = _scaled(self._floats, scale, facts, 126 - self._bits)
-        found = self._spans.differences(scaled)
+    def _scaled_sum(self, facts: Facts, scale: int | pl.Series) -> Results:
+        scaled, exact = _scaled(self._values.floats, scale, facts, 126 - self._bits)
+        found = self._spans.differences(Totals(scaled))
         back = self._unscaled(scale)
         sums = found.select((pl.col(at(w, "x")).cast(pl.Float64) * back).alias(w) for w in self._windows)
         marks: dict[str, list[pl.Expr]] = {w: [] for w in self._windows}
@@ -235,16 +228,15 @@ class Column:
 
     def _variance(self, ddof: int) -> Results:
         bits = (126 - self._bits) // 2 - 1
-        single = self._values.dtype == pl.Float32
-        facts = _Facts.of(self._floats, single=single)
-        found = self._moments(self._floats, facts, bits - facts.exponent, bits, ddof, shifted=False)
+        floats, facts = self._values.floats, self._values.facts
+        found = self._moments(floats, facts, bits - facts.exponent, bits, ddof, shifted=False)
         if not self._worth_another(found):
             return found
-        finite = self._floats.to_frame("x").filter(pl.col("x").is_finite())
+        finite = floats.to_frame("x").filter(pl.col("x").is_finite())
         centre = float(finite.select(pl.col("x").mean()).item() or 0.0)
-        for middle in (centre, self._medians(self._floats)):
-            shifted = self._floats - middle
-            facts = _Facts.of(shifted, single=single)
+        for middle in (centre, self._medians(floats)):
+            shifted = floats - middle
+            facts = Facts.of(shifted, single=self._values.dtype == pl.Float32)
             scale: int | pl.Series = bits - facts.exponent
             if isinstance(middle, pl.Series):
                 scale = self._scales(shifted, bits, facts)
@@ -254,11 +246,12 @@ class Column:
         return found
 
     def _moments(
-        self, values: pl.Series, facts: _Facts, scale: int | pl.Series, bits: int, ddof: int, *, shifted: bool
+        self, values: pl.Series, facts: Facts, scale: int | pl.Series, bits: int, ddof: int, *, shifted: bool
     ) -> Results:
         """Variances from exact modular sums of the scaled values and of their squares."""
         scaled, exact = _scaled(values, scale, facts, bits + 1)
-        found = self._spans.differences(scaled.with_columns((pl.col("x") * pl.col("x")).alias("square")))
+        squared = scaled.with_columns((pl.col("x") * pl.col("x")).alias("square"))
+        found = self._spans.differences(Totals(squared))
         counts = self._present
         found = found.with_columns(counts[w].cast(pl.Int64).alias(at(w, "n")) for w in self._windows)
         found = found.with_columns(_sum_of_squares(w).alias(at(w, "m2")) for w in self._windows)
@@ -281,18 +274,10 @@ class Column:
         return Results(found.select(spreads).to_dict(), _marked(found, marks))
 
     def _medians(self, values: pl.Series) -> pl.Series:
-        finite = _when(values.is_finite(), values)
-        return pl.DataFrame({"e": self._entity, "x": finite}).select(pl.col("x").median().over("e"))["x"]
+        finite = when(values.is_finite(), values)
+        return pl.DataFrame({"e": self._values.entity, "x": finite}).select(pl.col("x").median().over("e"))["x"]
 
     # -- scales -----------------------------------------------------------------------------------------------------
-
-    @cached
-    def _floats(self) -> pl.Series:
-        return self._values.cast(pl.Float64)
-
-    @cached
-    def _entity(self) -> pl.Series:
-        return self._entities()
 
     @cached
     def _bits(self) -> int:
@@ -305,10 +290,10 @@ class Column:
             return pl.lit(2.0 ** -_clamped(scale))
         return pl.lit(_power(-scale.gather(self._spans.end)).fill_null(1.0))
 
-    def _scales(self, values: pl.Series, bits: int, facts: _Facts) -> pl.Series:
+    def _scales(self, values: pl.Series, bits: int, facts: Facts) -> pl.Series:
         """For each event its entity's scale: the greatest magnitude fits, unless it is far above the median's."""
-        size = _when(values.is_finite() & (values.abs() < facts.limit), values.abs())
-        frame = pl.DataFrame({"e": self._entity, "x": _when(size > 0, size)})
+        size = when(values.is_finite() & (values.abs() < facts.limit), values.abs())
+        frame = pl.DataFrame({"e": self._values.entity, "x": when(size > 0, size)})
         most = frame.select(
             pl.min_horizontal(
                 pl.col("x").max().over("e").log(2).floor() + 2, pl.col("x").median().over("e").log(2).floor() + 50
@@ -324,39 +309,6 @@ class Column:
         return rows > WORTH * self._spans.events + FREE
 
 
-@dataclass(frozen=True)
-class _Facts:
-    """What is known of all values of a column.
-
-    Attributes:
-        exponent: All finite values below the limit are below 2 to this power.
-        least: No finite value but 0 is below 2 to this power.
-        special: Whether there are values that are not finite or not below the limit.
-        limit: From here on, sums may leave the range of the type: such values are left to Polars.
-    """
-
-    exponent: int
-    least: int
-    special: bool
-    limit: float
-
-    @classmethod
-    def of(cls, values: pl.Series, *, single: bool) -> _Facts:
-        limit = 2.0**90 if single else 2.0**960
-        frame, x = values.to_frame("x"), pl.col("x")
-        least, most, total = frame.select(x.min().alias("least"), x.max().alias("most"), x.sum().alias("total")).row(0)
-        # A finite total has only finite terms.
-        special = not isfinite(total) or (most is not None and not -limit < least <= most < limit)
-        if special or (most is not None and least <= 0 <= most):
-            size = x.abs()
-            used = frame.filter((size > 0) & (size < limit))
-            least, most = used.select(size.min().alias("least"), size.max().alias("most")).row(0)
-        if most is None:
-            return cls(0, 0, special, limit)
-        ends = sorted((abs(least), abs(most)))
-        return cls(frexp(ends[1])[1], frexp(ends[0])[1] - 1, special, limit)
-
-
 def _are_whole(values: pl.Series, power: float) -> bool:
     """Whether floats, all but nulls, are whole numbers of 64 bits when multiplied with a power of two."""
     for some in (values.head(_GLANCE), values):  # most values that lose digits lose them at once
@@ -366,7 +318,7 @@ def _are_whole(values: pl.Series, power: float) -> bool:
     return True
 
 
-def _scaled(values: pl.Series, scale: int | pl.Series, facts: _Facts, bits: int) -> tuple[pl.DataFrame, bool]:
+def _scaled(values: pl.Series, scale: int | pl.Series, facts: Facts, bits: int) -> tuple[pl.DataFrame, bool]:
     """Values times a power of two as Int128: ``x``, and what of them is ``special`` (left out) or ``lost`` digits.
 
     Args:
@@ -440,7 +392,3 @@ def _clamped(scale: int) -> int:
 
 def _power(exponents: pl.Series) -> pl.Series:
     return pl.select(pl.lit(2.0).pow(exponents)).to_series()
-
-
-def _when(mask: pl.Series, values: pl.Series) -> pl.Series:
-    return pl.select(pl.when(mask).then(values)).to_series()

@@ -24,6 +24,7 @@ from timefence_pl.plan.window_recipes import Recipe
 from timefence_pl.plan.window_results import FeatureResults
 from timefence_pl.plan.window_rows import patched
 from timefence_pl.plan.window_spans import KnownEvents, Spans
+from timefence_pl.plan.window_values import EventValues
 
 __all__ = ["Kernel", "Task"]
 
@@ -69,7 +70,9 @@ class Kernel:
     def outputs(self, tasks: Sequence[Task]) -> pl.DataFrame:
         """All columns wanted, one row a label."""
         self._look_up(list(dict.fromkeys(b for t in tasks for b in self._look_ups.all(t.bounds))))
-        return pl.concat([self._feature(t) for t in tasks], how="horizontal")
+        several = sum(-(-len(t.bounds.lengths) // AT_ONCE) for t in tasks) > 1
+        events = EventValues(self._values, self._entities, keep=several)
+        return pl.concat([self._feature(t, events) for t in tasks], how="horizontal")
 
     def _look_up(self, wanted: Sequence[LookUp]) -> None:
         # One name on both sides: a join of two names costs half as much again.
@@ -135,12 +138,12 @@ class Kernel:
 
     # -- features ---------------------------------------------------------------------------------------------------
 
-    def _feature(self, task: Task) -> pl.DataFrame:
+    def _feature(self, task: Task, events: EventValues) -> pl.DataFrame:
         columns: dict[str, pl.Series] = {}
         windows = list(task.bounds.lengths)
         for start in range(0, len(windows), AT_ONCE):
             spans = self._spans(task.bounds, windows[start : start + AT_ONCE])
-            results = FeatureResults(task.recipe, self._values, spans, self._entities, self._since_last)
+            results = FeatureResults(task.recipe, events, spans, self._since_last)
             columns.update(results.columns())
         outputs = pl.DataFrame([s.alias(f"{task.name}__{n}") for n, s in columns.items()])
         longest = spans if task.bounds.longest in spans.windows else self._spans(task.bounds, [task.bounds.longest])

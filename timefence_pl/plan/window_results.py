@@ -16,6 +16,7 @@ from timefence_pl.plan.window_expressions import PART, Part
 from timefence_pl.plan.window_recipes import Recipe
 from timefence_pl.plan.window_rows import OwnEvents, patched
 from timefence_pl.plan.window_spans import Spans
+from timefence_pl.plan.window_values import EventValues, text
 
 __all__ = ["FeatureResults"]
 
@@ -25,24 +26,21 @@ class FeatureResults:
 
     Args:
         recipe: How its aggregates are computed.
-        values: The events' columns.
+        events: The events' columns.
         spans: The windows.
-        entities: Gives for each event a number of its entity.
         since_last: Gives the time from some events (rows, null for none) to the labels.
     """
 
     def __init__(
         self,
         recipe: Recipe,
-        values: pl.DataFrame,
+        events: EventValues,
         spans: Spans,
-        entities: Callable[[], pl.Series],
         since_last: Callable[[pl.Series, pl.DataType], pl.Series],
     ) -> None:
         self._recipe = recipe
-        self._values = values
+        self._events = events
         self._spans = spans
-        self._entities = entities
         self._since_last = since_last
         self._columns: dict[tuple[str, str], Column] = {}
 
@@ -91,7 +89,7 @@ class FeatureResults:
                 since = self._since_last(self._spans.last(window, None), self._recipe.since)
             known = self._spans.known
             own = OwnEvents(
-                values=self._values,
+                values=self._events.frame,
                 first=first,
                 stop=stop,
                 since_last=since,
@@ -130,20 +128,16 @@ class FeatureResults:
 
     def _column(self, inner: pl.Expr | None, where: pl.Expr | None) -> Column:
         """The values of a row-wise expression, shared by all its aggregates."""
-        key = _text(inner), _text(where)
+        key = text(inner), text(where)
         if key not in self._columns:
-            mask = None if where is None else self._evaluated(where)
-            values = (
-                pl.repeat(value=True, n=self._spans.events, eager=True) if inner is None else self._evaluated(inner)
-            )
-            self._columns[key] = Column(values, mask, self._spans, self._entities)
+            self._columns[key] = Column(self._events.of(inner, where), self._spans)
         return self._columns[key]
 
     def _by_place(self, part: Part) -> Results:
         """The first or last value, by the row it is in."""
         assert part.inner is not None  # noqa: S101 - all kinds but two have one
-        values = self._evaluated(part.inner)
-        mask = None if part.where is None else self._evaluated(part.where).fill_null(value=False)
+        values = self._events.evaluated(part.inner)
+        mask = None if part.where is None else self._events.evaluated(part.where).fill_null(value=False)
         found, doubtful = {}, {}
         for window in self._spans.windows:
             if part.kind == "last":
@@ -154,13 +148,6 @@ class FeatureResults:
                     doubtful[window] = self._spans.lengths[window] > 0
             found[window] = values.gather(rows).cast(part.dtype)
         return Results(found, doubtful)
-
-    def _evaluated(self, expr: pl.Expr) -> pl.Series:
-        return self._values.select(expr.alias("__tf_value")).to_series()
-
-
-def _text(expr: pl.Expr | None) -> str:
-    return "" if expr is None else str(expr.meta.serialize(format="json"))
 
 
 def _cast(results: Results, dtype: pl.DataType) -> Results:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from timefence_pl.plan.cached import cached
+from timefence_pl.plan.window_values import Totals
 
 __all__ = ["KnownEvents", "Spans", "at"]
 
@@ -88,25 +89,23 @@ class Spans:
         """The number of rows in the longest span."""
         return max((int(n or 0) for n in self._lengths.max().row(0)), default=0)
 
-    def differences(self, values: pl.DataFrame) -> pl.DataFrame:
+    def differences(self, totals: Totals) -> pl.DataFrame:
         """What columns add up to in each window.
 
         Args:
-            values: For each event integers or booleans, no nulls. Totals wrap, which is harmless where the window's
-                own sum fits.
+            totals: The columns. Their totals wrap, which is harmless where the window's own sum fits.
 
         Returns:
             One row a label, for each window and column a column (see :func:`at`); booleans are counted.
         """
         if self.known is None:
-            totals = values.select(pl.all().cum_sum())
-            return self._between(totals, totals, self._end, self.windows)
+            return self._between(totals.running, totals.running, self._end, self.windows)
         found = []
         for window in self.windows:
             mask = self.known.within(window)
-            counted = values if mask is None else values.select(_masked(values, mask))
-            as_known = counted.select(pl.all().gather(self.known.order).cum_sum())
-            in_time = counted.select(pl.all().cum_sum())
+            counted = totals if mask is None else Totals(totals.values.select(_masked(totals.values, mask)))
+            as_known = counted.values.select(pl.all().gather(self.known.order).cum_sum())
+            in_time = counted.running
             found.append(self._between(as_known, in_time, self.known.end, [window]))
         return pl.concat(found, how="horizontal")
 

@@ -1,0 +1,188 @@
+"""The values that windows add up: a row-wise expression over all events, and what is known of them.
+
+Takes series, gives running totals, computed once where several windows need them. Knows nothing of windows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from math import frexp, isfinite
+
+import polars as pl
+
+from timefence_pl.plan.cached import cached
+
+__all__ = ["EventValues", "Facts", "Totals", "Values", "text", "when"]
+
+
+class Totals:
+    """Columns to be added up.
+
+    Args:
+        values: For each event integers or booleans, no nulls.
+    """
+
+    def __init__(self, values: pl.DataFrame) -> None:
+        #: The columns.
+        self.values = values
+
+    @cached
+    def running(self) -> pl.DataFrame:
+        """For each event the sum up to it, which wraps; booleans are counted."""
+        return self.values.select(pl.all().cum_sum())
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of all values of a column.
+
+    Attributes:
+        exponent: All finite values below the limit are below 2 to this power.
+        least: No finite value but 0 is below 2 to this power.
+        special: Whether there are values that are not finite or not below the limit.
+        limit: From here on, sums may leave the range of the type: such values are left to Polars.
+    """
+
+    exponent: int
+    least: int
+    special: bool
+    limit: float
+
+    @classmethod
+    def of(cls, values: pl.Series, *, single: bool) -> Facts:
+        """Look at floats.
+
+        Args:
+            values: The floats (Float64).
+            single: They are of 32 bits.
+        """
+        limit = 2.0**90 if single else 2.0**960
+        frame, x = values.to_frame("x"), pl.col("x")
+        least, most, total = frame.select(x.min().alias("least"), x.max().alias("most"), x.sum().alias("total")).row(0)
+        # A finite total has only finite terms.
+        special = not isfinite(total) or (most is not None and not -limit < least <= most < limit)
+        if special or (most is not None and least <= 0 <= most):
+            size = x.abs()
+            used = frame.filter((size > 0) & (size < limit))
+            least, most = used.select(size.min().alias("least"), size.max().alias("most")).row(0)
+        if most is None:
+            return cls(0, 0, special, limit)
+        ends = sorted((abs(least), abs(most)))
+        return cls(frexp(ends[1])[1], frexp(ends[0])[1] - 1, special, limit)
+
+
+class Values:
+    """A row-wise expression's values for all events.
+
+    Args:
+        values: For each event; nulls count as missing.
+        where: Which events count; None for all.
+        entities: Gives for each event a number of its entity, ascending.
+        keep: Keep totals, since more windows will need them.
+    """
+
+    def __init__(
+        self, values: pl.Series, where: pl.Series | None, entities: Callable[[], pl.Series], *, keep: bool
+    ) -> None:
+        #: Which events count, without nulls; None for all.
+        self.where = None if where is None else where.fill_null(value=False)
+        #: The values of those that count, null for others.
+        self.all = values if self.where is None else when(self.where, values)
+        self._entities = entities
+        self._keep = keep
+        self._totals: dict[Hashable, Totals] = {}
+
+    def totals(self, key: Hashable, make: Callable[[], pl.DataFrame]) -> Totals:
+        """Columns made of the values, to be added up.
+
+        Args:
+            key: Names what is made.
+            make: Makes it.
+        """
+        if not self._keep:
+            return Totals(make())
+        if key not in self._totals:
+            self._totals[key] = Totals(make())
+        return self._totals[key]
+
+    @property
+    def dtype(self) -> pl.DataType:
+        """Of the values."""
+        return self.all.dtype
+
+    @cached
+    def nulls(self) -> int:
+        """How many values are missing."""
+        return self.all.null_count()
+
+    @cached
+    def physical(self) -> pl.Series:
+        """The integers or booleans that they are kept as."""
+        return self.all.to_physical() if self.dtype.is_temporal() or self.dtype.is_decimal() else self.all
+
+    @cached
+    def largest(self) -> int:
+        """No integer is further from 0 than this."""
+        if self.dtype == pl.Boolean:
+            return 1
+        ends = self.physical.to_frame("x").select(pl.col("x").min().alias("least"), pl.col("x").max().alias("most"))
+        return max((abs(int(v)) for v in ends.row(0) if v is not None), default=0)
+
+    @cached
+    def floats(self) -> pl.Series:
+        """The values as Float64."""
+        return self.all.cast(pl.Float64)
+
+    @cached
+    def facts(self) -> Facts:
+        """Of the floats."""
+        return Facts.of(self.floats, single=self.dtype == pl.Float32)
+
+    @cached
+    def entity(self) -> pl.Series:
+        """For each event a number of its entity."""
+        return self._entities()
+
+
+def when(mask: pl.Series, values: pl.Series) -> pl.Series:
+    """Values where a mask holds, null elsewhere."""
+    return pl.select(pl.when(mask).then(values)).to_series()
+
+
+class EventValues:
+    """The events' columns, and what row-wise expressions make of them.
+
+    Args:
+        frame: The columns.
+        entities: Gives for each event a number of its entity, ascending.
+        keep: Keep what was made and its totals, since more windows will need them.
+    """
+
+    def __init__(self, frame: pl.DataFrame, entities: Callable[[], pl.Series], *, keep: bool) -> None:
+        #: The columns.
+        self.frame = frame
+        self._entities = entities
+        self._keep = keep
+        self._made: dict[tuple[str, str], Values] = {}
+
+    def evaluated(self, expr: pl.Expr) -> pl.Series:
+        """A row-wise expression over all events."""
+        return self.frame.select(expr.alias("__tf_value")).to_series()
+
+    def of(self, inner: pl.Expr | None, where: pl.Expr | None) -> Values:
+        """The values of an expression, in the events that a condition holds for; true, for none."""
+        key = text(inner), text(where)
+        if key in self._made:
+            return self._made[key]
+        mask = None if where is None else self.evaluated(where)
+        every = pl.repeat(value=True, n=self.frame.height, eager=True) if inner is None else self.evaluated(inner)
+        made = Values(every, mask, self._entities, keep=self._keep)
+        if self._keep:
+            self._made[key] = made
+        return made
+
+
+def text(expr: pl.Expr | None) -> str:
+    """What tells an expression from others."""
+    return "" if expr is None else str(expr.meta.serialize(format="json"))
