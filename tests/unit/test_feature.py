@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 import pytest
 
 import timefence_pl as tf
@@ -291,7 +292,8 @@ def test_a_column_that_does_not_exist_is_named_with_the_nearest() -> None:
         r"Feature 'f' uses the column 'amont', which its source does not have. Did you mean 'amount'\?(.|\n)*'amount'"
     )
     events = EVENTS.rename({"x": "amount"})
-    for given in (feature(events, columns="amont"), feature(events, pl.col("amont") + 1), feature(events, "amont")):
+    chosen = (pl.col("amont") + 1, pl.col(["amont"]), pl.col("k", "amont"), cs.by_name("amont") * 2)
+    for given in (feature(events, columns="amont"), *(feature(events, e) for e in chosen), feature(events, "amont")):
         with pytest.raises(TimefenceSchemaError, match=wanted):
             tf.point_in_time(labels(), given)
 

@@ -11,8 +11,9 @@ from typing import Any, Final
 import orjson
 import polars as pl
 
+from timefence_pl.definitions.missing_columns import missing_column
 from timefence_pl.definitions.python_functions import effect_of, functions_in
-from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, did_you_mean, listing, message
+from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, message
 
 __all__ = [
     "SINCE_LAST",
@@ -163,16 +164,7 @@ def _check_types(role: str, name: str, expr: pl.Expr, whole: Mapping[str, pl.Dat
     try:
         pl.LazyFrame(schema=whole).select(expr).collect_schema()
     except pl.exceptions.ColumnNotFoundError as error:
-        missing = [n for n in expr.meta.root_names() if n not in whole]
-        hint = did_you_mean(missing[0], whole) if missing else ""
-        raise TimefenceSchemaError(
-            message(
-                f"Aggregate {name!r} of {role} uses the column {listing(missing) if missing else '?'}, "
-                f"which its source does not have. {hint}".rstrip(),
-                where=f"expression: {_shown(expr)}\ncolumns: {listing(whole)}",
-                fix="Use a column of the source.",
-            )
-        ) from error
+        raise missing_column(f"Aggregate {name!r} of {role}", expr, _shown(expr), whole, error) from error
     except Exception as error:
         if python:  # a user's function may not take what Polars tries it on
             return

@@ -14,7 +14,8 @@ from typing import Any, Final
 import orjson
 import polars as pl
 
-from timefence_pl.errors import TimefenceSchemaError, did_you_mean, listing, message
+from timefence_pl.definitions.missing_columns import missing_column
+from timefence_pl.errors import TimefenceSchemaError, listing, message
 
 __all__ = ["is_row_wise", "output_columns"]
 
@@ -118,16 +119,7 @@ def _schema_of(feature: str, expr: pl.Expr, schema: pl.Schema) -> dict[str, pl.D
     try:
         return dict(pl.LazyFrame(schema=schema).select(expr).collect_schema())
     except pl.exceptions.ColumnNotFoundError as error:
-        missing = [n for n in _roots(expr) if n not in schema]
-        hint = did_you_mean(missing[0], schema) if missing else ""
-        raise TimefenceSchemaError(
-            message(
-                f"Feature {feature!r} uses the column {listing(missing) if missing else '?'}, "
-                f"which its source does not have. {hint}".rstrip(),
-                where=f"expression: {_shown(expr)}\ncolumns: {listing(schema)}",
-                fix="Use a column of the source.",
-            )
-        ) from error
+        raise missing_column(f"Feature {feature!r}", expr, _shown(expr), schema, error) from error
     except pl.exceptions.PolarsError as error:
         raise TimefenceSchemaError(
             message(
