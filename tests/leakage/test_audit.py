@@ -531,3 +531,24 @@ def test_nested_floats_of_another_width_are_sought() -> None:
     data = pl.DataFrame({"k": [1], "at": [3], "f__x": [[0.7, 0.7]]})
     for dtype in (pl.List(pl.Float64), pl.List(pl.Float32), pl.Array(pl.Float32, 2)):
         assert audit(data.with_columns(pl.col("f__x").cast(dtype)), pair)["f"].counts["future"] == 1
+
+
+@pytest.mark.parametrize(("others", "due"), [(False, 2), (True, 2)])
+def test_the_row_due_is_told_whatever_features_share_its_source(*, others: bool, due: int) -> None:
+    events = pl.DataFrame({"k": [0, 0, 0], "t": [9, 1, 1], "x": [30.0, 10.0, 20.0]})
+    given = tf.Source(events, keys="k", timestamp="t")
+    one = tf.Feature(given, columns=["x"], name="f", on_duplicate="keep_last")
+    running = tf.Feature(given, pl.col("x").cum_sum().over("k").alias("s"), name="g", on_duplicate="keep_last")
+    asked = pl.DataFrame({"k": [0], "at": [5], "f__x": [-1.0], "g__s": [30.0]})
+    report = tf.audit(asked, [one, running] if others else one, keys="k", label_time="at", check_lookahead=False)
+    assert report["f"].failing_rows["due_source_row"].to_list() == [due]
+
+
+@pytest.mark.parametrize("lookback", ["3649d", "3650d", "20000d"])
+def test_a_bound_past_the_last_age_is_drawn_at_it(lookback: str) -> None:
+    asked = pl.DataFrame({"k": [0], "at": [datetime(2024, 1, 1)], "f__x": [1.0]})
+    events = pl.DataFrame({"k": [1], "t": [datetime(2023, 1, 1)], "x": [2.0]})
+    one = tf.Feature(tf.Source(events, keys="k", timestamp="t"), columns=["x"], name="f")
+    report = tf.audit(asked, one, keys="k", label_time="at", check_lookahead=False, max_lookback=lookback)
+    assert report["f"].counts["unexpected"] == 1
+    assert "lookback" in report.to_html()

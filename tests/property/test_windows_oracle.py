@@ -108,7 +108,7 @@ def run(names: dict[str, Any], path: str) -> pl.DataFrame:
             "collisions": [(time_key, "HASH_BITS", 1)],
             "chunks": [(window_rows, "CHUNK", 3), (window_kernel, "AT_ONCE", 1)],
             "events": [(Splitter, "split", lambda _self, _expr: None)],
-            "wide": [(running_totals, "NARROW", 0)],
+            "wide": [(running_totals.Column, "_whole_sum", lambda *_: None)],
             "attempts": [(running_totals, "WORTH", 0), (running_totals, "FREE", 0)],
         }
         if path == "events":

@@ -939,3 +939,14 @@ def test_sha256_is_used_everywhere(tmp_path: Path) -> None:
     records = [p.read_text() for p in (tmp_path / "store").rglob("*.json")]
     assert len(records) >= 6
     assert [r for r in records if "xxh3_128:" in r] == []
+
+
+def test_bounds_that_no_64_bits_hold_are_kept(store: tf.Store, tmp_path: Path) -> None:
+    events = tf.Source(pl.DataFrame({"k": [0], "t": [1], "x": [2.0]}), keys="k", timestamp="t")
+    given = tf.Labels(pl.DataFrame({"k": [0], "at": [5]}), keys="k", label_time="at")
+    one = tf.Feature(events, columns="x", name="f", embargo=2, max_lookback=2**70)
+    first, again = (tf.build(given, one, tmp_path / f"{n}.parquet", store=store) for n in "ab")
+    assert again.frame()["f__x"].to_list() == [2.0]
+    assert [m["build_id"] for m in store.list_builds()] == [again.manifest["build_id"], first.manifest["build_id"]]
+    assert not first.manifest["reused"]
+    assert again.manifest["reused"]

@@ -28,7 +28,6 @@ from timefence_pl.plan.time_key import (
     key_spec,
     narrowed,
     pack,
-    probe,
     probe_from,
     rows_of,
     tick_of,
@@ -99,7 +98,7 @@ def test_narrow_keys_keep_order_and_probes_stay_with_their_entity(
         {(draw.choice([*near, draw.randint(*entity)]), draw.choice([*near, draw.randint(*tick)])) for _ in range(400)}
     )
     probes = pl.DataFrame(asked, schema={"e": pl.Int64, "t": pl.Int64}, orient="row").select(
-        "e", "t", key=probe(spec, pl.col("e"), pl.col("t"))
+        "e", "t", key=probe_from(spec, first_key(spec, pl.col("e")), pl.col("t"))
     )
     found = probes.join_asof(
         keys.alias("found").to_frame(), left_on="key", right_on="found", coalesce=False, check_sortedness=False

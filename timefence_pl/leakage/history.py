@@ -53,8 +53,8 @@ class History:
         rows: Those of the entities asked for. By ``KNOWN_INSTANT``, then the frame's order, of rows with the same times
             the last is taken. The entity's columns, ``EVENT_TICK``, with availability ``KNOWN``, the columns of the
             frame's order, ``KNOWN_INSTANT`` (Int128, or Int64), ``SOURCE_NUMBER`` and the feature's ``{feature}__{column}``.
-        usable: The entity, ``EVENT_TICK`` and ``SOURCE_NUMBER`` of all rows that became known, in the order in which the
-            frame's are numbered.
+        usable: The entity, ``EVENT_TICK`` and ``SOURCE_NUMBER`` of all rows that became known, in the order in which
+            they are numbered for this feature alone.
     """
 
     rows: pl.DataFrame

@@ -13,6 +13,7 @@ from typing import Final, NamedTuple, TypeVar
 
 import polars as pl
 
+from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.faults import CHECK_DATA, NOT_COMPUTED, faults_are_ours
 from timefence_pl.leakage.columns import Pairing
@@ -21,7 +22,9 @@ from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, age_bins, counte
 from timefence_pl.plan.alignment import LABEL_ROW, ROW_OF, Alignment, Merge
 from timefence_pl.plan.guards import duplicate_problem
 from timefence_pl.plan.latest import LABEL_TICK, Probe
-from timefence_pl.plan.training_set import DUPLICATE_MATCH, KNOWN_TICK, REASON, JoinedFeature, TrainingPlan
+from timefence_pl.plan.prepare import SortedFrame
+from timefence_pl.plan.rows import in_source_order
+from timefence_pl.plan.training_set import DUPLICATE_MATCH, KNOWN_TICK, REASON, AnyFrame, JoinedFeature, TrainingPlan
 from timefence_pl.plan.windows import WindowMerge
 
 __all__ = ["DUE", "DUE_KNOWN", "DUE_ROW", "DUE_TIME", "FOUND", "WRONG", "Rebuilt", "rebuild"]
@@ -129,12 +132,17 @@ def rebuild(
                 ) -> list[tuple[str, Future[Judged]]]:
                     # With all hashes: rows that values came from are found by them.
                     frame = merges[0].frame.at_once(apart=True)
+                    numbered_as_source = _in_source_order(frame, by_name)
                     probe, rows, buckets = ordered.result()
                     done = []
                     for merge in merges:
                         names = [w.feature for w in merge.wanted]
                         ready = _timed(merge).on(frame)
                         merged = ready.complete(ready.at_once(probe))
+                        if not numbered_as_source:
+                            merged = merged.drop(
+                                ROW_OF.format(name) for name in names if ROW_OF.format(name) in merged.columns
+                            )
                         for name in names:
                             joined = by_name[name]
                             if joined.feature.on_duplicate == "error" and merged[DUPLICATE_MATCH.format(name)].any():
@@ -149,6 +157,12 @@ def rebuild(
         finally:
             for threads in (sorter, pool, judges):
                 threads.shutdown(cancel_futures=True)
+
+
+def _in_source_order(frame: AnyFrame, by_name: Mapping[str, JoinedFeature]) -> bool:
+    """Whether a frame's rows are numbered as those of each of its features alone would be."""
+    features = [by_name[name].feature for name in frame.outputs] if isinstance(frame, SortedFrame) else []
+    return all(isinstance(f, Feature) and in_source_order(f.source, [f]) for f in features)
 
 
 def _timed(merge: Merge | WindowMerge) -> Merge | WindowMerge:

@@ -119,6 +119,7 @@ class Ages:
         used, zero = tally[AGE_BIN].unique().to_list(), self.edges.index(0)
         at = [_place(self.edges, age) for age, _ in marks]
         first = min([*(b - 1 for b in used), *map(math.floor, at)], default=zero)
+        first = min(first, len(self.edges) - 2)  # a mark may lie past the last edge
         last = max([*used, *map(math.ceil, at), first + 1])
         nearest = min([*(b - 1 for b in used if b > zero), *(math.floor(m) for m in at if m > zero)], default=last)
         latest = max((b for b in used if b <= zero), default=first)

@@ -1,7 +1,7 @@
 """A property that is computed once.
 
-Takes a method, gives a property that keeps its value. Unlike ``functools.cached_property`` before Python 3.12 it holds no
-lock while it computes, which would let one thread wait for another's object.
+Takes a method, gives a property that keeps its value. It holds no lock while it computes: before Python 3.12 the standard
+library's ``cached_property`` holds one for all objects of a class, so that threads with an object each wait for each other.
 """
 
 from __future__ import annotations

@@ -175,7 +175,10 @@ class SortedFrame:
         return self._of(rows)
 
     def _of(self, rows: pl.LazyFrame) -> SortedFrame:
-        """Some of the rows. Where hashes collide, other entities' rows may stand between duplicates of all of them."""
+        """A frame of some of the rows, whose duplicates are marked anew unless rows carry their marks.
+
+        There may be more of them: where hashes collide, other entities' rows may have stood between.
+        """
         return replace(self, rows=rows, frame=_sorted(rows, self), duplicates=self.duplicates or not self.marked)
 
 

@@ -6,7 +6,7 @@ time, availability and tie breakers, and the feature columns. Knows nothing of l
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -21,7 +21,7 @@ from timefence_pl.plan.expressions import is_row_wise, output_columns
 from timefence_pl.plan.ticks import Clock, clock_of
 from timefence_pl.plan.time_key import key_column
 
-__all__ = ["FeatureRows", "RowSet", "feature_rows", "in_time_order", "row_sets", "usable_events"]
+__all__ = ["FeatureRows", "RowSet", "feature_rows", "in_source_order", "in_time_order", "row_sets", "usable_events"]
 
 #: Internal names of key, time, availability and tie columns in a feature's rows.
 KEY_COLUMN: Final = "__tf_k{}"
@@ -117,7 +117,7 @@ def _expression_rows(rows: RowSet, columns: SourceColumns, events: pl.LazyFrame)
     ordered = [f for f in rows.features if not all(is_row_wise(e) for e in f.exprs)]
     if ordered and columns.available is not None:
         raise _reads_many_rows(ordered[0])
-    in_order = bool(ordered) or (not source.has_order and any(f.on_duplicate != "error" for f in rows.features))
+    in_order = not in_source_order(source, rows.features)
     if in_order:
         events = in_time_order(source, events)
     internal = [pl.col(k).alias(KEY_COLUMN.format(i)) for i, k in enumerate(source.keys)]
@@ -131,6 +131,13 @@ def _expression_rows(rows: RowSet, columns: SourceColumns, events: pl.LazyFrame)
     frame = events.select(each)
     given = None if in_order else each
     return FeatureRows(frame, columns.clock, columns.available, len(source.keys), ties, outputs, given)
+
+
+def in_source_order(source: Source, features: Iterable[Feature]) -> bool:
+    """Whether the rows of features that share them are computed in the order of their source; else in that of time."""
+    return all(
+        all(is_row_wise(e) for e in f.exprs) and (source.has_order or f.on_duplicate == "error") for f in features
+    )
 
 
 def _outputs(feature: Feature, schema: pl.Schema) -> dict[str, pl.DataType]:

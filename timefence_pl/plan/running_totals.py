@@ -4,10 +4,10 @@ Takes the values of all events and the windows' spans, gives for each window one
 totals cannot tell to the precision promised; these must be computed from the window's own events.
 
 Integers are added modulo 2^64 or 2^128, so that the difference of two totals is the window's own sum. Floats are
-rounded to multiples of a power of two, as 64-bit integers first; where that leaves too many windows in doubt they are
-scaled into 128-bit integers, exactly where they fit. What is not finite, or too large for the scale, becomes 0 and is
-counted, and a window that holds one is marked. Values that lose digits to the scale are counted too: a window with such
-values is marked unless its result is far above what they lost.
+scaled by a power of two into 128-bit integers first, exactly where they fit (into 64 bits where all are whole numbers
+then); what is not finite, or too large for the scale, becomes 0 and is counted, and a window that holds one is marked.
+Values that lose digits to the scale are counted too: a window with such values is marked unless its result is far above
+what they lost.
 """
 
 from __future__ import annotations
@@ -28,8 +28,6 @@ __all__ = ["Column", "Results"]
 _SURE: Final = 34
 #: A power of two that is finite, and whose inverse is.
 _LARGEST_SCALE: Final = 1_000
-#: Bits of a number of rows whose sums may be tried in 64 bits: with more, none would be sure.
-NARROW = 28
 #: Values looked at before all are.
 _GLANCE: Final = 1_000
 #: A second attempt, with a scale for each entity, is made where marked windows hold this many rows per event.
@@ -169,41 +167,29 @@ class Column:
     @cached
     def _float_sum(self) -> Results:
         facts = self._values.facts
-        if not facts.special and self._bits <= NARROW:
-            found = self._narrow_sum(facts, _clamped(min(51, 62 - self._bits) - facts.exponent))
-            if not self._worth_another(found):
-                return found
+        whole = None if facts.special else self._whole_sum(facts, 62 - self._bits - facts.exponent)
+        if whole is not None:
+            return whole
         found = self._scaled_sum(facts, 125 - self._bits - facts.exponent)
         if not self._worth_another(found):
             return found
         return _either(found, self._scaled_sum(facts, self._scales(self._values.floats, 125 - self._bits, facts)))
 
-    def _narrow_sum(self, facts: Facts, scale: int) -> Results:
-        """Sums of finite values rounded to multiples of a power of two, in 64 bits: at a third of the cost of 128.
+    def _whole_sum(self, facts: Facts, scale: int) -> Results | None:
+        """Sums of values that are whole numbers of 64 bits when scaled, at half the cost of 128; None where any is not.
 
-        Added to a float far above it, a value is rounded to a multiple of that float's last bit, and stands in the last
-        51 bits of the sum. Read as integers, these sums have totals from which the float's own bits are taken again.
-
-        Each value may have moved by half a multiple: results that are not far above their number of values are doubtful,
-        unless no value moved.
+        Nothing less than whole will do: what is made of a sum, as a difference of sums, may show any bit that was lost.
         """
-        above = 1.5 * 2.0 ** (52 - scale)
-        bits = pl.Series([above]).reinterpret(dtype=pl.Int64).item()
-
-        def rounded() -> pl.DataFrame:
-            values = self._values.floats.fill_null(0.0) if self._values.nulls else self._values.floats
-            return (values + above).reinterpret(dtype=pl.Int64).alias("x").to_frame()
-
-        found = self._spans.differences(self._values.totals(("rounded", scale), rounded))
-        rows = self._lengths().cast(pl.Int64)
-        present = self._present.cast(pl.Int64) if self._values.nulls else rows
-        found = found.select((pl.col(at(w, "x")) - rows[w] * bits).alias(w) for w in self._windows)
-        sums = found.select(pl.all().cast(pl.Float64) * 2.0**-scale)
-        doubtful = _marked(found, {w: [pl.col(w).abs() < present[w] * (1 << (_SURE - 1))] for w in self._windows})
-        # Values below one multiple may vanish unseen.
-        if doubtful and facts.least + scale >= 0 and _are_whole(self._values.floats, 2.0**scale):
-            doubtful = {}
-        return Results(sums.to_dict(), doubtful)
+        if facts.least + _clamped(scale) < 0:  # below 1, values are not whole, or vanish unseen
+            return None
+        totals = self._values.totals(("whole", scale), lambda: _whole(self._values.floats, 2.0 ** _clamped(scale)))
+        if totals is None:
+            return None
+        found = self._spans.differences(totals)
+        back = self._unscaled(scale)
+        return Results(
+            found.select((pl.col(at(w, "x")).cast(pl.Float64) * back).alias(w) for w in self._windows).to_dict()
+        )
 
     def _scaled_sum(self, facts: Facts, scale: int | pl.Series) -> Results:
         scaled, exact = _scaled(self._values.floats, scale, facts, 126 - self._bits)
@@ -309,13 +295,14 @@ class Column:
         return rows > WORTH * self._spans.events + FREE
 
 
-def _are_whole(values: pl.Series, power: float) -> bool:
-    """Whether floats, all but nulls, are whole numbers of 64 bits when multiplied with a power of two."""
+def _whole(values: pl.Series, power: float) -> pl.DataFrame | None:
+    """Finite values times a power of two as Int64 ``x``, nulls as 0; None if any is not whole. All products fit."""
     for some in (values.head(_GLANCE), values):  # most values that lose digits lose them at once
         scaled = some * power
-        if not (scaled.cast(pl.Int64, wrap_numerical=True).cast(pl.Float64) == scaled).all():
-            return False
-    return True
+        whole = scaled.cast(pl.Int64, wrap_numerical=True)
+        if not (whole.cast(pl.Float64) == scaled).all():
+            return None
+    return (whole.fill_null(0) if whole.null_count() else whole).alias("x").to_frame()
 
 
 def _scaled(values: pl.Series, scale: int | pl.Series, facts: Facts, bits: int) -> tuple[pl.DataFrame, bool]:

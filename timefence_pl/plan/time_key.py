@@ -39,7 +39,6 @@ __all__ = [
     "order_key",
     "pack",
     "pack_wide",
-    "probe",
     "probe_from",
     "rows_of",
     "tick_of",
@@ -248,13 +247,15 @@ def first_key(spec: KeySpec, entity: pl.Expr, ends: Ends | None = None) -> pl.Ex
     return _first(spec, _known_entity(spec, entity, ends))
 
 
-def probe(spec: KeySpec, entity: pl.Expr, tick: pl.Expr) -> pl.Expr:
-    """The key of entities and ticks from elsewhere: the same order, and never inside a neighbour's keys."""
-    return probe_from(spec, first_key(spec, entity), tick)
-
-
 def probe_from(spec: KeySpec, first: pl.Expr, tick: pl.Expr, ends: Ends | None = None) -> pl.Expr:
-    """:func:`probe` by the entity's :func:`first_key`; ``ends`` of the ticks, as there."""
+    """The key of ticks from elsewhere, of an entity by its :func:`first_key`: never inside a neighbour's keys.
+
+    Args:
+        spec: How the frame's keys are packed.
+        first: The entity's first key.
+        tick: The ticks.
+        ends: The least and greatest of the ticks, as for :func:`first_key`.
+    """
     if spec.narrow is not None:
         early, late = spec.narrow.tick
         # Ticks past the last are still the entity's own where the key has bits for them.

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from math import frexp, isfinite
+from typing import overload
 
 import polars as pl
 
@@ -38,8 +39,8 @@ class Facts:
     """What is known of all values of a column.
 
     Attributes:
-        exponent: All finite values below the limit are below 2 to this power.
-        least: No finite value but 0 is below 2 to this power.
+        exponent: The magnitude of every finite value below the limit is below 2 to this power.
+        least: That of none of these, but of 0, is below 2 to this power.
         special: Whether there are values that are not finite or not below the limit.
         limit: From here on, sums may leave the range of the type: such values are left to Polars.
     """
@@ -91,20 +92,28 @@ class Values:
         self.all = values if self.where is None else when(self.where, values)
         self._entities = entities
         self._keep = keep
-        self._totals: dict[Hashable, Totals] = {}
+        self._totals: dict[Hashable, Totals | None] = {}
 
-    def totals(self, key: Hashable, make: Callable[[], pl.DataFrame]) -> Totals:
+    @overload
+    def totals(self, key: Hashable, make: Callable[[], pl.DataFrame]) -> Totals: ...
+
+    @overload
+    def totals(self, key: Hashable, make: Callable[[], pl.DataFrame | None]) -> Totals | None: ...
+
+    def totals(self, key: Hashable, make: Callable[[], pl.DataFrame | None]) -> Totals | None:
         """Columns made of the values, to be added up.
 
         Args:
             key: Names what is made.
-            make: Makes it.
+            make: Makes it; None where it cannot be made.
         """
-        if not self._keep:
-            return Totals(make())
-        if key not in self._totals:
-            self._totals[key] = Totals(make())
-        return self._totals[key]
+        if key in self._totals:
+            return self._totals[key]
+        made = make()
+        totals = None if made is None else Totals(made)
+        if self._keep:
+            self._totals[key] = totals
+        return totals
 
     @property
     def dtype(self) -> pl.DataType:

@@ -19,7 +19,11 @@ _SEAL: Final = "record_hash"
 
 def sealed(record: Mapping[str, Any], *, indent: bool = False, algorithm: str = "xxh3_128") -> bytes:
     """A record as JSON, with its hash (``"xxh3_128"`` or ``"sha256"``); what JSON does not hold becomes text."""
-    plain = orjson.loads(orjson.dumps({k: v for k, v in record.items() if k != _SEAL}, default=str))
+    own = {k: v for k, v in record.items() if k != _SEAL}
+    try:
+        plain = orjson.loads(orjson.dumps(own, default=str))
+    except TypeError:  # it holds an integer that no 64 bits do
+        plain = orjson.loads(orjson.dumps(_shortened(own), default=str))
     return orjson.dumps({**plain, _SEAL: _hash(plain, algorithm)}, option=orjson.OPT_INDENT_2 if indent else None)
 
 
@@ -37,6 +41,15 @@ def is_sealed(record: Mapping[str, Any]) -> bool:
     seal = record.get(_SEAL)
     algorithm = "sha256" if isinstance(seal, str) and seal.startswith("sha256:") else "xxh3_128"
     return seal == _hash({k: v for k, v in record.items() if k != _SEAL}, algorithm)
+
+
+def _shortened(value: Any) -> Any:
+    """The same with integers of more than 64 bits as text."""
+    if isinstance(value, Mapping):
+        return {name: _shortened(v) for name, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [_shortened(v) for v in value]
+    return str(value) if isinstance(value, int) and not -(1 << 63) <= value < 1 << 64 else value
 
 
 def _hash(record: Mapping[str, Any], algorithm: str) -> str:
