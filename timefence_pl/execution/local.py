@@ -270,7 +270,8 @@ def _piecewise(
             features = [w.feature for w in merge.wanted]
             ready = merge.on(frame)
             merged = ready.at_once(ordered.probe)
-            observation.add_features(merged.with_columns(ordered.frame[LABEL_TICK]), features, pl.col(LABEL_TICK))
+            marked = merged.with_columns(ordered.frame[LABEL_TICK])
+            observation.add_features(marked, features, pl.col(LABEL_TICK), ordered.probe.ends.tick)
             _check_duplicates(plan, labels, observation, plan.observed, features)
             parts.append(ready.columns(merged, plan.names, back))
             if skip and isinstance(merge, Merge):

@@ -14,7 +14,7 @@ import polars as pl
 
 from timefence_pl.errors import TimefenceLeakageError, message
 from timefence_pl.plan.latest import Reason
-from timefence_pl.plan.ticks import Clock
+from timefence_pl.plan.ticks import Clock, Ends
 from timefence_pl.plan.training_set import DUPLICATE_MATCH, KNOWN_TICK, REASON, JoinedFeature, TrainingPlan
 
 __all__ = ["FeatureCounts", "Observation"]
@@ -62,20 +62,24 @@ class Observation:
         with self._lock:
             self.rows += batch.height
 
-    def add_features(self, batch: pl.DataFrame, names: Sequence[str], label_tick: pl.Expr) -> None:
+    def add_features(
+        self, batch: pl.DataFrame, names: Sequence[str], label_tick: pl.Expr, label_ends: Ends | None = None
+    ) -> None:
         """Count the marks of some features, for label rows in any order; :attr:`rows` is left alone.
 
         Args:
             batch: Their marks.
             names: The features.
             label_tick: The label time's ticks in the batch.
+            label_ends: Their least and greatest, where known.
         """
         exprs: list[pl.Expr] = []
-        ticks = [label_tick, *(pl.col(KNOWN_TICK.format(n)) for n in names)]
+        ticks = [pl.col(KNOWN_TICK.format(n)) for n in names]
+        ticks += [label_tick] if label_ends is None else []
         ends = batch.select(
             e.alias(f"{i}/{j}") for i, t in enumerate(ticks) for j, e in enumerate((t.min(), t.max()))
         ).row(0)
-        narrow = all(t is None or -_NARROW <= t <= _NARROW for t in ends)
+        narrow = all(t is None or -_NARROW <= t <= _NARROW for t in (*ends, *(label_ends or ())))
         for j in self._plan.features:
             name = j.feature.name
             if name not in names:

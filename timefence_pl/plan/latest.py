@@ -56,6 +56,9 @@ class Reason(IntEnum):
     MATCHED_VALUE = 4
 
 
+_CODES: Final = {reason: pl.lit(reason.value, dtype=pl.UInt8) for reason in Reason}
+
+
 @dataclass(frozen=True)
 class Bounds:
     """One feature's bounds: nanoseconds, or integer units where times are integers; None is unbounded."""
@@ -236,19 +239,15 @@ def _reason(reached: pl.Expr, in_bounds: pl.Expr, fresh: pl.Expr, empty: pl.Expr
     """The reason by what holds, of which each but the last includes the next; no nulls."""
     return (
         pl.when(~reached)
-        .then(_code(Reason.NO_HISTORY))
+        .then(_CODES[Reason.NO_HISTORY])
         .when(~in_bounds)
-        .then(_code(Reason.TOO_OLD))
+        .then(_CODES[Reason.TOO_OLD])
         .when(~fresh)
-        .then(_code(Reason.STALE))
+        .then(_CODES[Reason.STALE])
         .when(empty)
-        .then(_code(Reason.NULL_VALUE))
-        .otherwise(_code(Reason.MATCHED_VALUE))
+        .then(_CODES[Reason.NULL_VALUE])
+        .otherwise(_CODES[Reason.MATCHED_VALUE])
     )
-
-
-def _code(reason: Reason) -> pl.Expr:
-    return pl.lit(reason.value, dtype=pl.UInt8)
 
 
 def _not_before(so_far: pl.Expr, event: pl.Expr, frame: SortedFrame, probe: Probe, age: int | None) -> pl.Expr:
