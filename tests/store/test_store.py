@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import pyarrow.parquet as pq
 import pytest
 from polars.testing import assert_frame_equal
 
@@ -950,3 +951,20 @@ def test_bounds_that_no_64_bits_hold_are_kept(store: tf.Store, tmp_path: Path) -
     assert [m["build_id"] for m in store.list_builds()] == [again.manifest["build_id"], first.manifest["build_id"]]
     assert not first.manifest["reused"]
     assert again.manifest["reused"]
+
+
+@pytest.mark.parametrize(
+    ("value", "codec"), [(pl.col("i").hash(1).cast(pl.Float64), "UNCOMPRESSED"), (pl.col("i") % 2 + 0.5, "LZ4")]
+)
+def test_entries_are_compressed_where_that_makes_them_smaller(
+    store: tf.Store, tmp_path: Path, value: pl.Expr, codec: str
+) -> None:
+    number = [(pl.col("i").hash(seed) // 4).cast(pl.Int64) for seed in (2, 3)]
+    rows = pl.select(i=pl.int_range(200_000)).select(k=number[0], t=number[1], x=value)
+    events = tf.Source(rows, keys="k", timestamp="t")
+    given = tf.Labels(pl.DataFrame({"k": [rows["k"][7]], "at": [1 << 62]}), keys="k", label_time="at")
+    built = tf.build(given, tf.Feature(events, columns="x", name="f"), tmp_path / "a.parquet", store=store)
+    (entry,) = [p for p in entries(store) if p.suffix == ".parquet"]
+    column = pq.ParquetFile(entry).metadata.row_group(0)
+    assert column.column(column.num_columns - 1).compression == codec
+    assert built.frame()["f__x"].to_list() == [rows["x"][7]]

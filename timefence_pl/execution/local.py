@@ -216,16 +216,17 @@ def _in_memory(
     with rows:
         frame = _piecewise(plan, labels, observation, skip=skip, say=say, keep=keep, rows=rows)
     tick = plan.clock.ticks(pl.col(labels.label_time))
-    if output is not None and files is not None:
-        say.writing(str(output.path))
-        with files.writing(output.path) as path:
-            output.write(frame, path)
-        for split in splits:
-            part = output.beside(split.name)
-            with files.writing(part.path) as path:
-                part.write(frame.filter(split.rows(tick)), path)
-    counts = _split_counts(frame.lazy(), tick, splits)
-    return LocalRun(observation, frame.height, frame if output is None else None, *counts)
+    with ThreadPoolExecutor(max_workers=1) as beside:  # writing leaves some time between row groups
+        counts = beside.submit(_split_counts, frame.lazy(), tick, splits)
+        if output is not None and files is not None:
+            say.writing(str(output.path))
+            with files.writing(output.path) as path:
+                output.write(frame, path)
+            for split in splits:
+                part = output.beside(split.name)
+                with files.writing(part.path) as path:
+                    part.write(frame.filter(split.rows(tick)), path)
+    return LocalRun(observation, frame.height, frame if output is None else None, *counts.result())
 
 
 def _piecewise(

@@ -6,12 +6,13 @@ bytes are not those of its record, does not exist; a damaged one is set aside.
 
 from __future__ import annotations
 
+import io
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import polars as pl
 
@@ -20,6 +21,10 @@ from timefence_pl.store.layout import STORE_FORMAT, Layout
 from timefence_pl.store.records import sealed, unsealed
 
 __all__ = ["Entry", "EntryProblem", "find_entry", "list_entries", "put_entry", "set_aside"]
+
+#: Rows that compression is tried on, and the share of their size below which it pays.
+_SAMPLE: Final = 1 << 16
+_SMALLER: Final = 0.9
 
 
 @dataclass(frozen=True)
@@ -68,7 +73,7 @@ def put_entry(layout: Layout, name: str, key: str, frame: pl.DataFrame, facts: M
     path = layout.feature(name, key)
     with whole_files() as files:
         written = files.new(path)
-        frame.write_parquet(written, compression="lz4", statistics=False, row_group_size=1 << 20)
+        frame.write_parquet(written, compression=_compression(frame), statistics=False, row_group_size=1 << 20)
         record = {
             **facts,
             "store_format": STORE_FORMAT,
@@ -84,6 +89,17 @@ def put_entry(layout: Layout, name: str, key: str, frame: pl.DataFrame, facts: M
     except OSError as error:
         raise refused_by_file_system(error, "A cache record") from error
     return Entry(path, record)
+
+
+def _compression(frame: pl.DataFrame) -> Literal["lz4", "uncompressed"]:
+    """LZ4 where it makes rows from the middle of a frame smaller; else it would only be undone at each reading."""
+    some = frame.slice(max(frame.height - _SAMPLE, 0) // 2, _SAMPLE)
+    sizes = []
+    for compression in ("lz4", "uncompressed"):
+        file = io.BytesIO()
+        some.write_parquet(file, compression=compression, statistics=False)
+        sizes.append(file.tell())
+    return "lz4" if sizes[0] < _SMALLER * sizes[1] else "uncompressed"
 
 
 def find_entry(layout: Layout, name: str, key: str) -> Entry | EntryProblem | None:
