@@ -170,10 +170,10 @@ class Column:
         whole = None if facts.special else self._whole_sum(facts, 62 - self._bits - facts.exponent)
         if whole is not None:
             return whole
-        found = self._scaled_sum(facts, 125 - self._bits - facts.exponent)
+        found = self._scaled_sum(facts, 125 - self._wide_bits - facts.exponent)
         if not self._worth_another(found):
             return found
-        return _either(found, self._scaled_sum(facts, self._scales(self._values.floats, 125 - self._bits, facts)))
+        return _either(found, self._scaled_sum(facts, self._scales(self._values.floats, 125 - self._wide_bits, facts)))
 
     def _whole_sum(self, facts: Facts, scale: int) -> Results | None:
         """Sums of values that are whole numbers of 64 bits when scaled, at half the cost of 128; None where any is not.
@@ -192,8 +192,12 @@ class Column:
         )
 
     def _scaled_sum(self, facts: Facts, scale: int | pl.Series) -> Results:
-        scaled, exact = _scaled(self._values.floats, scale, facts, 126 - self._bits)
-        found = self._spans.differences(Totals(scaled))
+        def make() -> pl.DataFrame:
+            return _scaled(self._values.floats, scale, facts, 126 - self._wide_bits)[0]
+
+        totals = self._values.totals(("scaled", scale), make) if isinstance(scale, int) else Totals(make())
+        scaled, exact = totals.values, "lost" not in totals.values.columns
+        found = self._spans.differences(totals)
         back = self._unscaled(scale)
         sums = found.select((pl.col(at(w, "x")).cast(pl.Float64) * back).alias(w) for w in self._windows)
         marks: dict[str, list[pl.Expr]] = {w: [] for w in self._windows}
@@ -269,6 +273,11 @@ class Column:
     def _bits(self) -> int:
         """Bits of the number of rows in a window."""
         return max(1, self._spans.longest).bit_length()
+
+    @property
+    def _wide_bits(self) -> int:
+        """The same, rounded up: windows of about as many rows have one scale, and share their totals."""
+        return -(-self._bits // 8) * 8
 
     def _unscaled(self, scale: int | pl.Series) -> pl.Expr:
         """What turns a window's sum of scaled values back."""
