@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,10 +11,19 @@ import polars as pl
 import pytest
 
 import timefence_pl as tf
+from timefence_pl.leakage import window_origins
 
 START = datetime(2024, 1, 1)
 KEYS: dict[str, Any] = {"keys": "u", "label_time": "at"}
 AGGREGATES = {"sum": pl.col("x").sum(), "n": pl.len(), "last": pl.col("x").last(), "kinds": pl.col("kind").n_unique()}
+
+
+@pytest.fixture(autouse=True, params=[None, 60], ids=["few rows", "many rows"])
+def sampled(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where rows are many, what explains most of a sample is looked for first."""
+    if request.param is not None:
+        monkeypatch.setattr(window_origins, "_MANY", request.param)
+        monkeypatch.setattr(window_origins, "_MOST", request.param)
 
 
 def day(number: float) -> datetime:
@@ -221,3 +231,29 @@ def test_shifted_labels_are_found_near_the_end_of_their_units_range(hours: int, 
     counts = tf.audit(data, window, keys="k", label_time="at", check_lookahead=False)["w"].counts
     assert counts[verdict] >= 90
     assert counts["differs"] <= 5
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_all_events_are_aggregated_once_an_entity_with_the_same_result(
+    *, late: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, labels = world(5, late=late)
+    one = window(source, windows=["10d"])
+    whole = source.scan().group_by("u").agg(**{f"w__{n}_10d": e for n, e in AGGREGATES.items()}).collect()
+    data = labels.join(whole, on="u", how="left", maintain_order="left")
+    asked: list[int] = []
+    at = window_origins.WindowsOver.at
+
+    def counted(self: Any, rows: pl.DataFrame, clock: Any, wanted: Any) -> pl.DataFrame:
+        if any(w.values and set(w.bounds.lengths.values()) == {None} for w in wanted):
+            asked.append(rows.height)
+        return at(self, rows, clock, wanted)
+
+    monkeypatch.setattr(window_origins.WindowsOver, "at", counted)
+    once = audit(data, one).rows
+    assert asked
+    assert max(asked) <= labels["u"].n_unique()
+    too_far = window_origins._too_far
+    monkeypatch.setattr(window_origins, "_too_far", lambda bounds: [replace(v, endless=False) for v in too_far(bounds)])
+    assert once.equals(audit(data, one).rows)
+    assert max(asked) > labels["u"].n_unique()

@@ -4,8 +4,8 @@ Takes the rows whose values are wrong and the feature's own rows, gives for each
 usable instant, and the nearest known before it. The audit's own code: it knows nothing of the match that built the
 values due. Instants are exact integers (Int128 nanoseconds, or integer units).
 
-Nested values are sought exactly, floats in them too. A value that few rows share a key with is compared with each of them. Where there are more, as with few distinct values,
-it is compared with the distinct values of its entity.
+Nested values are sought exactly, floats in them too. A value that few rows share a key with is compared with each of
+them. Where there are more, as with few distinct values, it is compared with the distinct values of its entity.
 """
 
 from __future__ import annotations

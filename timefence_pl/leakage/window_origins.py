@@ -19,11 +19,11 @@ from timefence_pl.durations import format_nanoseconds
 from timefence_pl.leakage.equality import Tolerance, equal
 from timefence_pl.leakage.history import instant
 from timefence_pl.leakage.origins import LIMIT, Sought
-from timefence_pl.plan.latest import LABEL_TICK, VALID, Probe
+from timefence_pl.plan.latest import LABEL_TICK, VALID
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
-from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, pack_wide, rows_of
+from timefence_pl.plan.time_key import ENTITY, SECOND_HASH, pack_wide
 from timefence_pl.plan.window_events import SortedEvents
-from timefence_pl.plan.windows import WindowBounds, WindowMatch, aggregate
+from timefence_pl.plan.windows import WindowBounds, WindowMatch, WindowsOver
 
 __all__ = ["FUTURE_HOW", "FUTURE_INSTANT", "PAST_HOW", "PAST_INSTANT", "window_origins"]
 
@@ -47,6 +47,11 @@ _SHIFTS: Final = tuple(sign * int(n * _HALF_HOUR) for n in _HALF_HOURS for sign 
 _BELIEVED, _FEWEST, _MOST = 0.8, 5, 300
 #: With so many events a wrong row those of other entities are left out first.
 _FEW: Final = 8
+#: Of more rows than these, windows that have the values of this share of a sample are looked for first.
+_MANY: Final = 5_000
+_MOSTLY: Final = 0.5
+#: So many times as many rows of a sample are plainly more.
+_PLAIN: Final = 4
 #: A later shift is believed where at least this share of the rows it explains holds an event that came too late.
 _LATE: Final = 0.05
 
@@ -59,11 +64,13 @@ class _Variant:
         how: What it is.
         bounds: For all lengths, or for each.
         reaches: Whether it reaches past the last usable instant even where no event lies there.
+        endless: Whether it has the same events whatever the label.
     """
 
     how: str
     bounds: tuple[WindowBounds, ...]
     reaches: bool = False
+    endless: bool = False
 
 
 def window_origins(
@@ -76,6 +83,8 @@ def window_origins(
     tolerance: Tolerance,
 ) -> pl.DataFrame:
     """Look for the values found in windows as of other times.
+
+    Of many rows, what explains most of a sample is looked for first, and anything else in those that it leaves.
 
     Args:
         wrong: ``ENTITY``, ``LABEL_TICK``, ``VALID``, for hashed keys ``SECOND_HASH``, ``LIMIT`` and the values found.
@@ -90,112 +99,240 @@ def window_origins(
     Returns:
         ``FUTURE_HOW``, ``FUTURE_INSTANT``, ``PAST_HOW`` and ``PAST_INSTANT``, one row per row of ``wrong``, in order.
     """
-    late: list[pl.DataFrame] = []
     numbered = wrong.with_row_index(_ROW)
-    if _FEW * wrong.height < events.frame.select(pl.len()).collect().item():
-        events = _of_entities(events, wrong[ENTITY])
-    at = instant(pl.col(_KNOWN), events.clock)
-    too_late = (at > pl.col(LIMIT)).fill_null(value=False)
+    search = _Search(window, bounds, WindowsOver(events), clock, columns, tolerance)
+    if _FEW * wrong.height < search.windows.height:
+        search = search.of(wrong[ENTITY])
     variants = list(_too_far(bounds))
-    history = _Variant("", (replace(bounds, lengths=dict.fromkeys(bounds.lengths)),))
-    *evaluated, usable = _evaluated(numbered, window, [*variants, history], events, clock)
-    for variant, windows in zip(variants, evaluated, strict=True):
-        made = windows.hstack(numbered.select(LIMIT, *_of_wrong(columns)))
-        # A window may differ by its lower end alone, which lets nothing of the future in. Without an embargo that was
-        # due, that nothing happened meanwhile is known too late as well.
-        fits = _fits(columns, tolerance) if variant.reaches else _fits(columns, tolerance) & too_late
-        late.append(
-            made.filter(fits).select(
-                _ROW, pl.when(too_late).then(at).alias(FUTURE_INSTANT), pl.lit(variant.how).alias(FUTURE_HOW)
-            )
-        )
-    past = _at_last_event(numbered, usable[_KNOWN], window, bounds, events, columns, tolerance)
-    explained = pl.concat([p.select(_ROW) for p in (*late, past)])
-    shifted = _shifted(numbered.join(explained, on=_ROW, how="anti"), window, bounds, events, clock, columns, tolerance)
-    if shifted is not None and FUTURE_HOW in shifted.columns:
-        late.append(shifted)
-    elif shifted is not None:
-        past = pl.concat([past, shifted])
-    future = pl.concat(late)  # the likelier ones first
+    first, settled = search.likely(numbered, variants) if numbered.height > _MANY else ([], False)
+    late = search.future(numbered, first)
+    others = [v for v in variants if v not in first]
+    late = pl.concat([late, search.future(_without(numbered, late), others)])
+    # Where values of the future are the rule, what else has one of them decides nothing.
+    past = search.at_last_event(_without(numbered, late) if settled else numbered)
+    shift = search.shift(_without(numbered, late, past))
+    if shift is not None:
+        later, variant = shift
+        if later:
+            late = pl.concat([late, search.future(_without(numbered, late), [variant])])
+        else:
+            past = pl.concat([past, search.past(_without(numbered, late, past), variant)])
     return (
         numbered.select(_ROW)
-        .join(future.unique(_ROW, keep="first", maintain_order=True), on=_ROW, how="left", maintain_order="left")
+        .join(late, on=_ROW, how="left", maintain_order="left")
         .join(past, on=_ROW, how="left", maintain_order="left")
         .select(FUTURE_HOW, FUTURE_INSTANT, PAST_HOW, PAST_INSTANT)
     )
 
 
-def _shifted(
-    rows: pl.DataFrame,
-    window: Window,
-    bounds: WindowBounds,
-    events: SortedEvents,
-    clock: Clock,
-    columns: Sequence[Sought],
-    tolerance: Tolerance,
-) -> pl.DataFrame | None:
-    """The rows whose values are those of the windows as of label times all shifted alike; None where no shift is."""
-    if clock.kind == "integer" or rows.height < _FEWEST:
-        return None
-    tried = rows.gather_every(-(-rows.height // _MOST))
-    best, most = _best_shift(tried, window, bounds, _of_entities(events, tried[ENTITY]), clock, columns, tolerance)
-    if most < max(_BELIEVED * tried.height, _FEWEST):
-        return None
-    moved = _Variant("", (replace(bounds, embargo=bounds.embargo - best),))
-    (made,) = _evaluated(rows, window, [moved], events, clock)
-    made = made.hstack(rows.select(LIMIT, *_of_wrong(columns)))
-    at = instant(pl.col(_KNOWN), events.clock)
-    how = f"the window {format_nanoseconds(abs(best))} {'later' if best > 0 else 'earlier'}"
-    found = made.filter(_fits(columns, tolerance))
-    if best < 0:
-        return found.select(_ROW, at.alias(PAST_INSTANT), pl.lit(how).alias(PAST_HOW))
-    late = found.select((at > pl.col(LIMIT)).fill_null(value=False)).to_series()
-    if late.sum() < _LATE * found.height:
-        return None  # the windows differ by their lower ends alone, which lets nothing of the future in
-    # That nothing happened in the time between is known too late as well.
-    return found.select(_ROW, pl.when(late).then(at).alias(FUTURE_INSTANT), pl.lit(how).alias(FUTURE_HOW))
+@dataclass(frozen=True)
+class _Search:
+    """What values are sought in: other windows of a feature.
+
+    Attributes:
+        window: The feature.
+        bounds: As it was rebuilt.
+        windows: Over its events.
+        clock: Of the label time.
+        columns: What is sought.
+        tolerance: For floats.
+    """
+
+    window: Window
+    bounds: WindowBounds
+    windows: WindowsOver
+    clock: Clock
+    columns: Sequence[Sought]
+    tolerance: Tolerance
+
+    def of(self, entities: pl.Series) -> _Search:
+        """The same among the events of a few entities, where these can be taken out without breaking their order."""
+        return replace(self, windows=self.windows.of(entities))
+
+    def likely(self, rows: pl.DataFrame, variants: Sequence[_Variant]) -> tuple[list[_Variant], bool]:
+        """What to look for first: the windows that have the values of most of a sample of the rows.
+
+        Args:
+            rows: The rows.
+            variants: The windows that are tried, besides those of shifted label times.
+
+        Returns:
+            These windows, and whether it is plain that more rows have values of the future alone than of the past alone.
+        """
+        tried = rows.gather_every(-(-rows.height // _MOST))
+        few = self.of(tried[ENTITY])
+        found = [few.fitting(tried, v, made) for v, made in zip(variants, few.evaluated(tried, variants), strict=True)]
+        past = few.at_last_event(tried)
+        likely = [v for v, fits in zip(variants, found, strict=True) if fits.height > _MOSTLY * tried.height]
+        if not likely:
+            shift = few.shift(_without(tried, *found, past))
+            likely = [shift[1]] if shift is not None and shift[0] else []
+        future = few.future(tried, likely)
+        if future.height <= _MOSTLY * tried.height:
+            return [], False
+        alone = _without(future, past).height, _without(past, future, *found).height
+        return likely, alone[0] > max(_PLAIN * alone[1], _FEWEST)
+
+    def future(self, rows: pl.DataFrame, variants: Sequence[_Variant]) -> pl.DataFrame:
+        """The rows whose values one of these windows has: ``_ROW``, ``FUTURE_INSTANT``, ``FUTURE_HOW``, of the first."""
+        if not rows.height or not variants:
+            return pl.DataFrame(schema={_ROW: rows.schema[_ROW], FUTURE_INSTANT: pl.Int128, FUTURE_HOW: pl.String})
+        evaluated = self.evaluated(rows, variants)
+        found = pl.concat([self.fitting(rows, v, made) for v, made in zip(variants, evaluated, strict=True)])
+        return found.unique(_ROW, keep="first", maintain_order=True) if len(variants) > 1 else found
+
+    def fitting(self, rows: pl.DataFrame, variant: _Variant, made: pl.DataFrame) -> pl.DataFrame:
+        """The rows whose values these windows have, as :meth:`future` gives them."""
+        at = instant(pl.col(_KNOWN), self.windows.frame.clock)
+        too_late = (at > pl.col(LIMIT)).fill_null(value=False)
+        # A window may differ by its lower end alone, which lets nothing of the future in. Without an embargo that was
+        # due, that nothing happened meanwhile is known too late as well.
+        fits = self._fits if variant.reaches else self._fits & too_late
+        return (
+            made.hstack(rows.select(LIMIT, *self._sought))
+            .filter(fits)
+            .select(_ROW, pl.when(too_late).then(at).alias(FUTURE_INSTANT), pl.lit(variant.how).alias(FUTURE_HOW))
+        )
+
+    def past(self, rows: pl.DataFrame, variant: _Variant) -> pl.DataFrame:
+        """The rows whose values these windows, of usable events alone, have: ``_ROW``, ``PAST_INSTANT``, ``PAST_HOW``."""
+        (made,) = self.evaluated(rows, [variant])
+        at = instant(pl.col(_KNOWN), self.windows.frame.clock).alias(PAST_INSTANT)
+        found = made.hstack(rows.select(self._sought)).filter(self._fits)
+        return found.select(_ROW, at, pl.lit(variant.how).alias(PAST_HOW))
+
+    def at_last_event(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows whose values are those of the windows as of the entity's last usable event, as :meth:`past`."""
+        every = (replace(self.bounds, lengths=dict.fromkeys(self.bounds.lengths)),)
+        (usable,) = self.evaluated(rows, [_Variant("", every)], values=False)
+        rows = rows.with_columns(usable[_KNOWN].alias(LABEL_TICK)).filter(pl.col(LABEL_TICK).is_not_null())
+        # Up to that event, without it and with it: both are met in practice.
+        variants = [_Variant("", (WindowBounds(0, self.bounds.lengths, strict),)) for strict in (True, False)]
+        events = self.windows.frame.clock
+        at = instant(pl.col(LABEL_TICK), events).alias(PAST_INSTANT)
+        how = pl.lit("the window at the entity's last usable event").alias(PAST_HOW)
+        sought = rows.select(LABEL_TICK, *self._sought)
+        fitting = [
+            made.hstack(sought).filter(self._fits).select(_ROW, at, how)
+            for made in replace(self, clock=events).evaluated(rows, variants)
+        ]
+        return pl.concat(fitting).unique(_ROW, keep="first", maintain_order=True)
+
+    def shift(self, rows: pl.DataFrame) -> tuple[bool, _Variant] | None:
+        """The windows as of label times all shifted alike that have the values of most rows, and whether they are later.
+
+        None where no shift is believed.
+        """
+        if self.clock.kind == "integer" or rows.height < _FEWEST:
+            return None
+        tried = rows.gather_every(-(-rows.height // _MOST))
+        few = self.of(tried[ENTITY])
+        best, most = few.best_shift(tried)
+        if most < max(_BELIEVED * tried.height, _FEWEST):
+            return None
+        how = f"the window {format_nanoseconds(abs(best))} {'later' if best > 0 else 'earlier'}"
+        # That nothing happened in the time between is known too late as well.
+        variant = _Variant(how, (replace(self.bounds, embargo=self.bounds.embargo - best),), reaches=best > 0)
+        if best < 0:
+            return False, variant
+        found = few.future(tried, [variant])
+        if found[FUTURE_INSTANT].is_not_null().sum() < _LATE * found.height:
+            return None  # the windows differ by their lower ends alone, which lets nothing of the future in
+        return True, variant
+
+    def best_shift(self, tried: pl.DataFrame) -> tuple[int, int]:
+        """The shift, in nanoseconds, that explains most of some rows, and how many."""
+        far = max(_SHIFTS) // self.clock.size
+        tick = pl.col(LABEL_TICK)
+        exact = not any(shift % self.clock.size for shift in _SHIFTS)
+        if (
+            exact
+            and not self._since_last
+            and tried.select(tick.is_between(INT64_MIN + far, INT64_MAX - far).all()).item()
+        ):
+            # As label times of one evaluation: a variant takes far longer to prepare than to compute.
+            ticks = pl.DataFrame({_SHIFT: [shift // self.clock.size for shift in _SHIFTS]}, schema={_SHIFT: pl.Int64})
+            every = ticks.join(tried.drop(_ROW), how="cross", maintain_order="left_right")
+            every = every.with_columns(tick + pl.col(_SHIFT)).drop(_SHIFT).with_row_index(_ROW)
+            (made,) = self.evaluated(every, [_Variant("", (self.bounds,))])
+            fitting = made.hstack(every.select(self._sought)).select(self._fits).to_series()
+            counts = fitting.reshape((len(_SHIFTS), tried.height)).arr.sum().to_list()
+        else:
+            # Times that label times cannot hold, or values that are told from the label: the embargo is moved.
+            moved = [_Variant("", (replace(self.bounds, embargo=self.bounds.embargo - shift),)) for shift in _SHIFTS]
+            found = tried.select(self._sought)
+            counts = [made.hstack(found).select(self._fits.sum()).item() for made in self.evaluated(tried, moved)]
+        most = max(counts)
+        return _SHIFTS[counts.index(most)], most
+
+    def evaluated(self, rows: pl.DataFrame, variants: Sequence[_Variant], *, values: bool = True) -> list[pl.DataFrame]:
+        """For each variant the windows' columns, the instant of their youngest event (``_KNOWN``, in ticks) and ``_ROW``.
+
+        Args:
+            rows: The label rows.
+            variants: The windows.
+            values: Compute the columns, too.
+        """
+        if self._since_last or not any(v.endless for v in variants):
+            return self._each(rows, variants, values=values)
+        entity = [c for c in (ENTITY, SECOND_HASH) if c in rows.columns]
+        alone = iter(self._each(rows, [v for v in variants if not v.endless], values=values))
+        # Once an entity, with all its events, not once a row.
+        some = rows.unique(entity)
+        once = iter(self._each(some, [v for v in variants if v.endless], values=values))
+        place = rows.select(entity).join(
+            some.select(*entity, pl.int_range(pl.len()).alias(_SHIFT)), on=entity, how="left", maintain_order="left"
+        )[_SHIFT]
+        return [
+            next(once).select(pl.all().gather(place)).with_columns(rows[_ROW]) if v.endless else next(alone)
+            for v in variants
+        ]
+
+    def _each(self, rows: pl.DataFrame, variants: Sequence[_Variant], *, values: bool) -> list[pl.DataFrame]:
+        if not variants:
+            return []
+        name, hashed = self.window.name, [SECOND_HASH] if SECOND_HASH in rows.columns else []
+        order = rows.select(pack_wide(pl.col(ENTITY), pl.col(LABEL_TICK))).to_series().arg_sort()
+        probes = rows.select(pl.col(c).gather(order) for c in (ENTITY, LABEL_TICK, VALID, *hashed))
+        matches = [
+            WindowMatch(self.window, bounds, known=f"{_KNOWN}/{v}/{i}", name=f"{v}/{i}", values=values)
+            for v, variant in enumerate(variants)
+            for i, bounds in enumerate(variant.bounds)
+        ]
+        made = self.windows.at(probes, self.clock, matches).select(pl.all().gather(order.arg_sort()))
+        evaluated = []
+        for v, variant in enumerate(variants):
+            parts = [f"{v}/{i}" for i in range(len(variant.bounds))]
+            columns = {
+                c: f"{name}__{c.removeprefix(p + '__')}" for p in parts for c in made.columns if c.startswith(p + "__")
+            }
+            youngest = pl.max_horizontal(f"{_KNOWN}/{p}" for p in parts).alias(_KNOWN)
+            own = made.select(*(pl.col(c).alias(new) for c, new in columns.items()), youngest)
+            evaluated.append(own.with_columns(rows[_ROW]))
+        return evaluated
+
+    @property
+    def _since_last(self) -> bool:
+        """Whether values are told from the label, so that windows of the same events may differ."""
+        return any(uses_since_last(e) for e in self.window.aggregates.values())
+
+    @property
+    def _sought(self) -> list[str]:
+        return [name for c in self.columns for name in (c.found, c.wanted)]
+
+    @property
+    def _fits(self) -> pl.Expr:
+        """Whether a window has all values that are sought in its row."""
+        # The type of since_last() follows the clock of the time it is taken at.
+        return pl.all_horizontal(
+            ~pl.col(c.wanted) | equal(pl.col(c.found), pl.col(c.own).cast(c.types[1]), c.types, self.tolerance)
+            for c in self.columns
+        )
 
 
-def _best_shift(
-    tried: pl.DataFrame,
-    window: Window,
-    bounds: WindowBounds,
-    events: SortedEvents,
-    clock: Clock,
-    columns: Sequence[Sought],
-    tolerance: Tolerance,
-) -> tuple[int, int]:
-    """The shift, in nanoseconds, that explains most of some rows, and how many."""
-    fits = _fits(columns, tolerance)
-    far = max(_SHIFTS) // clock.size
-    tick = pl.col(LABEL_TICK)
-    since_last = any(uses_since_last(e) for e in window.aggregates.values())
-    exact = not any(shift % clock.size for shift in _SHIFTS)
-    if exact and not since_last and tried.select(tick.is_between(INT64_MIN + far, INT64_MAX - far).all()).item():
-        # As label times of one evaluation: a variant takes far longer to prepare than to compute.
-        ticks = pl.DataFrame({_SHIFT: [shift // clock.size for shift in _SHIFTS]}, schema={_SHIFT: pl.Int64})
-        every = ticks.join(tried.drop(_ROW), how="cross", maintain_order="left_right")
-        every = every.with_columns(tick + pl.col(_SHIFT)).drop(_SHIFT).with_row_index(_ROW)
-        (made,) = _evaluated(every, window, [_Variant("", (bounds,))], events, clock)
-        fitting = made.hstack(every.select(_of_wrong(columns))).select(fits).to_series()
-        counts = fitting.reshape((len(_SHIFTS), tried.height)).arr.sum().to_list()
-    else:
-        # Times that label times cannot hold, or values that are told from the label: the embargo is moved.
-        moved = [_Variant("", (replace(bounds, embargo=bounds.embargo - shift),)) for shift in _SHIFTS]
-        found = tried.select(_of_wrong(columns))
-        evaluated = _evaluated(tried, window, moved, events, clock)
-        counts = [made.hstack(found).select(fits.sum()).item() for made in evaluated]
-    most = max(counts)
-    return _SHIFTS[counts.index(most)], most
-
-
-def _of_entities(events: SortedEvents, entities: pl.Series) -> SortedEvents:
-    """The events of a few entities, where they can be taken out without breaking the order of availability."""
-    if events.bitemporal:
-        return events
-    every = events.frame.collect(engine="in-memory")
-    some = every.select(pl.all().gather(rows_of(events.spec, every[KEY], entities)))
-    return replace(events, frame=some.lazy().set_sorted(KEY))
+def _without(rows: pl.DataFrame, *found: pl.DataFrame) -> pl.DataFrame:
+    """The rows that are in none of the frames."""
+    return rows.join(pl.concat([f.select(_ROW) for f in found]), on=_ROW, how="anti", maintain_order="left")
 
 
 def _too_far(bounds: WindowBounds) -> Iterator[_Variant]:
@@ -211,68 +348,4 @@ def _too_far(bounds: WindowBounds) -> Iterator[_Variant]:
         )
         yield _Variant("the time after the label", after)
     everything = WindowBounds(-_ENDLESS, dict.fromkeys(bounds.lengths), strict=False)
-    yield _Variant("all events of the entity", (everything,))
-
-
-def _evaluated(
-    rows: pl.DataFrame, window: Window, variants: Sequence[_Variant], events: SortedEvents, clock: Clock
-) -> list[pl.DataFrame]:
-    """For each variant the windows' columns, the instant of their youngest event (``_KNOWN``, in ticks) and ``_ROW``."""
-    hashed = [SECOND_HASH] if SECOND_HASH in rows.columns else []
-    keep = [_ROW, ENTITY, LABEL_TICK, VALID, *hashed]
-    probes = rows.select(keep).sort(pack_wide(pl.col(ENTITY), pl.col(LABEL_TICK)))
-    matches = [
-        WindowMatch(window, bounds, known=f"{_KNOWN}/{v}/{i}", name=f"{v}/{i}")
-        for v, variant in enumerate(variants)
-        for i, bounds in enumerate(variant.bounds)
-    ]
-    found = aggregate(Probe(probes.drop(_ROW).lazy(), clock), events, matches).collect(engine="in-memory")
-    made = found.with_columns(probes[_ROW]).sort(_ROW)
-    evaluated = []
-    for v, variant in enumerate(variants):
-        parts = [f"{v}/{i}" for i in range(len(variant.bounds))]
-        columns = {
-            c: f"{window.name}__{c.removeprefix(p + '__')}"
-            for p in parts
-            for c in made.columns
-            if c.startswith(p + "__")
-        }
-        youngest = pl.max_horizontal(f"{_KNOWN}/{p}" for p in parts).alias(_KNOWN)
-        evaluated.append(made.select(_ROW, *(pl.col(c).alias(new) for c, new in columns.items()), youngest))
-    return evaluated
-
-
-def _of_wrong(columns: Sequence[Sought]) -> list[str]:
-    return [name for c in columns for name in (c.found, c.wanted)]
-
-
-def _fits(columns: Sequence[Sought], tolerance: Tolerance) -> pl.Expr:
-    """Whether a window has all values that are sought in its row."""
-    # The type of since_last() follows the clock of the time it is taken at.
-    return pl.all_horizontal(
-        ~pl.col(c.wanted) | equal(pl.col(c.found), pl.col(c.own).cast(c.types[1]), c.types, tolerance) for c in columns
-    )
-
-
-def _at_last_event(
-    numbered: pl.DataFrame,
-    last: pl.Series,
-    window: Window,
-    bounds: WindowBounds,
-    events: SortedEvents,
-    columns: Sequence[Sought],
-    tolerance: Tolerance,
-) -> pl.DataFrame:
-    """The rows whose values are those of the windows as of the entity's last usable event, known at ``last``."""
-    rows = numbered.with_columns(last.alias(LABEL_TICK)).filter(pl.col(LABEL_TICK).is_not_null())
-    # Up to that event, without it and with it: both are met in practice.
-    variants = [_Variant("", (WindowBounds(0, bounds.lengths, strict),)) for strict in (True, False)]
-    at = instant(pl.col(LABEL_TICK), events.clock).alias(PAST_INSTANT)
-    how = pl.lit("the window at the entity's last usable event").alias(PAST_HOW)
-    fitting = [
-        made.hstack(rows.select(LABEL_TICK, *_of_wrong(columns)))
-        .filter(_fits(columns, tolerance))
-        .select(_ROW, at, how)
-        for made in _evaluated(rows, window, variants, events, events.clock)
-    ]
-    return pl.concat(fitting).unique(_ROW, keep="first", maintain_order=True)
+    yield _Variant("all events of the entity", (everything,), endless=True)

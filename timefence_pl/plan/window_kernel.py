@@ -26,7 +26,7 @@ from timefence_pl.plan.window_rows import patched
 from timefence_pl.plan.window_spans import KnownEvents, Spans
 from timefence_pl.plan.window_values import EventValues
 
-__all__ = ["Kernel", "Task"]
+__all__ = ["Kernel", "Task", "event_values", "reason"]
 
 #: Windows computed at once: each takes a few times its output in memory while it is.
 AT_ONCE = 8
@@ -60,19 +60,25 @@ class Kernel:
 
     def __init__(self, labels: pl.DataFrame, events: pl.DataFrame, frame: SortedEvents, clock: Clock) -> None:
         self._labels = labels
+        self._events = events
         self._keys = events.drop(list(frame.schema))
-        self._values = events.select(list(frame.schema))
         self._frame = frame
         self._clock = clock
         self._look_ups = LookUps(frame, clock, LabelEnds.of(labels))
         self._found: dict[LookUp, pl.Series] = {}
 
-    def outputs(self, tasks: Sequence[Task]) -> pl.DataFrame:
-        """All columns wanted, one row a label."""
+    def outputs(self, tasks: Sequence[Task], values: EventValues | None = None) -> pl.DataFrame:
+        """All columns wanted, one row a label.
+
+        Args:
+            tasks: What is wanted.
+            values: The events' :func:`event_values`, where they are at hand.
+        """
         self._look_up(list(dict.fromkeys(b for t in tasks for b in self._look_ups.all(t.bounds))))
-        several = sum(-(-len(t.bounds.lengths) // AT_ONCE) for t in tasks) > 1
-        events = EventValues(self._values, self._entities, keep=several)
-        return pl.concat([self._feature(t, events) for t in tasks], how="horizontal")
+        if values is None:
+            several = sum(-(-len(t.bounds.lengths) // AT_ONCE) for t in tasks) > 1
+            values = event_values(self._events, self._frame, keep=several)
+        return pl.concat([self._feature(t, values) for t in tasks], how="horizontal")
 
     def _look_up(self, wanted: Sequence[LookUp]) -> None:
         # One name on both sides: a join of two names costs half as much again.
@@ -133,9 +139,6 @@ class Kernel:
         known = instant(pl.col(KNOWN), self._look_ups.clock(KNOWN_KEY))
         return self._keys.select(known - instant(tick, self._frame.event_clock)).to_series()
 
-    def _entities(self) -> pl.Series:
-        return self._keys.select(unpack(self._frame.spec, pl.col(KEY))[0].alias(ENTITY)).to_series()
-
     # -- features ---------------------------------------------------------------------------------------------------
 
     def _feature(self, task: Task, events: EventValues) -> pl.DataFrame:
@@ -147,7 +150,7 @@ class Kernel:
             columns.update(results.columns())
         outputs = pl.DataFrame([s.alias(f"{task.name}__{n}") for n, s in columns.items()])
         longest = spans if task.bounds.longest in spans.windows else self._spans(task.bounds, [task.bounds.longest])
-        outputs = outputs.with_columns(self._marks(task, longest, outputs))
+        outputs = pl.DataFrame([*outputs, *self._marks(task, longest, outputs)])
         collided = self._collided(longest, task.bounds.longest)
         if collided is None:
             return outputs
@@ -218,7 +221,7 @@ class Kernel:
         # A stable sort: events of one entity and time stay in match order.
         events = (
             self._keys.select(pack_wide(pl.col(SECOND_HASH), tick).alias(KEY), SECOND_HASH, *kept)
-            .hstack(self._values)
+            .hstack(self._events.select(list(self._frame.schema)))
             .filter(mine)
             .sort(KEY, maintain_order=True)
         )
@@ -228,6 +231,21 @@ class Kernel:
             events = events.with_columns(known.gather(order).alias(KNOWN_KEY), order.alias(KNOWN_ORDER))
         again = Kernel(labels, events, replace(self._frame, spec=WIDE), self._clock).outputs([task])
         return again.select(pl.all().gather(labels[_ROW].arg_sort()))
+
+
+def event_values(events: pl.DataFrame, frame: SortedEvents, *, keep: bool) -> EventValues:
+    """The values that windows over these events are made of.
+
+    Args:
+        events: As in :class:`SortedEvents`.
+        frame: What is known of them.
+        keep: Keep what is made of them, since more windows will need it.
+    """
+
+    def entities() -> pl.Series:
+        return events.select(unpack(frame.spec, pl.col(KEY))[0].alias(ENTITY)).to_series()
+
+    return EventValues(events.select(list(frame.schema)), entities, keep=keep)
 
 
 def reason(held: pl.Expr, empty: pl.Expr, usable: pl.Expr) -> pl.Expr:

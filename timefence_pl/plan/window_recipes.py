@@ -6,7 +6,7 @@ Takes a window feature and its source's columns, gives a :class:`Recipe`. Reads 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import polars as pl
@@ -44,6 +44,10 @@ class Recipe:
     singly: frozenset[str]
     tails: dict[str, int]
     since: pl.DataType
+
+    def only(self, *, values: bool) -> Recipe:
+        """This recipe, or with ``values=False`` one of no aggregates."""
+        return self if values else replace(self, types={}, parts=(), splits={}, exprs={})
 
     def of_nothing(self, schema: Mapping[str, pl.DataType]) -> pl.DataFrame:
         """One row: what each aggregate gives for no events, of columns of this schema."""

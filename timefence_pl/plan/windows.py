@@ -20,21 +20,24 @@ import polars as pl
 
 from timefence_pl.definitions.window import Window
 from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, message
+from timefence_pl.plan.cached import cached
 from timefence_pl.plan.latest import LABEL_TICK, VALID, Probe
 from timefence_pl.plan.prepare import SortedFrame
 from timefence_pl.plan.ticks import Clock
-from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH
+from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, rows_of
 from timefence_pl.plan.window_events import SortedEvents
-from timefence_pl.plan.window_kernel import Kernel, Task
+from timefence_pl.plan.window_kernel import Kernel, Task, event_values
 from timefence_pl.plan.window_lazily import aggregate_lazily
 from timefence_pl.plan.window_look_ups import LookUps, WindowBounds
 from timefence_pl.plan.window_parts import cut_between_entities
 from timefence_pl.plan.window_recipes import recipe_of
+from timefence_pl.plan.window_values import EventValues
 
 __all__ = [
     "WindowBounds",
     "WindowMatch",
     "WindowMerge",
+    "WindowsOver",
     "aggregate",
     "window_bounds",
     "window_columns",
@@ -60,6 +63,7 @@ class WindowMatch:
         feature_time: Put out under this name the time of the longest window's last event.
         duplicate: Put out false under this name: every event counts, so that none is chosen among duplicates.
         name: What its columns are named by instead of the feature's name, where it is wanted several times.
+        values: Whether its columns are wanted, and not what is named above alone.
     """
 
     window: Window
@@ -69,6 +73,7 @@ class WindowMatch:
     feature_time: str | None = None
     duplicate: str | None = None
     name: str | None = None
+    values: bool = True
 
     @property
     def feature(self) -> str:
@@ -133,6 +138,53 @@ class WindowMerge:
             order: Which of its rows, in order.
         """
         return merged.select(pl.col(c).gather(order) for c in merged.columns if c in wanted)
+
+
+class WindowsOver:
+    """Windows over the same events, asked for again and again: what is made of the events is kept.
+
+    Args:
+        frame: The events.
+    """
+
+    def __init__(self, frame: SortedEvents) -> None:
+        #: The events.
+        self.frame = frame
+
+    @property
+    def height(self) -> int:
+        """How many events there are."""
+        return self._events.height
+
+    def at(self, labels: pl.DataFrame, clock: Clock, wanted: Sequence[WindowMatch]) -> pl.DataFrame:
+        """What :func:`aggregate` gives for label rows in memory, computed now.
+
+        Args:
+            labels: As in :class:`~timefence_pl.plan.window_kernel.Kernel`.
+            clock: Of the label time.
+            wanted: What is wanted.
+        """
+        tasks = _tasks(self.frame, wanted, clock)
+        return _outputs(labels, self._events, frame=self.frame, clock=clock, tasks=tasks, values=self._values)
+
+    def of(self, entities: pl.Series) -> WindowsOver:
+        """The same over the events of a few entities, where they can be taken out without breaking their order.
+
+        Args:
+            entities: The entities (``ENTITY``), in any order and perhaps several times.
+        """
+        if self.frame.bitemporal:
+            return self
+        some = self._events.select(pl.all().gather(rows_of(self.frame.spec, self._events[KEY], entities)))
+        return WindowsOver(replace(self.frame, frame=some.lazy().set_sorted(KEY)))
+
+    @cached
+    def _events(self) -> pl.DataFrame:
+        return self.frame.frame.collect(engine="in-memory")
+
+    @cached
+    def _values(self) -> EventValues:
+        return event_values(self._events, self.frame, keep=True)
 
 
 def window_bounds(window: Window, *, strict: bool, integer_times: bool) -> WindowBounds:
@@ -230,7 +282,7 @@ def _tasks(frame: SortedEvents, wanted: Sequence[WindowMatch], labels: Clock) ->
     return tuple(
         Task(
             name=w.feature,
-            recipe=recipe_of(w.window, frame.schema, frame.event_clock, labels),
+            recipe=recipe_of(w.window, frame.schema, frame.event_clock, labels).only(values=w.values),
             bounds=w.bounds,
             reason=w.reason,
             known=w.known,
@@ -261,8 +313,14 @@ def _run(columns: Sequence[pl.Series], *, frame: SortedEvents, clock: Clock, tas
 
 
 def _outputs(
-    labels: pl.DataFrame, events: pl.DataFrame, *, frame: SortedEvents, clock: Clock, tasks: Sequence[Task]
+    labels: pl.DataFrame,
+    events: pl.DataFrame,
+    *,
+    frame: SortedEvents,
+    clock: Clock,
+    tasks: Sequence[Task],
+    values: EventValues | None = None,
 ) -> pl.DataFrame:
     types = {n: d for task in tasks for n, d in _output_types(task, frame).items()}
-    outputs = Kernel(labels, events, frame, clock).outputs(tasks)
+    outputs = Kernel(labels, events, frame, clock).outputs(tasks, values)
     return outputs.select(pl.col(n).cast(d) for n, d in types.items())
