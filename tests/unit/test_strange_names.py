@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+import polars.selectors as cs
 import pytest
 
 import timefence_pl as tf
@@ -127,6 +128,38 @@ def test_values_are_taken_by_their_name_not_by_a_pattern(name: str) -> None:
 @pytest.mark.parametrize("name", PATTERNS)
 def test_columns_of_a_source_that_are_not_used_may_be_patterns(name: str) -> None:
     assert values(labels(), feature(EVENTS.with_columns(pl.lit(1).alias(name)))) == EXPECTED
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+@pytest.mark.parametrize("stored", [False, True])
+def test_columns_that_a_definition_gives_are_taken_by_their_names(name: str, tmp_path: Path, *, stored: bool) -> None:
+    events = EVENTS.with_columns(pl.col("x").alias(name), x=pl.lit(0))
+    ways = [
+        feature(events, cs.exclude("k", "t")),
+        feature(events, transform=lambda lf: lf, name="f"),
+        feature(events, sql="SELECT * FROM {source}", name="f"),
+        feature(events, sql="SELECT * FROM {source}", dialect="duckdb", name="f"),
+    ]
+    for n, one in enumerate(ways):
+        store = tf.Store(tmp_path / str(n)) if stored else None
+        frame = tf.build(labels(), one, store=store).frame()
+        assert frame[f"f__{name}"].to_list() == EXPECTED
+        assert frame["f__x"].drop_nulls().unique().to_list() == [0]
+
+
+@pytest.mark.parametrize("name", ["^x$", "^.*$"])
+def test_patterns_that_one_expression_gives_beside_others_are_refused(name: str) -> None:
+    events = EVENTS.with_columns(pl.lit(1).alias(name))
+    with pytest.raises(TimefenceSchemaError, match="Column names of feature 'f' read as patterns"):
+        tf.point_in_time(labels(), feature(events, pl.all().exclude("k", "t") + 0, name="f"))
+
+
+@pytest.mark.parametrize("name", PATTERNS)
+def test_windows_read_no_column_that_reads_as_a_pattern(name: str) -> None:
+    source = tf.Source(EVENTS.rename({"x": name}), keys="k", timestamp="t", name="events")
+    window = tf.Window(source, {"n": cs.by_name(name).count()}, windows=[3], name="w")
+    with pytest.raises(TimefenceSchemaError, match="Column names of source 'events' read as patterns"):
+        tf.point_in_time(labels(), window)
 
 
 def test_output_names_that_polars_takes_for_patterns_are_refused_when_flattened() -> None:

@@ -240,7 +240,7 @@ def _columns(role: str, columns: object) -> tuple[tuple[pl.Expr, ...], tuple[str
     else:
         sources = outputs = column_list(role, "columns", columns)
     return tuple(
-        pl.col(f"^{_escaped(s)}$").alias(o) if s.startswith("^") else pl.col(s).alias(o)
+        pl.col(f"^{_escaped(s)}$").alias(o) if s.startswith("^") or s == "*" else pl.col(s).alias(o)
         for s, o in zip(sources, outputs, strict=True)
     ), outputs
 

@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 from weakref import WeakKeyDictionary
 
 import polars as pl
+import polars.selectors as cs
 
 from timefence_pl.choices import one_of
 from timefence_pl.definitions.paths import (
@@ -245,7 +246,7 @@ class Table:
             ) from error
         if self.columns is None or frame.collect_schema() == self.columns:
             return frame
-        return frame.select(pl.col(name).cast(dtype) for name, dtype in self.columns.items())
+        return frame.select(cs.by_name(name).cast(dtype) for name, dtype in self.columns.items())
 
     def _scan(self) -> pl.LazyFrame:
         if self.frame is not None:

@@ -59,7 +59,7 @@ def driver_query(query: str, uri: str, drivers: Sequence[Driver] = _DRIVERS) -> 
         if predicate is not None:
             frame = frame.filter(predicate)
         if with_columns is not None:
-            frame = frame.select(with_columns)
+            frame = frame[with_columns]
         yield frame if n_rows is None else frame.head(n_rows)
 
     return register_io_source(run, schema=schema, explain_name="database")

@@ -63,7 +63,7 @@ def duckdb_query(query: str, tables: Mapping[str, pl.LazyFrame], connection: obj
         if predicate is not None:
             frame = frame.filter(predicate)
         if with_columns is not None:
-            frame = frame.select(with_columns)
+            frame = frame[with_columns]
         yield frame if n_rows is None else frame.head(n_rows)
 
     return register_io_source(run, schema=schema, explain_name="DuckDB")

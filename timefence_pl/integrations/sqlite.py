@@ -82,7 +82,7 @@ def sqlite_query(query: str, path: Path) -> pl.LazyFrame:
         left = n_rows
         for frame in _batches(query, path, schema):
             kept = frame if predicate is None else frame.filter(predicate)
-            kept = kept if with_columns is None else kept.select(with_columns)
+            kept = kept if with_columns is None else kept[with_columns]
             if left is not None:
                 kept = kept.head(left)
                 left -= kept.height

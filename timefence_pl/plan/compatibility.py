@@ -5,7 +5,7 @@ Takes definitions, gives the clocks and key columns of both sides or an error of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import polars as pl
@@ -25,7 +25,7 @@ from timefence_pl.errors import (
 from timefence_pl.plan.ticks import Clock, clock_of
 from timefence_pl.plan.time_key import KeyColumn, key_column
 
-__all__ = ["SourceColumns", "check_reserved", "label_clock", "label_keys", "source_columns"]
+__all__ = ["SourceColumns", "check_no_patterns", "check_reserved", "label_clock", "label_keys", "source_columns"]
 
 RESERVED = "__tf_"
 
@@ -195,7 +195,21 @@ def check_reserved(where: str, schema: Mapping[str, pl.DataType]) -> None:
     Raises:
         TimefenceSchemaError: If there are any.
     """
-    patterns = [n for n in schema if reads_as_pattern(n)]
+    check_no_patterns(where, schema)
+    taken = [n for n in schema if n.startswith(RESERVED)]
+    if taken:
+        raise TimefenceSchemaError(
+            message(f"Column names of {where} start with the reserved {RESERVED!r}: {listing(taken)}.", fix="Rename.")
+        )
+
+
+def check_no_patterns(where: str, names: Iterable[str]) -> None:
+    """Refuse columns whose names Polars takes for patterns.
+
+    Raises:
+        TimefenceSchemaError: If there are any.
+    """
+    patterns = [n for n in names if reads_as_pattern(n)]
     if patterns:
         raise TimefenceSchemaError(
             message(
@@ -203,11 +217,6 @@ def check_reserved(where: str, schema: Mapping[str, pl.DataType]) -> None:
                 why="Polars would select other columns, or none, by such a name.",
                 fix="Rename: a name must not be '*', nor start with '^' and end with '$'.",
             )
-        )
-    taken = [n for n in schema if n.startswith(RESERVED)]
-    if taken:
-        raise TimefenceSchemaError(
-            message(f"Column names of {where} start with the reserved {RESERVED!r}: {listing(taken)}.", fix="Rename.")
         )
 
 

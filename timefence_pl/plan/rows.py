@@ -11,12 +11,13 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
+import polars.selectors as cs
 
 from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.source import Source
 from timefence_pl.errors import TimefenceError, TimefenceSchemaError, did_you_mean, listing, message
 from timefence_pl.integrations.sql import run_sql
-from timefence_pl.plan.compatibility import SourceColumns, comparable, source_columns
+from timefence_pl.plan.compatibility import SourceColumns, check_no_patterns, comparable, source_columns
 from timefence_pl.plan.expressions import is_row_wise, output_columns
 from timefence_pl.plan.ticks import Clock, clock_of
 from timefence_pl.plan.time_key import key_column
@@ -155,7 +156,8 @@ def _prefixed(feature: str, expr: pl.Expr, schema: pl.Schema) -> list[pl.Expr]:
     if len(names) == 1:
         return [expr.alias(f"{feature}__{names[0]}")]
     if expr.meta.is_column_selection(allow_aliasing=False):
-        return [pl.col(n).alias(f"{feature}__{n}") for n in names]
+        return [cs.by_name(n).as_expr().alias(f"{feature}__{n}") for n in names]
+    check_no_patterns(f"feature {feature!r}", names)
     whole = pl.struct(expr)
     return [whole.struct.field(n).alias(f"{feature}__{n}") for n in names]
 
@@ -239,7 +241,7 @@ def _derived_rows(feature: Feature, columns: SourceColumns, events: pl.LazyFrame
     breakers = [c for c in source.tie_breaker if c in schema]
     ties = [TIE_COLUMN.format(i) for i in range(len(breakers))]
     internal += [pl.col(c).alias(t) for c, t in zip(breakers, ties, strict=True)]
-    frame = result.select(*internal, *(pl.col(v).alias(f"{feature.name}__{v}") for v in values))
+    frame = result.select(*internal, *(cs.by_name(v).as_expr().alias(f"{feature.name}__{v}") for v in values))
     complete = [KEY_COLUMN.format(i) for i in range(len(source.keys))] + [TIME_COLUMN]
     complete += [AVAILABLE_COLUMN] if available else []
     frame = frame.filter(pl.all_horizontal(pl.col(n).is_not_null() for n in complete))

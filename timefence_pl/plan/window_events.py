@@ -19,7 +19,7 @@ from timefence_pl.definitions.source import Source
 from timefence_pl.definitions.window import Window
 from timefence_pl.errors import TimefenceSchemaError, message
 from timefence_pl.plan.at_once import Unkeyed, rows_at_once, sorted_by_need
-from timefence_pl.plan.compatibility import SourceColumns, source_columns
+from timefence_pl.plan.compatibility import SourceColumns, check_no_patterns, source_columns
 from timefence_pl.plan.expressions import is_row_wise
 from timefence_pl.plan.hints import Hints
 from timefence_pl.plan.prepare import (
@@ -235,6 +235,7 @@ def prepare_events(
     if hints is not None:
         spec = narrowed(spec, hints.entity, hints.tick)
     values = _values_of(rows.windows, source, columns.schema)
+    check_no_patterns(f"source {source.name!r}", values)
     ties = [TIE_COLUMN.format(i) for i in range(len(source.tie_breaker))]
     keyed = partial(_with_ticks, source=source, columns=columns, spec=spec, values=values)
     ready = keyed(frame, None)
