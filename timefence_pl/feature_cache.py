@@ -20,6 +20,7 @@ from timefence_pl.definitions.source import Source
 from timefence_pl.definitions.window import Window
 from timefence_pl.errors import TimefenceError, TimefenceStoreError
 from timefence_pl.execution.dropped import dropped_rows
+from timefence_pl.faults import polars_faults, reason_of
 from timefence_pl.fingerprint import FileHasher, Fingerprint, Uncacheable, changes, fingerprint_frame
 from timefence_pl.growth import Growth, find_growth
 from timefence_pl.identity import feature_fingerprint, source_fingerprint
@@ -286,10 +287,9 @@ class FeatureCache:
                     columns,
                     {**facts, "dropped": dropped[source.identity()], "parts": dict(status.parts)},
                 )
-            except TimefenceStoreError as error:
-                warnings.warn(
-                    f"Feature {name!r} is not cached: {str(error).splitlines()[0]}", UserWarning, stacklevel=2
-                )
+            except polars_faults(TimefenceStoreError) as error:  # Parquet does not hold all types
+                why = str(error).splitlines()[0] if isinstance(error, TimefenceError) else reason_of(error)
+                warnings.warn(f"Feature {name!r} is not cached: {why}", UserWarning, stacklevel=2)
 
     def _hash_of(self, rows: pl.DataFrame) -> str:
         return fingerprint_frame(rows, algorithm=self._hasher.algorithm).key

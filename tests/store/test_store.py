@@ -23,7 +23,7 @@ from polars.testing import assert_frame_equal
 import timefence_pl as tf
 from tests.privileges import writes_anywhere
 from tests.store.outcomes import BUILD, Inputs, assert_same, engine, outcome
-from tests.store.test_nothing_stale import EVENTS, LABELS, TWICE, labels, last, more, plain, source
+from tests.store.test_nothing_stale import EVENTS, LABELS, TWICE, labels, last, more, plain, source, window
 from timefence_pl.store.records import sealed
 
 SPLITS = {"a": (0, 6), "b": (6, 20)}
@@ -169,6 +169,27 @@ def test_hostile_feature_names_stay_inside(store: tf.Store, tmp_path: Path, name
     assert len(list(store.layout.features.iterdir())) == 2
 
 
+@pytest.mark.parametrize("names", [("ü", "ö"), ("x" * 60 + "a", "x" * 60 + "b"), ("Spend", "spend")])
+@pytest.mark.parametrize("together", [False, True])
+def test_windows_over_the_same_events_have_an_entry_each(
+    store: tf.Store, names: tuple[str, str], *, together: bool
+) -> None:
+    given = [window(name=name) for name in names]
+    for features in [given] if together else [[g] for g in given]:
+        same_as_without(Inputs(labels(), features), None, store)
+    again = tf.build(labels(), given, store=store).manifest["features"]
+    assert all(again[name]["cached"] for name in names)
+    assert store.cache_info()["set_aside"] == 0
+
+
+def test_windows_whose_names_look_alike_on_disk_leave_each_other_alone(store: tf.Store) -> None:
+    for _ in range(2):
+        for name in ("a b", "a_b"):
+            result = same_as_without(Inputs(labels(), window(name=name)), None, store)
+    assert result.manifest["features"]["a_b"]["cached"]
+    assert store.cache_info()["set_aside"] == 0
+
+
 def test_names_that_look_alike_on_disk_are_two_entries(store: tf.Store) -> None:
     same_as_without(Inputs(labels(), last(name="a b", columns={"x": "v"})), None, store)
     result = same_as_without(Inputs(labels(), last(name="a_b", columns={"j": "v"})), None, store)
@@ -292,6 +313,65 @@ def test_verify_finds_and_repairs(store: tf.Store, tmp_path: Path) -> None:
     assert [p.path for p in store.verify()] == [tmp_path / "set_a.parquet"]
     same_as_without(given, tmp_path / "set.parquet", store)
     assert store.verify() == []
+
+
+def test_verify_finds_records_and_manifests_that_changed(store: tf.Store, tmp_path: Path) -> None:
+    same_as_without(Inputs(labels(), last()), tmp_path / "set.parquet", store)
+    path, record = entries(store)
+    (build,) = store.layout.builds.iterdir()
+    record.write_bytes(record.read_bytes()[:-9])
+    manifest = build / "build.json"
+    manifest.write_text(manifest.read_text().replace('"matched"', '"mached"').replace('"duration', '"durations'))
+    assert {(p.path, p.reason) for p in store.verify()} == {
+        (path, "its record cannot be read"),
+        (build, "its manifest has changed"),
+    }
+    manifest.write_bytes(b"{")
+    assert (build, "its manifest cannot be read") in {(p.path, p.reason) for p in store.verify(repair=True)}
+    assert [p.path for p in store.verify()] == [build]
+    assert set(store.gc(keep_builds=0).paths) >= {build, manifest}
+    store.gc(keep_builds=0, dry_run=False)
+    assert store.verify() == []
+    assert not build.exists()
+
+
+def test_gc_takes_entries_whose_record_cannot_be_read(store: tf.Store) -> None:
+    same_as_without(Inputs(labels(), last()), None, store)
+    path, record = entries(store)
+    record.write_bytes(b"{}")
+    assert set(store.gc(dry_run=False).paths) == {path, record}
+    assert not list(store.layout.features.iterdir())
+
+
+def test_a_build_that_is_being_written_is_no_damage(store: tf.Store) -> None:
+    store.save_build({"features": {}})
+    new = store.layout.builds / "new"
+    new.mkdir()
+    assert store.verify() == []
+    store.gc(keep_builds=0, dry_run=False)
+    assert [p.name for p in store.layout.builds.iterdir()] == ["new"]
+    os.utime(new, (0, 0))
+    assert [p.reason for p in store.verify()] == ["it has no manifest"]
+    store.gc(keep_builds=0, dry_run=False)
+    assert not list(store.layout.builds.iterdir())
+
+
+@pytest.mark.parametrize("manifest", [{"output": "set.parquet"}, {"output": {"path": 5}}, {"build_id": 5}])
+def test_manifests_that_are_none_leave_nothing(store: tf.Store, manifest: dict[str, Any]) -> None:
+    with pytest.raises(tf.TimefenceStoreError):
+        store.save_build({"build_id": "one", **manifest})
+    assert not list(store.layout.builds.iterdir())
+
+
+def test_an_id_whose_manifest_could_not_be_written_can_be_given_again(
+    store: tf.Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patched:
+        patched.setattr("timefence_pl.store.builds.write_whole", full)
+        with pytest.raises(tf.TimefenceStoreError, match="No space left"):
+            store.save_build({"build_id": "one"})
+    store.save_build({"build_id": "one"})
+    assert store.get_build("one") is not None
 
 
 # --- repeats --------------------------------------------------------------------------------------------------------------

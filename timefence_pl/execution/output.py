@@ -24,6 +24,7 @@ from timefence_pl.errors import (
     message,
 )
 from timefence_pl.fingerprint.inputs import scanned_paths
+from timefence_pl.store.files import writes_of_polars
 
 __all__ = ["COMPRESSIONS", "OutputFile", "check_output", "refuse_inputs"]
 
@@ -71,27 +72,37 @@ class OutputFile:
         return read.select(_from_text(n, t) if _as_text(t) else pl.col(n).cast(t) for n, t in self.schema.items())
 
     def write(self, frame: pl.DataFrame, path: Path) -> None:
-        """Write a frame in this file's format to ``path``."""
-        if self.format == "parquet":
-            frame.write_parquet(path, compression=self.compression)  # type: ignore[arg-type]
-        elif self.format == "csv":
-            frame.write_csv(path)
-        elif self.format == "ndjson":
-            frame.write_ndjson(path)
-        else:
-            frame.write_ipc(path, compression=_ipc_compression(self.compression))
+        """Write a frame in this file's format to ``path``.
+
+        Raises:
+            TimefenceStoreError: If the file system refuses.
+        """
+        with writes_of_polars():
+            if self.format == "parquet":
+                frame.write_parquet(path, compression=self.compression)  # type: ignore[arg-type]
+            elif self.format == "csv":
+                frame.write_csv(path)
+            elif self.format == "ndjson":
+                frame.write_ndjson(path)
+            else:
+                frame.write_ipc(path, compression=_ipc_compression(self.compression))
 
     def sink(self, frame: pl.LazyFrame, path: Path) -> None:
-        """Stream a lazy frame in this file's format to ``path``."""
-        if self.format == "parquet":
-            compression: Any = self.compression
-            frame.sink_parquet(path, compression=compression, engine="streaming")
-        elif self.format == "csv":
-            frame.sink_csv(path, engine="streaming")
-        elif self.format == "ndjson":
-            frame.sink_ndjson(path, engine="streaming")
-        else:
-            frame.sink_ipc(path, compression=_ipc_compression(self.compression), engine="streaming")
+        """Stream a lazy frame in this file's format to ``path``.
+
+        Raises:
+            TimefenceStoreError: If the file system refuses.
+        """
+        with writes_of_polars():
+            if self.format == "parquet":
+                compression: Any = self.compression
+                frame.sink_parquet(path, compression=compression, engine="streaming")
+            elif self.format == "csv":
+                frame.sink_csv(path, engine="streaming")
+            elif self.format == "ndjson":
+                frame.sink_ndjson(path, engine="streaming")
+            else:
+                frame.sink_ipc(path, compression=_ipc_compression(self.compression), engine="streaming")
 
 
 def check_output(output: str | Path, compression: str, schema: pl.Schema) -> OutputFile:

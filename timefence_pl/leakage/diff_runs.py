@@ -15,6 +15,7 @@ from typing import Final
 import polars as pl
 
 from timefence_pl.leakage.diff_rows import ROW
+from timefence_pl.store.files import writes_of_polars
 
 __all__ = ["RowOrder", "SortedRuns", "free_memory"]
 
@@ -66,7 +67,8 @@ class SortedRuns:
             return
         self._files.append(self._folder / f"{len(self._files):06d}.parquet")
         group = max(rows.height // _GROUPS, _FEWEST)
-        rows.write_parquet(self._files[-1], compression="lz4", row_group_size=group)
+        with writes_of_polars("A temporary file"):
+            rows.write_parquet(self._files[-1], compression="lz4", row_group_size=group)
         self.size += size
 
     def part(self, number: int, parts: int) -> pl.DataFrame:
@@ -111,7 +113,9 @@ class RowOrder:
             return
         self._folder.mkdir(exist_ok=True)
         self._files.append(self._folder / f"{len(self._files):06d}.parquet")
-        pl.DataFrame({"old": old, "new": new}).write_parquet(self._files[-1], compression="lz4", row_group_size=65_536)
+        with writes_of_polars("A temporary file"):
+            pairs = pl.DataFrame({"old": old, "new": new})
+            pairs.write_parquet(self._files[-1], compression="lz4", row_group_size=65_536)
         self._last = max(self._last, int(old[-1]))
 
     def kept(self) -> bool:

@@ -6,6 +6,7 @@ Takes manifests, gives them back. A manifest that cannot be read is passed over,
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -17,9 +18,9 @@ from timefence_pl.choices import shortened
 from timefence_pl.errors import TimefenceStoreError, message
 from timefence_pl.store.files import refused_by_file_system, write_whole
 from timefence_pl.store.layout import STORE_FORMAT, Layout
-from timefence_pl.store.records import sealed
+from timefence_pl.store.records import is_sealed, sealed
 
-__all__ = ["list_builds", "read_build", "save_build"]
+__all__ = ["damaged_builds", "list_builds", "read_build", "save_build"]
 
 
 def save_build(layout: Layout, manifest: Mapping[str, Any], algorithm: str = "xxh3_128") -> Path:
@@ -35,27 +36,44 @@ def save_build(layout: Layout, manifest: Mapping[str, Any], algorithm: str = "xx
         raise TimefenceStoreError(
             message(f"{shortened(manifest)} is not a manifest.", fix="Give the manifest of a BuildResult.")
         )
+    output = manifest.get("output") or {}
+    if not isinstance(output, Mapping) or not isinstance(output.get("path") or "", str):
+        raise TimefenceStoreError(
+            message(
+                f"The output of a manifest is {shortened(manifest['output'])}, not a record.",
+                fix='Give {"path": ...}, or the manifest of a BuildResult.',
+            )
+        )
     build_id = manifest.get("build_id") or f"build-{uuid.uuid4().hex}"
-    folder = layout.build(str(build_id))
+    folder = layout.build(build_id) if isinstance(build_id, str) else None
     if folder is None:
         raise TimefenceStoreError(
             message(f"{build_id!r} is not a valid build id.", fix="Use letters, digits, '_', '.' and '-'.")
         )
+    path = folder / "build.json"
+    record = {**manifest, "build_id": build_id, "store_format": STORE_FORMAT, "manifest_path": str(path)}
+    data = sealed(record, indent=True, algorithm=algorithm)
     try:
         layout.builds.mkdir(parents=True, exist_ok=True)
         folder.mkdir()
-        path = folder / "build.json"
-        record = {**manifest, "build_id": build_id, "store_format": STORE_FORMAT, "manifest_path": str(path)}
-        output = (manifest.get("output") or {}).get("path")
-        if output and Path(output).is_file():
-            _link(Path(output), folder / Path(output).name)
-        write_whole(path, sealed(record, indent=True, algorithm=algorithm))
     except FileExistsError as error:
         raise TimefenceStoreError(
             message(f"The build {build_id!r} is in the store already.", fix="Give a new id.")
         ) from error
     except OSError as error:
         raise refused_by_file_system(error, "The manifest") from error
+    whole = False
+    try:
+        written = Path(str(output.get("path") or ""))
+        if written.name and written.is_file():
+            _link(written, folder / written.name)
+        write_whole(path, data)
+        whole = True
+    except OSError as error:
+        raise refused_by_file_system(error, "The manifest") from error
+    finally:
+        if not whole:  # so that the id can be given again
+            shutil.rmtree(folder, ignore_errors=True)
     return path
 
 
@@ -63,6 +81,20 @@ def read_build(layout: Layout, build_id: str) -> dict[str, Any] | None:
     """A build's manifest; None where there is none, or none that can be read."""
     folder = layout.build(build_id)
     return None if folder is None else _read(folder / "build.json")
+
+
+def damaged_builds(layout: Layout) -> dict[Path, str]:
+    """By folder, what is wrong with the builds whose manifests cannot be read, or are not as they were written."""
+    if not layout.builds.is_dir():
+        return {}
+    found: dict[Path, str] = {}
+    for folder in sorted(f for f in layout.builds.iterdir() if f.is_dir() and not f.is_symlink()):
+        manifest = _read(folder / "build.json")
+        if manifest is None:
+            found[folder] = "its manifest cannot be read" if (folder / "build.json").exists() else "it has no manifest"
+        elif not is_sealed(manifest):
+            found[folder] = "its manifest has changed"
+    return found
 
 
 def list_builds(layout: Layout) -> list[dict[str, Any]]:

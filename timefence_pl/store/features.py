@@ -16,11 +16,19 @@ from typing import Any, Final, Literal
 
 import polars as pl
 
-from timefence_pl.store.files import has_hash, hash_file, is_temporary, refused_by_file_system, whole_files, write_whole
+from timefence_pl.store.files import (
+    has_hash,
+    hash_file,
+    is_temporary,
+    refused_by_file_system,
+    whole_files,
+    write_whole,
+    writes_of_polars,
+)
 from timefence_pl.store.layout import STORE_FORMAT, Layout
 from timefence_pl.store.records import sealed, unsealed
 
-__all__ = ["Entry", "EntryProblem", "find_entry", "list_entries", "put_entry", "set_aside"]
+__all__ = ["Entry", "EntryProblem", "find_entry", "list_entries", "put_entry", "set_aside", "unreadable_entries"]
 
 #: Rows that compression is tried on, and the share of their size below which it pays.
 _SAMPLE: Final = 1 << 16
@@ -73,7 +81,8 @@ def put_entry(layout: Layout, name: str, key: str, frame: pl.DataFrame, facts: M
     path = layout.feature(name, key)
     with whole_files() as files:
         written = files.new(path)
-        frame.write_parquet(written, compression=_compression(frame), statistics=False, row_group_size=1 << 20)
+        with writes_of_polars("A cache entry"):
+            frame.write_parquet(written, compression=_compression(frame), statistics=False, row_group_size=1 << 20)
         record = {
             **facts,
             "store_format": STORE_FORMAT,
@@ -136,6 +145,14 @@ def list_entries(layout: Layout) -> list[Entry]:
         if record is not None and not is_temporary(record_path):
             entries.append(Entry(record_path.with_suffix(".parquet"), record))
     return entries
+
+
+def unreadable_entries(layout: Layout) -> list[Path]:
+    """The files of entries whose records cannot be read."""
+    if not layout.features.is_dir():
+        return []
+    records = sorted(p for p in layout.features.glob("*.json") if not is_temporary(p))
+    return [p.with_suffix(".parquet") for p in records if _record(p) is None]
 
 
 def set_aside(layout: Layout, path: Path) -> None:

@@ -6,8 +6,10 @@ them.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
+import re
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -15,6 +17,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 
+import polars as pl
 import xxhash
 
 from timefence_pl.errors import TimefenceError, TimefenceStoreError, message
@@ -27,9 +30,13 @@ __all__ = [
     "refused_by_file_system",
     "whole_files",
     "write_whole",
+    "writes_of_polars",
 ]
 
 _MARK = ".tmp"
+#: How Polars tells an error of the operating system, and those that only writing meets.
+_SYSTEM_ERROR = re.compile(r"\(os error (\d+)\)")
+_REFUSALS = frozenset({errno.ENOSPC, errno.EFBIG, errno.EDQUOT, errno.EROFS})
 #: Read at once: one buffer that stays in the processor's cache costs half of new ones.
 _BLOCK = 1 << 20
 #: Seconds until what was written meanwhile is made durable: more each time, since others wait for the disk too.
@@ -54,7 +61,12 @@ def has_hash(path: Path, expected: object) -> bool:
 
 def temporary_name(target: Path) -> Path:
     """A name beside the target that no other writer has; hidden, and known as temporary to :func:`is_temporary`."""
-    return target.with_name(f".{target.stem[:80]}.{uuid.uuid4().hex}{_MARK}{target.suffix}")
+    return target.with_name(f".{_shortened(target.stem, 80)}.{uuid.uuid4().hex}{_MARK}{target.suffix}")
+
+
+def _shortened(name: str, size: int) -> str:
+    """As much of the beginning of a name as takes so many bytes."""
+    return os.fsencode(name)[:size].decode(errors="ignore")
 
 
 def is_temporary(path: Path) -> bool:
@@ -170,11 +182,31 @@ def _sync_while_written(path: Path, whole: Event) -> None:
     sync(path)
 
 
+@contextmanager
+def writes_of_polars(what: str = "The output") -> Iterator[None]:
+    """Turn what Polars raises where the file system refuses its writing into our error; its other errors pass.
+
+    Args:
+        what: What is written, for the error.
+
+    Raises:
+        TimefenceStoreError: If the file system refuses.
+    """
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        found = _SYSTEM_ERROR.search(str(error))
+        number = 0 if found is None else int(found[1])
+        if number not in _REFUSALS:
+            raise
+        raise refused_by_file_system(OSError(number, os.strerror(number)), what) from error
+
+
 def refused_by_file_system(error: OSError, what: str = "The output") -> TimefenceStoreError:
     """Our error for an operating system's."""
     return TimefenceStoreError(
         message(
-            f"{what} cannot be written: {error.strerror or error}.",
+            f"{what} cannot be written: {_SYSTEM_ERROR.sub('', str(error.strerror or error)).rstrip()}.",
             where=str(error.filename or ""),
             fix="Check the folder's permissions and the free space; files that stood there are unchanged.",
         )

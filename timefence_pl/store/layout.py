@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 import orjson
+import xxhash
 
 from timefence_pl.errors import TimefenceStoreError, message
 from timefence_pl.store.files import refused_by_file_system, write_whole
@@ -79,8 +80,10 @@ class Layout:
         return self.builds / build_id
 
     def feature(self, name: str, key: str) -> Path:
-        """A cached frame's file: the name sanitised, the key's digits."""
+        """A cached frame's file: the name, or what can be kept of it and its hash, then the key's digits."""
         plain = re.sub(r"[^A-Za-z0-9_]", "_", name)[:60]
+        if plain != name or name != name.lower():  # two names may be one on a disk
+            plain = f"{plain}_{xxhash.xxh3_64_hexdigest(name.encode())}"
         return self.features / f"{plain}__{key.split(':', 1)[-1]}.parquet"
 
     def record(self, frame: Path) -> Path:

@@ -15,8 +15,8 @@ from typing import Any, Final
 from timefence_pl.choices import boolean, shortened
 from timefence_pl.durations import DurationLike, parse_duration
 from timefence_pl.errors import TimefenceConfigError, TimefenceStoreError, message
-from timefence_pl.store.builds import list_builds
-from timefence_pl.store.features import Entry, check_entry, list_entries, set_aside
+from timefence_pl.store.builds import damaged_builds, list_builds
+from timefence_pl.store.features import Entry, check_entry, list_entries, set_aside, unreadable_entries
 from timefence_pl.store.files import has_hash, is_temporary
 from timefence_pl.store.layout import Layout
 
@@ -75,28 +75,31 @@ def cache_info(layout: Layout) -> dict[str, Any]:
 
 
 def verify_store(layout: Layout, *, repair: bool = False) -> list[Problem]:
-    """Check every entry's bytes and every build's files against their records.
+    """Check every record, every entry's bytes and every build's files against their records.
 
     Args:
         layout: The store.
         repair: Set damaged entries aside, so that the next build makes them again.
     """
-    problems = []
+    damaged = dict.fromkeys(unreadable_entries(layout), "its record cannot be read")
     for entry in list_entries(layout):
         reason = check_entry(entry.path, entry.record)
         if reason is not None:
-            problems.append(Problem("cache entry", entry.path, reason))
-            if repair:
-                set_aside(layout, entry.path)
+            damaged[entry.path] = reason
+    if repair:
+        for entry_file in damaged:
+            set_aside(layout, entry_file)
+    problems = [Problem("cache entry", entry_file, reason) for entry_file, reason in damaged.items()]
+    problems += [Problem("build", folder, reason) for folder, reason in _damaged_builds(layout).items()]
     for manifest in list_builds(layout):
         splits = manifest.get("splits")
         for record in (manifest.get("output"), *(splits if isinstance(splits, list) else ())):
             path = record.get("path") if isinstance(record, dict) else None
             if not path or not isinstance(path, str):
                 continue
-            reason = _changed(Path(path), record)
-            if reason is not None:
-                problems.append(Problem(f"output of build {manifest['build_id']}", Path(path), reason))
+            changed = _changed(Path(path), record)
+            if changed is not None:
+                problems.append(Problem(f"output of build {manifest['build_id']}", Path(path), changed))
     return problems
 
 
@@ -112,7 +115,7 @@ def collect_garbage(
 
     Args:
         layout: The store.
-        keep_builds: Keep this many newest builds; all where None.
+        keep_builds: Keep this many newest builds, and none that is damaged; all where None.
         max_size: Remove the oldest cache entries until the rest has at most this many bytes.
         older_than: Remove cache entries made longer ago.
         dry_run: Only say what would go.
@@ -141,14 +144,17 @@ def collect_garbage(
     for entry in entries:
         if entry.path in doomed:
             paths += [layout.record(entry.path), entry.path]  # the record first: then the entry does not exist
-    recorded = {e.path for e in entries}
+    for path in unreadable_entries(layout):
+        paths += [layout.record(path), *([path] if path.exists() else [])]
+    recorded = {e.path for e in entries} | set(paths)
     if layout.features.is_dir():
         paths += [p for p in layout.features.glob("*.parquet") if p not in recorded and not is_temporary(p) and _old(p)]
     if layout.aside.is_dir():
         paths += sorted(layout.aside.rglob("*"), reverse=True)  # what is in a folder before it
     if keep_builds is not None:
-        for manifest in list_builds(layout)[keep_builds:]:
-            folder = layout.build(str(manifest["build_id"]))
+        folders = [layout.build(str(m["build_id"])) for m in list_builds(layout)[keep_builds:]]
+        folders += [f for f in _damaged_builds(layout) if f not in folders]
+        for folder in folders:
             paths += (
                 [*sorted(folder.rglob("*"), reverse=True), folder] if folder is not None and folder.is_dir() else []
             )
@@ -168,8 +174,13 @@ def _changed(path: Path, record: dict[str, Any]) -> str | None:
     except OSError as error:
         return error.strerror or "it cannot be read"
     except ValueError:
-        return "its path is none"
+        return "its path is not valid"
     return None
+
+
+def _damaged_builds(layout: Layout) -> dict[Path, str]:
+    """Builds that are not as they were written; not those that may be being written."""
+    return {f: why for f, why in damaged_builds(layout).items() if (f / "build.json").exists() or _old(f)}
 
 
 def _abandoned(layout: Layout) -> Iterable[Path]:

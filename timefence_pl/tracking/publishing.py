@@ -30,7 +30,7 @@ from timefence_pl.errors import (
     message,
 )
 from timefence_pl.fingerprint import hash_bytes
-from timefence_pl.store.files import refused_by_file_system, sync, write_whole
+from timefence_pl.store.files import refused_by_file_system, sync, write_whole, writes_of_polars
 from timefence_pl.store.layout import STORE_FORMAT, Layout
 from timefence_pl.store.locks import Holding, is_held, locked
 from timefence_pl.store.names import checked_stored_name
@@ -239,7 +239,8 @@ def _written(payload: Payload, staging: Path, content: Any, *, copy: bool) -> Se
         return fingerprint_of(content, schema, hash_bytes(payload.data, "sha256"), len(payload.data))
     path = staging / "data.parquet"
     try:
-        payload.frame.write_parquet(path, compression="zstd")
+        with writes_of_polars("The feature set"):
+            payload.frame.write_parquet(path, compression="zstd")
     except pl.exceptions.PolarsError as error:
         raise TimefenceSchemaError(
             message(
