@@ -15,6 +15,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import timefence_pl as tf
 from tests.fingerprint.modules import project
@@ -863,3 +864,68 @@ def test_a_store_of_a_later_format_is_refused(tmp_path: Path) -> None:
     store.layout.marker.write_text('{"format": 99}')
     with pytest.raises(tf.TimefenceStoreError, match="format 99"):
         tf.build(labels(), last(), store=store)
+
+
+# --- scans that were run before their files changed ------------------------------------------------------------------------
+
+
+def _rows(path: Path, numbers: range) -> None:
+    pl.DataFrame({"k": [1] * len(numbers), "t": list(numbers), "v": [10 * n + 1 for n in numbers]}).write_parquet(path)
+
+
+def _added(folder: Path) -> None:
+    _rows(folder / "2.parquet", range(3, 5))
+
+
+def _rewritten(folder: Path) -> None:
+    _rows(folder / "1.parquet", range(1, 400))
+
+
+def _removed(folder: Path) -> None:
+    (folder / "0.parquet").unlink()
+
+
+@pytest.mark.parametrize("stored", [False, True])
+@pytest.mark.parametrize("change", [_added, _rewritten, _removed])
+@pytest.mark.parametrize("where", ["source", "window", "labels", "transform", "source with a function"])
+def test_a_scan_is_read_anew_whenever_its_files_changed(
+    tmp_path: Path, where: str, change: Callable[[Path], None], *, stored: bool
+) -> None:
+    folder = tmp_path / "files"
+    folder.mkdir()
+    _rows(folder / "0.parquet", range(1))
+    _rows(folder / "1.parquet", range(1, 3))
+    kept = pl.scan_parquet(folder / "*.parquet")
+    known = pl.DataFrame({"k": [1], "t": [0], "v": [0]})
+
+    def inputs(scan: pl.LazyFrame) -> tuple[tf.Labels, Any]:
+        of = tf.Source(scan, keys="k", timestamp="t", name="s")
+        if where == "labels":
+            return tf.Labels(scan, keys="k", label_time="t"), last(
+                tf.Source(known, keys="k", timestamp="t"), columns="v"
+            )
+        asked = tf.Labels(pl.DataFrame({"k": [1], "T": [1000]}), keys="k", label_time="T")
+        if where == "window":
+            return asked, tf.Window(of, {"n": pl.len(), "v": pl.col("v").sum()}, windows=[None], name="w")
+        if where == "transform":
+            summed = scan.group_by("k").agg(total=pl.col("v").sum())
+            return asked, tf.Feature(
+                tf.Source(known, keys="k", timestamp="t"), transform=lambda lf: lf.join(summed, on="k"), name="f"
+            )
+        if where == "source with a function":
+            mapped = scan.with_columns(pl.col("v").map_batches(lambda s: s + 1, return_dtype=pl.Int64))
+            return asked, tf.Feature(tf.Source(mapped, keys="k", timestamp="t", name="s"), columns="v", name="f")
+        return asked, tf.Feature(of, columns="v", name="f")
+
+    store = tf.Store(tmp_path / "store") if stored else None
+    given = inputs(kept)
+    before = tf.build(*given, store=store).frame()
+    change(folder)
+    expected = tf.build(*inputs(pl.scan_parquet(folder / "*.parquet"))).frame()
+    assert not expected.equals(before) or (where, change) in {
+        ("source", _removed),
+        ("source with a function", _removed),
+    }
+    for again in (given, inputs(kept), inputs(pl.scan_parquet(folder / "*.parquet"))):
+        assert_frame_equal(tf.build(*again, store=store).frame(), expected)
+        assert_frame_equal(tf.point_in_time(*again).collect(), expected)

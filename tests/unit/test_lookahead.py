@@ -525,3 +525,34 @@ def test_a_build_can_be_made_to_check_first(tmp_path: Path) -> None:
     assert said == ["Loading labels", "Checking look-ahead"]
     assert tf.build(labels, [lag, lead], output, store=store).stats.row_count == 2
     assert tf.build(labels, lag, output, store=store, check_lookahead=True).stats.row_count == 2
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_rare_gaps_filled_from_behind_are_met_by_a_cutoff(seed: int) -> None:
+    n = 4_000
+    events = pl.select(i=pl.int_range(n)).select(
+        k=pl.col("i").hash(seed) % 50, at=pl.col("i").hash(seed + 1) % 10**6, x=pl.col("i").cast(pl.Float64)
+    )
+    gaps = events.with_columns(pl.when(pl.col("x").hash(seed + 2) % 50 > 0).then("x"))
+    given = tf.Source(gaps, keys="k", timestamp="at")
+    filled = tf.Feature(given, pl.col("x").fill_null(strategy="backward"), name="filled", on_duplicate="keep_last")
+    hidden = tf.Feature(given, transform=_filled_from_behind, name="hidden", on_duplicate="keep_last")
+    report = tf.check_lookahead([filled, hidden])
+    assert report.leaky_features == ["filled", "hidden"]
+
+
+def _filled_from_behind(events: pl.LazyFrame) -> pl.LazyFrame:
+    def fill(values: pl.Series) -> pl.Series:
+        return values.fill_null(strategy="backward")
+
+    return events.with_columns(pl.col("x").map_batches(fill, return_dtype=pl.Float64))
+
+
+def test_a_plan_that_looks_ahead_is_not_clean_where_no_row_shows_it() -> None:
+    given = tf.Source(pl.DataFrame({"k": [1] * 8, "at": range(8), "x": [1.0] * 8}), keys="k", timestamp="at")
+    ahead = tf.Feature(given, pl.col("x").max().over("k"), name="ahead")
+    found = tf.check_lookahead(ahead)["ahead"]
+    assert found.status == "unchecked"
+    assert found.reason.startswith("its plan looks ahead (group-aggregate: ")
+    assert found.reason.endswith("though no row differs at 5 cutoffs")
+    assert tf.check_lookahead(tf.Feature(given, pl.col("x").cum_max().over("k"), name="f"))["f"].status == "clean"

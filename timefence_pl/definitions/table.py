@@ -33,7 +33,7 @@ from timefence_pl.definitions.paths import (
 )
 from timefence_pl.errors import TimefenceError, TimefenceSchemaError, TimefenceValidationError, listing, message
 from timefence_pl.faults import polars_faults, reason_of
-from timefence_pl.fingerprint.inputs import scanned_paths
+from timefence_pl.fingerprint.inputs import reread, scanned_paths
 from timefence_pl.integrations.lakes import LakeTable, lake_kind, lake_name
 
 __all__ = ["Table"]
@@ -250,7 +250,7 @@ class Table:
 
     def _scan(self) -> pl.LazyFrame:
         if self.frame is not None:
-            return self.frame
+            return self.frame if self.in_memory else reread(self.frame)
         kind = self.file_format()
         storage = self.options.get("storage_options")
         schema = self.options.get("schema")

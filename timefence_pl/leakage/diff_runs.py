@@ -15,7 +15,6 @@ from typing import Final
 import polars as pl
 
 from timefence_pl.leakage.diff_rows import ROW
-from timefence_pl.store.files import writes_of_polars
 
 __all__ = ["RowOrder", "SortedRuns", "free_memory"]
 
@@ -67,8 +66,7 @@ class SortedRuns:
             return
         self._files.append(self._folder / f"{len(self._files):06d}.parquet")
         group = max(rows.height // _GROUPS, _FEWEST)
-        with writes_of_polars("A temporary file"):
-            rows.write_parquet(self._files[-1], compression="lz4", row_group_size=group)
+        rows.write_parquet(self._files[-1], compression="lz4", row_group_size=group)
         self.size += size
 
     def part(self, number: int, parts: int) -> pl.DataFrame:
@@ -113,9 +111,7 @@ class RowOrder:
             return
         self._folder.mkdir(exist_ok=True)
         self._files.append(self._folder / f"{len(self._files):06d}.parquet")
-        with writes_of_polars("A temporary file"):
-            pairs = pl.DataFrame({"old": old, "new": new})
-            pairs.write_parquet(self._files[-1], compression="lz4", row_group_size=65_536)
+        pl.DataFrame({"old": old, "new": new}).write_parquet(self._files[-1], compression="lz4", row_group_size=65_536)
         self._last = max(self._last, int(old[-1]))
 
     def kept(self) -> bool:

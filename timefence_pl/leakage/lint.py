@@ -31,7 +31,7 @@ from timefence_pl.plan.compatibility import source_columns
 from timefence_pl.plan.rows import TIME_COLUMN
 from timefence_pl.plan.transforms import runs_at_once
 
-__all__ = ["Finding", "lint", "source_findings"]
+__all__ = ["Finding", "feature_findings", "lint", "source_findings"]
 
 #: Rules of the plans of sources, whose groups and joins make the events.
 _OF_SOURCES: Final = frozenset(
@@ -105,7 +105,7 @@ def lint(features: Features) -> list[Finding]:
         source_columns(feature.source)  # an error of ours where the source is not what it is declared to be
         found += _of_source(feature)
         if isinstance(feature, Feature):
-            found += _of_feature(feature)
+            found += feature_findings(feature)
     return found
 
 
@@ -145,7 +145,8 @@ def _of_source(feature: AnyFeature) -> list[Finding]:
     ]
 
 
-def _of_feature(feature: Feature) -> list[Finding]:
+def feature_findings(feature: Feature) -> list[Finding]:
+    """What looks ahead, or cannot be read, in a feature's own definition."""
     findings, report = _collector(feature.name, feature.source)
     if feature.mode == "sql":
         _read_sql(feature, report)
@@ -188,8 +189,12 @@ def _filled(text: str, values: dict[str, str]) -> str:
 
 
 def _source_rows(source: Source) -> Rows:
-    dated = source_columns(source).clock.kind == "date"
-    return Rows({source.timestamp: Stamp(date=dated)}, Order(0))
+    columns = source_columns(source)
+    stamps = {source.timestamp: Stamp(date=columns.clock.kind == "date")}
+    if source.available_at and columns.available is not None:
+        # In the order in which rows became known, none comes before one known earlier.
+        stamps[source.available_at] = Stamp(date=columns.available.kind == "date")
+    return Rows(stamps, Order(0))
 
 
 def _read_transform(feature: Feature, report: Report) -> None:

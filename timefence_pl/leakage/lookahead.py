@@ -15,7 +15,7 @@ from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.feature_set import AnyFeature, Features, flat_features
 from timefence_pl.definitions.window import Window
 from timefence_pl.errors import TimefenceConfigError, message
-from timefence_pl.leakage.lint import source_findings
+from timefence_pl.leakage.lint import feature_findings, source_findings
 from timefence_pl.leakage.lookahead_events import Events, load_events
 from timefence_pl.leakage.lookahead_inputs import other_input
 from timefence_pl.leakage.lookahead_report import FeatureLookahead, LookaheadReport
@@ -25,8 +25,8 @@ from timefence_pl.plan.rows import RowSet, row_sets
 
 __all__ = ["check_lookahead"]
 
-#: Cutoffs above which a check costs more than it can tell.
 _MOST_ENTITIES: Final = 1 << 40
+#: Cutoffs above which a check costs more than it can tell.
 _MOST_CUTOFFS: Final = 1_000
 
 
@@ -42,12 +42,14 @@ def check_lookahead(features: Features, *, cutoffs: int = 5, sample: int | None 
 
     A feature is ``leaky`` where rows differ; ``needs_embargo`` where they differ in ``[c - embargo, c)`` only, which its
     embargo covers; ``nondeterministic`` where two equal runs differ; ``unchecked`` where something else is read that
-    cannot be truncated, where it cannot be computed, or where there is nothing to compare; else ``clean``. What depends
-    on later rows in rare rows only may be missed: the report says what was covered.
+    cannot be truncated, where it cannot be computed, where there is nothing to compare, or where no row differs though
+    :func:`lint` finds that its plan looks ahead; else ``clean``. What depends on later rows in rare rows only may be
+    missed where its plan cannot be read: the report says what was covered.
 
     Args:
         features: A feature, features, or sets of them.
-        cutoffs: How many cutoffs: quantiles of the distinct times at which rows became known, plus one unit.
+        cutoffs: How many cutoffs: quantiles of the distinct times at which rows became known, plus one unit; some stand
+            right after rows that lack a value instead, where these are filled.
         sample: How many entities of each source to take; by default all up to 500,000 rows, and of larger sources as
             many entities as make about that many rows. The same are taken every time.
 
@@ -110,7 +112,15 @@ def _checked(rows: RowSet, events: Events) -> dict[str, FeatureLookahead]:
             return {f.name: _unchecked(f, events, str(error)) for f in rows.features}
         alone: Sequence[RowSet] = [RowSet(rows.source, (f,), rows.keep_first) for f in rows.features]
         return {name: found for one in alone for name, found in _checked(one, events).items()}
-    return {f.name: judged(f, events, findings[f.name], _untruncated(f), events.covered) for f in rows.features}
+    return {
+        f.name: judged(f, events, findings[f.name], _untruncated(f), events.covered, _looks_ahead(f))
+        for f in rows.features
+    }
+
+
+def _looks_ahead(feature: Feature) -> str | None:
+    """The first thing in a feature's plan that looks ahead: such rows may be too rare for any cutoff to meet one."""
+    return next((f"{f.rule}: {f.expression}" for f in feature_findings(feature) if not f.unread), None)
 
 
 def _checked_window(window: Window, events: Events) -> FeatureLookahead:

@@ -128,7 +128,7 @@ def load_events(source: Source, cutoffs: int, sample: int | None) -> Events:
         columns=columns,
         rows=rows,
         clock=clock,
-        cutoffs=_cutoffs(rows[KNOWN], cutoffs),
+        cutoffs=_cutoffs(rows, cutoffs),
         repeats=repeats,
         all_rows=total,
         entities=covered,
@@ -211,17 +211,22 @@ def _read(source: Source, frame: pl.LazyFrame, *, streamed: bool) -> pl.DataFram
         ) from error
 
 
-def _cutoffs(known: pl.Series, wanted: int) -> tuple[int, ...]:
+def _cutoffs(rows: pl.DataFrame, wanted: int) -> tuple[int, ...]:
     """The last ticks before each cutoff: quantiles of the distinct ticks but the last, which leaves nothing out.
 
-    The first of several stands early: a column's maximum is that of the rows so far once they hold it.
+    The first of several stands early: a column's maximum is that of the rows so far once they hold it. Every other one
+    after it stands at the nearest row that lacks a value, which may be filled from behind.
     """
-    ticks = known.unique().sort()
+    ticks = rows[KNOWN].unique().sort()
     last = len(ticks) - 1
     if last < 1:
         return ()
     places = [i * last // (wanted + 1) for i in range(1, wanted + 1)]
     if wanted > 1:
         places[0] //= _EARLY
+    lacking = rows.filter(pl.any_horizontal(pl.all().is_null()))[KNOWN].unique().sort()
+    gaps = ticks.search_sorted(lacking.filter(lacking < ticks[last]))
+    for i in range(2, len(places), 2) if len(gaps) else ():
+        places[i] = int(gaps[min(int(gaps.search_sorted(places[i])), len(gaps) - 1)])
     positions: Sequence[int] = sorted({min(last - 1, place) for place in places})
     return tuple(int(ticks[p]) for p in positions)

@@ -138,7 +138,7 @@ def _embargo(feature: AnyFeature) -> int:
 
 
 def judged(
-    feature: AnyFeature, events: Events, findings: Findings, other: str | None, covered: str
+    feature: AnyFeature, events: Events, findings: Findings, other: str | None, covered: str, ahead: str | None = None
 ) -> FeatureLookahead:
     """A feature's verdict.
 
@@ -148,6 +148,7 @@ def judged(
         findings: What its runs showed.
         other: What it reads that cannot be truncated, or why it could not be run.
         covered: What was covered, in words.
+        ahead: What of its plan looks ahead, whatever its rows show; None where nothing does.
     """
     cuts = findings.cuts
     integer = events.clock.kind == "integer"
@@ -157,6 +158,8 @@ def judged(
     embargo = _embargo(feature)
     distances, width = _distances(cuts, embargo, window=isinstance(feature, Window), integer=integer)
     status, reason = _status(events, findings, other, differing=differing, within=within, rows=rows, integer=integer)
+    if status == "clean" and ahead is not None:
+        status, reason = "unchecked", f"its plan looks ahead ({ahead}), though no row differs at {_counted(len(cuts))}"
     return FeatureLookahead(
         name=feature.name,
         source=feature.source.name,
@@ -208,6 +211,10 @@ def _status(
             f"rows up to {shown_span(reach, integer=integer)} before a cutoff look ahead; the embargo covers them",
         )
     return "clean", ""
+
+
+def _counted(cutoffs: int) -> str:
+    return f"{cutoffs} cutoff{'' if cutoffs == 1 else 's'}"
 
 
 def _leak(findings: Findings, differing: int, rows: int, *, integer: bool) -> str:

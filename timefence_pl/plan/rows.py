@@ -16,6 +16,7 @@ import polars.selectors as cs
 from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.source import Source
 from timefence_pl.errors import TimefenceError, TimefenceSchemaError, did_you_mean, listing, message
+from timefence_pl.fingerprint.inputs import reread
 from timefence_pl.integrations.sql import run_sql
 from timefence_pl.plan.compatibility import SourceColumns, check_no_patterns, comparable, source_columns
 from timefence_pl.plan.expressions import is_row_wise, output_columns
@@ -271,8 +272,7 @@ def _run_transform(feature: Feature, events: pl.LazyFrame) -> pl.LazyFrame:
                 fix="Return the LazyFrame it builds.",
             )
         )
-    made: pl.LazyFrame = result
-    return made
+    return reread(result, beside=events)
 
 
 def _run_sql(feature: Feature, events: pl.LazyFrame) -> pl.LazyFrame:

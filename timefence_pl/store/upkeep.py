@@ -81,6 +81,7 @@ def verify_store(layout: Layout, *, repair: bool = False) -> list[Problem]:
         layout: The store.
         repair: Set damaged entries aside, so that the next build makes them again.
     """
+    boolean(repair, "repair")
     damaged = dict.fromkeys(unreadable_entries(layout), "its record cannot be read")
     for entry in list_entries(layout):
         reason = check_entry(entry.path, entry.record)
