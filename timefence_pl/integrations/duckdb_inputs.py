@@ -20,6 +20,8 @@ __all__ = ["other_inputs"]
 _MAKES_ROWS: Final = frozenset(("range", "generate_series", "unnest", "repeat", "repeat_row"))
 #: Functions that read a clock or the session by way of another.
 _CHANGING: Final = frozenset(("ago", "user", "current_catalog", "read_text", "read_blob", "get_block_size"))
+#: Words that read the clock without parentheses; to the parser they are columns.
+_CLOCK_WORDS: Final = frozenset(("current_timestamp", "current_date", "current_time", "localtime", "localtimestamp"))
 
 #: By name, whether a function may give something else in another run. Newer versions say so of everything that reads
 #: the session's time zone, which is always UTC here: forms that take a zoned time, and those that make one.
@@ -64,6 +66,8 @@ def other_inputs(query: str, tables: Collection[str], database: str | Path | Non
 
 def _reason(node: dict[str, Any], known: set[str], functions: dict[str, bool]) -> str | None:
     kind = node.get("type")
+    if kind == "COLUMN_REF" and [str(n).lower() for n in node.get("column_names", ())] in [[w] for w in _CLOCK_WORDS]:
+        return f"the SQL query uses {node['column_names'][0]}, which may change from run to run"
     if kind == "SHOW_REF":
         return "the SQL query describes tables"
     if node.get("sample") is not None:
