@@ -182,6 +182,17 @@ def test_windows_over_the_same_events_have_an_entry_each(
     assert store.cache_info()["set_aside"] == 0
 
 
+@pytest.mark.parametrize("aggregate", [pl.len(), tf.since_last(), pl.lit(1).sum()])
+@pytest.mark.parametrize("first", [False, True])
+def test_a_window_that_reads_no_column_is_stored_beside_one_that_does(
+    store: tf.Store, aggregate: pl.Expr, *, first: bool
+) -> None:
+    bare, other = window({"n": aggregate}, name="bare"), window({"a": pl.col("x").sum()}, name="other")
+    for features in ([bare, other] if first else [other, bare], [bare], [other], [other, bare]):
+        result = same_as_without(Inputs(labels(), features), None, store)
+    assert all(f["cached"] for f in result.manifest["features"].values())
+
+
 def test_windows_whose_names_look_alike_on_disk_leave_each_other_alone(store: tf.Store) -> None:
     for _ in range(2):
         for name in ("a b", "a_b"):

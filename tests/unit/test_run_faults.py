@@ -128,7 +128,9 @@ def test_texts_of_the_format_and_nulls_are_read() -> None:
     made = pl.concat([good, TEXTS.filter(pl.col("t").is_null())])
     one = feature(made, source_timestamp_format=FORMAT)
     assert tf.build(by_time(), one).frame()["f__x"].to_list() == [10]
-    assert one.source.schema["t"] == pl.Datetime("us")
+    assert one.source.schema["t"] == pl.Date()
+    timed = feature(made.with_columns(pl.col("t") + " 00:00"), source_timestamp_format=f"{FORMAT} %H:%M")
+    assert timed.source.schema["t"] == pl.Datetime("us")
     zoned = feature(made.with_columns(pl.col("t") + " +0100"), source_timestamp_format=f"{FORMAT} %z")
     assert zoned.source.schema["t"] == pl.Datetime("us", "UTC")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -186,3 +187,44 @@ def test_string_times_that_do_not_fit_the_format_stop_the_build() -> None:
     labels = tf.Labels(frame, keys="k", label_time="t", timestamp_format="%Y-%m-%d")
     with pytest.raises(TimefenceSchemaError, match="2024-01-01"):
         tf.build(labels, given)
+
+
+@pytest.mark.parametrize("checks", [True, False])
+def test_texts_of_days_are_dates_known_at_their_end(tmp_path: Path, *, checks: bool) -> None:
+    (tmp_path / "days.csv").write_text("k,day,x\n1,01.02.2024,5\n1,02.02.2024,7\n")
+    asked = tf.Labels(pl.DataFrame({"k": [1], "T": [datetime(2024, 2, 2, 10)]}), keys="k", label_time="T")
+    for end, expected in ((True, 5), (False, 7)):
+        days = tf.Source(
+            tmp_path / "days.csv",
+            keys="k",
+            timestamp="day",
+            timestamp_format="%d.%m.%Y",
+            date_known_at="end" if end else "start",
+        )
+        assert days.schema["day"] == pl.Date()
+        made = tf.point_in_time(asked, tf.Feature(days, columns="x", name="f"), checks=checks).collect()
+        assert made["f__x"].to_list() == [expected]
+
+
+@pytest.mark.parametrize("text", ["02/01/2024 00:00", "02.01.2024", "02-01-2024", "1/2/2024"])
+@pytest.mark.parametrize("role", ["timestamp", "available_at", "label_time"])
+def test_days_and_months_of_csv_files_are_not_guessed(tmp_path: Path, text: str, role: str) -> None:
+    (tmp_path / "t.csv").write_text(f"k,at,known,x\n1,{text},{text},1\n1,,,2\n")
+    pl.DataFrame({"k": [1], "at": [datetime(2024, 1, 1)], "known": [datetime(2024, 1, 1)], "x": [1]}).write_parquet(
+        tmp_path / "t.parquet"
+    )
+    path = {r: tmp_path / f"t.{'csv' if r == role else 'parquet'}" for r in ("timestamp", "available_at", "label_time")}
+    late = tf.Source(path["available_at"], keys="k", timestamp="at", available_at="known", name="late")
+    plain = tf.Source(path["timestamp"], keys="k", timestamp="at", name="plain")
+    asked = tf.Labels(path["label_time"], keys="k", label_time="at")
+    features = [tf.Feature(s, columns="x", name=s.name) for s in (late, plain)]
+    with pytest.raises(tf.TimefenceError, match="Give timestamp_format="):
+        tf.build(asked, features)
+
+
+def test_years_that_come_first_are_read(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('k,a,b,c,d,e\n1,2024-01-02,"2024-01-02T03:04:05",2024-01-02 03:04,,2024/01/02\n')
+    schema = tf.Source(tmp_path / "t.csv", keys="k", timestamp="a").schema
+    assert schema["a"] == pl.Date()
+    assert schema["b"] == schema["c"] == pl.Datetime("us")
+    assert schema["e"] == pl.Date()

@@ -46,7 +46,9 @@ class Source(Frozen):
         format: ``"parquet"``, ``"csv"``, ``"ndjson"``, ``"ipc"``, ``"delta"`` or ``"iceberg"`` where the suffix
             does not tell.
         delimiter: The separator of CSV files.
-        timestamp_format: The format of String times, as in ``pl.Expr.str.to_datetime``.
+        timestamp_format: The format of String times, as in ``pl.Expr.str.to_datetime``; one of days alone
+            (``"%d.%m.%Y"``) gives dates, for which ``date_known_at`` counts. CSV files need one unless their times begin
+            with the year: which of two numbers is the month is not guessed.
         schema: The schema of the files, where it is not to be inferred.
         hive_partitioning: Whether ``name=value`` folders are columns; by default where there are such folders.
         storage_options: For remote files, as in ``pl.scan_parquet``.
@@ -180,7 +182,7 @@ class Source(Frozen):
         schema = self._table.schema()
         roles = {"timestamp": self.timestamp, "available_at": self.available_at}
         return frame.with_columns(
-            times_of_text(f"source {self.name!r}", role, column, self.timestamp_format, checks=checks)
+            times_of_text(f"source {self.name!r}", role, column, self.timestamp_format, dates=True, checks=checks)
             for role, column in roles.items()
             if column is not None and schema.get(column) == pl.String
         )

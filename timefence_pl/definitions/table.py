@@ -395,8 +395,23 @@ def _csv_schema(name: str, separator: str, dates: bool) -> pl.Schema | None:
 
 @lru_cache(maxsize=65_536)
 def _csv_schema_of(name: str, separator: str, dates: bool, *_version: int) -> pl.Schema:
-    frame = pl.scan_csv(name, glob=False, separator=separator, infer_schema_length=_INFERRED, try_parse_dates=dates)
-    return frame.collect_schema()
+    read: dict[str, Any] = {"glob": False, "separator": separator, "infer_schema_length": _INFERRED}
+    schema = pl.scan_csv(name, **read, try_parse_dates=dates).collect_schema()
+    temporal = [n for n, dtype in schema.items() if dtype.is_temporal() and dtype != pl.Time]
+    if not temporal:
+        return schema
+    # Polars takes the first of "02/01/2024" for the day. Texts that may mean another day stay texts.
+    texts = (
+        pl.scan_csv(name, **{**read, "infer_schema_length": 0}).select(cs.by_name(temporal)).head(_INFERRED).collect()
+    )
+    return pl.Schema(
+        {n: d if n not in temporal or _begins_with_year(texts[n]) else pl.String() for n, d in schema.items()}
+    )
+
+
+def _begins_with_year(texts: pl.Series) -> bool:
+    """Whether times are written with the year first, so that they can be read in one way only."""
+    return bool(texts.str.contains(r"^\s*[+-]?\d{4}").all())
 
 
 def _text(role: str, value: object) -> str:

@@ -6,8 +6,10 @@ plan runs, in every engine; without checks, for engines that run no Python, it i
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 import polars as pl
 
@@ -15,10 +17,15 @@ from timefence_pl.errors import TimefenceSchemaError, message
 
 __all__ = ["times_of_text"]
 
-_EXAMPLES = 3
+_EXAMPLES: Final = 3
+_DIRECTIVE: Final = re.compile(r"%[-_0.#:]*\d*([A-Za-z+%])")
+#: Directives of a day alone.
+_OF_DATES: Final = frozenset("YCyqmbBhdeaAwuUWGgVjDxFv%nt")
 
 
-def times_of_text(of: str, argument: str, column: str, given: str, *, checks: bool = True) -> pl.Expr:
+def times_of_text(
+    of: str, argument: str, column: str, given: str, *, dates: bool = False, checks: bool = True
+) -> pl.Expr:
     """The times of a String column.
 
     Args:
@@ -26,12 +33,14 @@ def times_of_text(of: str, argument: str, column: str, given: str, *, checks: bo
         argument: What the column is there: ``timestamp``, ``label_time``.
         column: Its name.
         given: The format, as in ``pl.Expr.str.to_datetime``.
+        dates: Read a format of days alone as dates, not as their midnights.
         checks: Whether the plan may hold Python, which words the error.
     """
     text = pl.col(column)
+    read = text.str.to_date if dates and _OF_DATES.issuperset(_DIRECTIVE.findall(given)) else text.str.to_datetime
     if not checks:
-        return text.str.to_datetime(given, strict=True)
-    times = text.str.to_datetime(given, strict=False)
+        return read(given, strict=True)
+    times = read(given, strict=False)
     dtype = pl.LazyFrame(schema={column: pl.String}).select(times).collect_schema()[column]
     check = partial(_checked, f"{argument} {column!r} of {of}", given)
     return pl.map_batches([times, text], check, return_dtype=dtype, is_elementwise=True).alias(column)

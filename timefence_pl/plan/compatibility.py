@@ -246,7 +246,8 @@ def _clock(where: str, argument: str, name: str, dtype: pl.DataType, known_at: s
             message(
                 f"The {argument} {name!r} of {where} is {dtype}, which is no time.",
                 fix=(
-                    "Give timestamp_format=, as in '%Y-%m-%d %H:%M:%S'."
+                    "Give timestamp_format=, as in '%d/%m/%Y %H:%M'; texts are read by themselves only in CSV files, "
+                    "and where the year comes first."
                     if text
                     else "Use a Datetime, Date or integer column (pl.from_epoch makes times of numbers)."
                 ),

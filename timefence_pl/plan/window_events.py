@@ -381,8 +381,9 @@ def _marks(frame: SortedEvents) -> list[str]:
 
 
 def _values_of(windows: Sequence[Window], source: Source, schema: pl.Schema) -> list[str]:
-    """The source's columns that windows read; where only ``pl.len()`` is asked for, the time: no columns, no rows."""
-    return columns_of([e for w in windows for e in w.aggregates.values()], schema) or [source.timestamp]
+    """The source's columns that windows read; the time for one that reads none, as ``pl.len()``: no columns, no rows."""
+    needed = {n for w in windows for n in columns_of([*w.aggregates.values()], schema) or [source.timestamp]}
+    return [n for n in schema if n in needed]
 
 
 def _in_match_order(
