@@ -202,7 +202,8 @@ def _explain_feature_row(
     label_instant = tick * clock.size + clock.offset
     rows = _rows(mine, name)
     winner = chosen if chosen is not None else _stale_winner(rows, joined, label_instant, reason)
-    candidates = [_judge(r, joined, label_instant, winner, stale=reason is Reason.STALE) for r in rows]
+    won = next((r for r in rows if r["row"] == winner), None)
+    candidates = [_judge(r, joined, label_instant, won, stale=reason is Reason.STALE) for r in rows]
     best = next((c for c in candidates if c.verdict.startswith("chosen")), None)
     limit = label_instant - joined.bounds.embargo
     others = sorted(
@@ -336,7 +337,9 @@ def _usable(known: int, joined: JoinedFeature, label: int) -> bool:
     return known < limit if joined.bounds.strict else known <= limit
 
 
-def _judge(r: dict[str, Any], joined: JoinedFeature, label: int, winner: int | None, *, stale: bool) -> Candidate:
+def _judge(
+    r: dict[str, Any], joined: JoinedFeature, label: int, winner: dict[str, Any] | None, *, stale: bool
+) -> Candidate:
     bounds = joined.bounds
     limit = label - bounds.embargo
     age = span(label - r["event"], joined)
@@ -348,11 +351,13 @@ def _judge(r: dict[str, Any], joined: JoinedFeature, label: int, winner: int | N
         verdict, why = "not usable yet", gap
     elif bounds.lookback is not None and r["event"] < label - bounds.lookback:
         verdict, why = "too old", f"age {age}, more than the lookback of {span(bounds.lookback, joined)}"
-    elif r["row"] == winner:
+    elif r is winner:
         verdict = "chosen, stale" if stale else "chosen"
         why = f"age {age}" + (f", more than the staleness of {span(bounds.staleness or 0, joined)}" if stale else "")
     else:
-        verdict, why = "superseded", f"age {age}: a later usable row won"
+        tied = winner is not None and (r["event"], r["known"]) == (winner["event"], winner["known"])
+        other = "another row of the same time" if tied else "a later usable row"
+        verdict, why = "superseded", f"age {age}: {other} won"
     return Candidate(r["time"], usable_from, verdict, why, r["values"])
 
 

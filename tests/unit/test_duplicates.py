@@ -283,3 +283,19 @@ def test_a_tie_breaker_may_be_a_value_too() -> None:
     events = EVENTS.with_columns(s=pl.Series([0, 9, 3]))
     frame = tf.point_in_time(labels(LABELS), feature(events, "x", "s", source_tie_breaker="s")).collect()
     assert frame["f__s"].to_list() == [0, 0, 9, 9]
+
+
+# --- what is told ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("which", "value"), [("keep_last", 21), ("keep_first", 20)])
+def test_a_choice_is_counted_and_explained_whichever_row_is_kept(which: Any, value: int) -> None:
+    one = feature(EVENTS, on_duplicate=which)
+    assert values(labels(LABELS), one) == [10, 10, value, value]
+    assert tf.build(labels(LABELS), one).stats.feature_stats["f"]["duplicates"] == 2
+    row = tf.explain(labels(LABELS), one).row(2)["f"]
+    assert row.note == "the row is one of several duplicates"
+    assert row.chosen is not None
+    assert row.chosen.values == {"x": value}
+    assert [c.why for c in row.passed_over] == ["age 6: another row of the same time won"]
+    assert tf.explain(labels(LABELS), one).row(0)["f"].note == ""

@@ -478,3 +478,13 @@ def test_kept_frames_have_both_hashes(tmp_path: Path) -> None:
     result = tf.build(others, feature, store=store)
     assert result.manifest["features"]["f"]["cached"]
     assert result.frame()["f__x"].to_list() == [None, None, 0]
+
+
+@pytest.mark.parametrize("values", [[[1], [2], [3], [4]], [{"a": n} for n in range(4)], [None] * 4])
+def test_collisions_with_values_of_any_type(values: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("timefence_pl.plan.time_key.HASH_BITS", 1)
+    events = pl.DataFrame({"k": list("abcd"), "t": [1] * 4, "x": values})
+    asked = tf.Labels(events.select("k", T=pl.lit(3)), keys="k", label_time="T")
+    one = tf.Feature(tf.Source(events, keys="k", timestamp="t"), columns="x", name="f")
+    assert tf.point_in_time(asked, one).collect()["f__x"].to_list() == values
+    assert tf.build(asked, one).frame()["f__x"].to_list() == values

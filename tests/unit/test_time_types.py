@@ -321,3 +321,17 @@ def test_a_feature_time_is_null_where_the_value_is_missing_but_not_where_it_is_n
     frame = joined(given, feature(events), feature_times=True, max_staleness=3)
     assert frame["f__x"].to_list() == [None, None, None]
     assert frame["f__feature_time"].to_list() == [1, None, None]
+
+
+@pytest.mark.parametrize("event", [pl.UInt64, pl.UInt32, pl.Int8])
+@pytest.mark.parametrize(("at", "known"), [(1, 2**64 - 20), (5, 2**63), (100, 3)])
+def test_availability_beyond_63_bits(event: Any, at: int, known: int) -> None:
+    rows = {"k": [1], "t": pl.Series([at], dtype=event), "a": pl.Series([known], dtype=pl.UInt64), "x": [1]}
+    of = tf.Source(pl.DataFrame(rows), keys="k", timestamp="t", available_at="a")
+    usable = max(at, known)
+    times = pl.Series([usable - 1, usable, usable + 1], dtype=pl.UInt64)
+    asked = tf.Labels(pl.DataFrame({"k": [1] * 3, "T": times}), keys="k", label_time="T")
+    window = tf.Window(of, {"n": pl.len()}, windows=[None], name="w")
+    made = tf.build(asked, [tf.Feature(of, columns="x", name="f"), window]).frame()
+    assert made["f__x"].to_list() == [None, None, 1]
+    assert made["w__n_all"].to_list() == [0, 0, 1]

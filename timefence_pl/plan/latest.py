@@ -282,8 +282,11 @@ def _looked_up_elsewhere(
             if not flag.any():
                 return found
             again = _match_by_second_hash(probe, frame, wanted, second.filter(flag), tick.filter(flag))
-            result: pl.Series = found.scatter(flag.arg_true(), again.to_series(position))
-            return result
+            both = pl.concat([found, again.to_series(position).alias(found.name)])
+            row = pl.int_range(len(found), eager=True)
+            return both.gather(
+                pl.select(pl.when(flag).then(len(found) - 1 + flag.cum_sum()).otherwise(row)).to_series()
+            )
 
         name = output.meta.output_name()
         patched.append(

@@ -67,6 +67,7 @@ EMPTY: Final = "__tf_empty__{}"
 #: The time from which a row of a bitemporal source is usable, and its availability; before packing.
 KNOWN: Final = "__tf_known"
 AVAILABLE_TICK: Final = "__tf_available"
+_LATER: Final = "__tf_later"
 
 
 @dataclass(frozen=True)
@@ -209,9 +210,12 @@ def prepare(
 
 
 def known_clock(event: Clock, available: Clock) -> Clock:
-    """The coarsest clock in which both an event time and an availability are whole ticks."""
+    """The coarsest clock in which the later of an event time and an availability is a whole tick."""
     if event.size == available.size and event.offset == available.offset:
         return event
+    if event.kind == "integer":
+        # One of them is UInt64: the later of the two is not negative, and fits it.
+        return event if event.offset else available
     size = min(event.size, available.size)
     if (event.offset - available.offset) % size:
         size = 1
@@ -321,7 +325,12 @@ def _sorted(rows: pl.LazyFrame, like: SortedFrame, at_hand: pl.DataFrame | None 
     frame = frame.with_columns(marks)
     drop = [t for t in like.ties if t != EVENT_TICK]
     if like.keep_first:
-        frame = frame.filter(~pl.col(DUPLICATE))
+        later = pl.col(DUPLICATE).alias(_LATER)
+        frame = (
+            frame.with_columns(later, pl.col(DUPLICATE).shift(-1, fill_value=False))
+            .filter(~pl.col(_LATER))
+            .drop(_LATER)
+        )
     if like.bitemporal:
         # In the order of availability only running maxima of the event time can ever win.
         event = pack_wide(pl.col(ENTITY), pl.col(EVENT_TICK))
