@@ -46,6 +46,10 @@ class FeatureFiles:
                 found += [f for f in features if not any(f is g for g in found)]
         return list(tf.FeatureSet("all", found)) if found else []
 
+    def paths(self) -> list[Path]:
+        """The files that were loaded."""
+        return list(self._modules)
+
     def place(self, feature: str) -> tuple[str, int] | None:
         """The file and line in which a feature is declared: where its name stands, or else the first line."""
         file = self._files.get(feature)

@@ -12,9 +12,8 @@ from typing import Any, Final
 
 import timefence_pl as tf
 from timefence_pl.cli.session import shown_path
-from timefence_pl.errors import message
 
-__all__ = ["failures_of", "junit", "markdown", "sarif", "sarif_of_findings", "summary", "write_text"]
+__all__ = ["failures_of", "junit", "markdown", "sarif", "sarif_of_findings", "summary"]
 
 #: What a feature can be found guilty of, with what it means; the order is that of severity.
 _RULES: Final = {
@@ -239,22 +238,6 @@ def _from(row: Mapping[str, Any], side: str) -> str:
     if side == "found" and row.get("found_as"):
         parts.append(f"as {row['found_as']}")
     return f" ({', '.join(parts)})" if parts else ""
-
-
-def write_text(path: Path, text: str, *, append: bool = False) -> None:
-    """Write a report.
-
-    Raises:
-        TimefenceStoreError: If the file system refuses.
-    """
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a" if append else "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
-    except OSError as error:
-        raise tf.TimefenceStoreError(
-            message(f"{str(path)!r} cannot be written: {error.strerror}.", fix="Check the folder and its permissions.")
-        ) from error
 
 
 def _xml(text: str) -> str:

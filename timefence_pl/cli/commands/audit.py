@@ -11,8 +11,9 @@ import click
 import timefence_pl as tf
 from timefence_pl.cli import options
 from timefence_pl.cli.failures import FAILED
-from timefence_pl.cli.gate import examples, junit, markdown, sarif, summary, write_text
+from timefence_pl.cli.gate import examples, junit, markdown, sarif, summary
 from timefence_pl.cli.project import Project, durations, names_of
+from timefence_pl.cli.report_files import refuse_inputs, write_text
 from timefence_pl.cli.session import Session
 from timefence_pl.errors import message
 
@@ -139,6 +140,8 @@ def command(
         given |= {"features": features, "keys": project.label_keys(keys, features), "atol": atol, "rtol": rtol}
         given |= {"columns": columns} if columns else {}
         given |= {"target": _targets(project, data, target), "check_lookahead": not no_lookahead}
+    reports = {"--html": html, "--junit": junit_file, "--sarif": sarif_file, "--markdown": markdown_file}
+    refuse_inputs(project, reports, [data], features)
     started = time.perf_counter()
     with session.progress(len(features) + 3 if features else None, "Auditing") as steps:
         given |= {"progress": steps.step} if features else {}

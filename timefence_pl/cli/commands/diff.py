@@ -10,8 +10,8 @@ import click
 import timefence_pl as tf
 from timefence_pl.cli import options
 from timefence_pl.cli.failures import FAILED
-from timefence_pl.cli.gate import write_text
 from timefence_pl.cli.project import Project
+from timefence_pl.cli.report_files import refuse_inputs, write_text
 from timefence_pl.errors import message
 
 __all__ = ["command"]
@@ -58,6 +58,7 @@ def command(
             message("It is not known which columns are the keys.", fix="Give --keys COLUMNS (and --label-time COLUMN).")
         )
     features = [] if keys is not None or project.config.labels.keys is not None else project.features()
+    refuse_inputs(project, {"--html": html}, [old, new], features)
     given: dict[str, Any] = {"timestamp_format": timestamp_format} if timestamp_format else {}
     with session.progress(None, "Comparing"):
         result = tf.diff(

@@ -11,8 +11,9 @@ import click
 import timefence_pl as tf
 from timefence_pl.cli import options
 from timefence_pl.cli.failures import FAILED
-from timefence_pl.cli.gate import sarif_of_findings, write_text
+from timefence_pl.cli.gate import sarif_of_findings
 from timefence_pl.cli.project import Project
+from timefence_pl.cli.report_files import refuse_inputs, write_text
 from timefence_pl.cli.session import Session, counted
 
 __all__ = ["command"]
@@ -53,6 +54,7 @@ def command(
     """
     session = project.session
     features = project.features(feature_files)
+    refuse_inputs(project, {"--sarif": sarif_file}, features=features)
     findings = tf.lint(features)
     report = None
     if check:

@@ -13,7 +13,7 @@ import timefence_pl as tf
 from timefence_pl.cli import options
 from timefence_pl.cli.builds import complete_build, find_build, shown_size
 from timefence_pl.cli.failures import FAILED, STORE
-from timefence_pl.cli.gate import write_text
+from timefence_pl.cli.report_files import refuse_to_replace, write_text
 from timefence_pl.cli.session import Session, counted, shown_path
 
 __all__ = ["command"]
@@ -199,6 +199,7 @@ def lineage(session: Session, store: tf.Store, ref: str, down: bool, svg: Path |
 
     Run, feature set, build, features, plans, sources, files with their hashes, from records alone.
     """
+    refuse_to_replace({"--svg": svg, "--html": html}, [ref], store.path)
     found = store.lineage(ref, "down" if down else "up")
     for file, text in ((svg, found.to_svg), (html, found.to_html)):
         if file is not None:
