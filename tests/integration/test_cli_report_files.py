@@ -1,13 +1,17 @@
-"""Reports are written where they destroy nothing."""
+"""Reports are written where they destroy nothing, and whole or not at all."""
 
 from __future__ import annotations
 
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
 import pytest
 
+import timefence_pl as tf
 from tests.integration.cli import run
 
 START = datetime(2024, 1, 1)
@@ -87,3 +91,58 @@ def test_a_report_of_an_earlier_run_is_written_anew(project: Path) -> None:
         run(project, *AUDIT, "--html", "/dev/null", "--junit", "/dev/null")
         run(project, "lint", "--sarif", "lint.sarif")
         run(project, "diff", "train.parquet", "train.parquet", "--html", ".timefence/diff.html")
+
+
+@contextmanager
+def full_disk() -> Iterator[None]:
+    """Files of this process stay below 1,000 bytes, as on a disk that is full."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+LONG = [
+    (*AUDIT, "--html", "old.out"),
+    (*AUDIT, "--junit", "old.out"),
+    (*AUDIT, "--sarif", "old.out"),
+    (*AUDIT, "--markdown", "old.out"),
+    ("diff", "train.parquet", "train.parquet", "--html", "old.out"),
+    ("lint", "--sarif", "old.out"),
+]
+
+
+@pytest.mark.parametrize("words", LONG, ids=" ".join)
+def test_a_report_that_does_not_fit_leaves_the_one_before(project: Path, words: tuple[str, ...]) -> None:
+    (project / "old.out").write_text("good" * 240)
+    if "--junit" in words:  # short where all is clean
+        run(project, "build", "-o", "train.parquet", "--max-staleness", "1h")
+    before = contents(project)
+    with full_disk():
+        ran = run(project, *words, code=4)
+    assert "'old.out' cannot be written: File too large." in ran.err
+    assert contents(project) == before
+
+
+@pytest.mark.parametrize("kind", ["to_html", "to_json"])
+def test_a_report_of_the_library_that_does_not_fit_leaves_the_one_before(project: Path, kind: str) -> None:
+    train = project / "train.parquet"
+    (project / "old.out").write_text("good")
+    before = contents(project)
+    report = tf.audit(train, keys="user", label_time="label_time", feature_time_columns={"y": "label_time"})
+    with full_disk(), pytest.raises(tf.TimefenceStoreError, match="cannot be written to"):
+        getattr(report, kind)(project / "old.out")
+    assert contents(project) == before
+    (project / "link.out").symlink_to("old.out")
+    text = getattr(report, kind)(project / "link.out")
+    assert (project / "link.out").is_symlink()
+    assert (project / "old.out").read_text() == text
+
+
+def test_a_report_through_a_link_keeps_the_link(project: Path) -> None:
+    (project / "a.html").symlink_to("b.html")
+    run(project, *AUDIT, "--html", "a.html")
+    assert (project / "a.html").is_symlink()
+    assert "<html" in (project / "b.html").read_text().lower()

@@ -1,4 +1,4 @@
-"""Report files: never over what a command reads.
+"""Report files: never over what a command reads, and whole or not at all.
 
 Takes the paths of reports and what the command reads, gives an error where they meet; writes texts. Knows no report.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
+import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -137,16 +138,48 @@ def _databases(features: Iterable[tf.Feature | tf.Window]) -> list[str | Path]:
 
 
 def write_text(path: Path, text: str, *, append: bool = False) -> None:
-    """Write a report.
+    """Write a report whole or not at all; what a link leads to is replaced, not the link.
 
     Raises:
-        TimefenceStoreError: If the file system refuses.
+        TimefenceStoreError: If the file system refuses; what stood there is unchanged.
     """
+    data = text.encode(errors="backslashreplace")
+    real = Path(os.path.realpath(path))
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a" if append else "w", encoding="utf-8", errors="backslashreplace") as file:
-            file.write(text)
+        real.parent.mkdir(parents=True, exist_ok=True)
+        if append or _is_device(str(real)):
+            _append(real, data)
+        else:
+            _replace(real, data)
     except OSError as error:
         raise tf.TimefenceStoreError(
-            message(f"{str(path)!r} cannot be written: {error.strerror}.", fix="Check the folder and its permissions.")
+            message(
+                f"{str(path)!r} cannot be written: {error.strerror}.",
+                fix="Check the folder, its permissions and the free space; a file that stood there is unchanged.",
+            )
         ) from error
+
+
+def _append(path: Path, data: bytes) -> None:
+    with path.open("ab", buffering=0) as file:
+        before = file.tell() if path.is_file() else None
+        try:
+            left = memoryview(data)
+            while left:
+                left = left[file.write(left) :]
+        except OSError:
+            if before is not None:
+                file.truncate(before)
+            raise
+
+
+def _replace(path: Path, data: bytes) -> None:
+    beside = path.with_name(f".{uuid.uuid4().hex}.tmp")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import orjson
 
 from timefence_pl.choices import path_of, shortened
 from timefence_pl.errors import TimefenceStoreError, message
+from timefence_pl.store.files import write_whole
 
 __all__ = ["json_text", "written"]
 
@@ -24,21 +26,31 @@ def written(make: Callable[[], str], path: str | Path | None) -> str:
 
     Raises:
         TimefenceConfigError: If it is no path.
-        TimefenceStoreError: If the file cannot be written.
+        TimefenceStoreError: If the file cannot be written; what stood there is unchanged.
     """
     target = None if path is None else path_of(path, "path")
     text = make()
     if target is not None:
         try:
-            target.write_text(text, encoding="utf-8")
+            _write(target, text.encode(errors="backslashreplace"))
         except OSError as error:
             raise TimefenceStoreError(
                 message(
                     f"The report cannot be written to {shortened(str(path))}: {error.strerror}.",
-                    fix="Check the folder.",
+                    fix="Check the folder and the free space; a file that stood there is unchanged.",
                 )
             ) from error
     return text
+
+
+def _write(target: Path, data: bytes) -> None:
+    """Put a report in place whole; what a link leads to is replaced, not the link."""
+    real = Path(os.path.realpath(target))
+    if real.exists() and not real.is_file():
+        real.write_bytes(data)  # a terminal, a pipe; a folder refuses
+        return
+    real.parent.stat()  # a folder that is not there is not made
+    write_whole(real, data)
 
 
 def _plain(value: Any) -> Any:

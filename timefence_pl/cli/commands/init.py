@@ -13,6 +13,7 @@ from timefence_pl.cli import options
 from timefence_pl.cli.config import config_at, config_file
 from timefence_pl.cli.feature_files import FeatureFiles, importing
 from timefence_pl.cli.proposal import MOST, Proposal, audits, find_data, propose
+from timefence_pl.cli.report_files import write_text
 from timefence_pl.cli.session import Session
 from timefence_pl.errors import listing
 
@@ -111,7 +112,7 @@ def _write(session: Session, proposal: Proposal) -> list[str]:
         if Path(name).exists():
             session.warn(f"{name} exists and is left as it is.")
             continue
-        Path(name).write_text(text, encoding="utf-8")
+        write_text(Path(name), text)
         written.append(name)
     return written
 
