@@ -521,3 +521,50 @@ def test_another_directory(project: Path, tmp_path_factory: pytest.TempPathFacto
     run(elsewhere, "-C", project, "build", "-o", "x.parquet")
     assert (project / "x.parquet").is_file()
     assert list(elsewhere.iterdir()) == []
+
+
+SPEAKING = """import polars as pl
+import sys
+import timefence_pl as tf
+print("loaded")
+def doubled(events):
+    print("transformed")
+    return events.select("user", "at", x2=pl.col("x").map_elements(told, return_dtype=pl.Int64))
+def told(x):
+    print("element")
+    sys.stdout.write("written\\n")
+    return 2 * x
+events = tf.Source("events.parquet", keys="user", timestamp="at")
+double = tf.Feature(events, transform=doubled, name="double")
+"""
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["build", "-o", "x.parquet"], "element"),
+        (["build", "--dry-run"], "transformed"),
+        (["catalog"], "loaded"),
+        (["doctor"], "element"),
+        (["lint", "--check"], "element"),
+        (["explain"], "transformed"),
+        (["explain", "--row", "0"], "element"),
+        (["audit", "train.parquet"], "element"),
+        (["diff", "train.parquet", "train.parquet"], "loaded"),
+    ],
+    ids=str,
+)
+def test_what_feature_files_print_is_not_in_the_document(project: Path, words: list[str], said: str) -> None:
+    (project / "features.py").write_text(SPEAKING)
+    run(project, "build", "-o", "train.parquet", "--no-store")
+    ran = run(project, *words, "--json", code=None)
+    assert isinstance(json.loads(ran.out), dict)
+    assert said in ran.err
+    assert said in run(project, *words, code=None).out
+
+
+def test_what_a_failing_feature_file_printed_is_not_in_the_document(project: Path) -> None:
+    (project / "features.py").write_text("print('loaded')\nraise ValueError('odd')\n")
+    ran = run(project, "--json", "catalog", code=2)
+    assert "odd" in json.loads(ran.out)["error"]["message"]
+    assert ran.err == "loaded\n"

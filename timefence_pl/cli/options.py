@@ -63,7 +63,8 @@ def command(name: str, short_help: str, *examples: str) -> Callable[[Callable[..
             session.json |= json
             session.verbose |= verbose
             session.debug |= debug
-            return function(session, **arguments)
+            with session.others_words_aside():
+                return function(session, **arguments)
 
         for option in (
             click.option("--debug", is_flag=True, help="Show the traceback of an error."),

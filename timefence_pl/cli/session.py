@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TextIO
@@ -77,6 +77,7 @@ class Session:
     debug: bool = False
     config_file: Path | None = None
     warnings: list[str] = field(default_factory=list)
+    _document_to: TextIO | None = field(default=None, init=False)
 
     # --- standard output ----------------------------------------------------------------------------------------------
 
@@ -160,11 +161,25 @@ class Session:
         told = {**value, "warnings": self.warnings} if self.warnings else value
         options = orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS
         text = orjson.dumps(_json_ready(told), default=str, option=options) + b"\n"
-        stream = getattr(sys.stdout, "buffer", None)
+        out = self._document_to or sys.stdout
+        stream = getattr(out, "buffer", None)
         if stream is None:
-            sys.stdout.write(text.decode())
+            out.write(text.decode())
         else:  # JSON is UTF-8, whatever the terminal is
             stream.write(text)
+
+    @contextmanager
+    def others_words_aside(self) -> Iterator[None]:
+        """While JSON is asked for, what feature files and their functions print goes to standard error."""
+        if not self.json:
+            yield
+            return
+        self._document_to = sys.stdout
+        try:
+            with redirect_stdout(sys.stderr):
+                yield
+        finally:
+            self._document_to = None
 
     def flush(self) -> None:
         """Write out what is buffered, so that a broken pipe is noticed now."""
