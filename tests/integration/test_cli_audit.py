@@ -155,6 +155,23 @@ def test_feature_times_need_no_features(tmp_path: Path, days: int, code: int) ->
     run(tmp_path, *words, "--max-lookback", "1h", "--keys", "user", code=1)
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["--embargo", "300d"],
+        ["--feature-time", "last__x=label_time", "--features", "features.py"],
+        ["--feature-time", "last__x=label_time", "--column", "last__x=last__x"],
+        ["--feature-time", "last__x=label_time", "--atol", "1"],
+        ["--feature-time", "last__x=label_time", "--rtol", "1"],
+    ],
+    ids=" ".join,
+)
+def test_an_option_that_would_do_nothing_is_refused(project: Path, words: list[str]) -> None:
+    err = run(project, "audit", "clean.parquet", *words, code=2).err
+    assert f"error: {words[-2]} " in err
+    assert "--feature-time" in err
+
+
 def test_what_cannot_be_audited_is_said(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     assert "Did you mean 'clean.parquet'" in run(project, "audit", "clen.parquet", code=3).err
     assert (

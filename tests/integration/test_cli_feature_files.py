@@ -304,6 +304,13 @@ def test_splits_and_purge(simple: Path) -> None:
     assert pl.read_parquet(simple / "o_c.parquet").height == 3
 
 
+def test_a_purge_without_splits_is_refused(simple: Path) -> None:
+    words = ["build", "--labels", "labels.parquet", "-o", "o.parquet", "--purge", "7d"]
+    for more in ([], ["--dry-run"]):
+        assert "error: --purge needs --split" in run(simple, *words, *more, code=2).err
+    assert not (simple / "o.parquet").exists()
+
+
 def test_options_of_the_join_and_the_file(simple: Path) -> None:
     words = ["build", "--labels", "labels.parquet", "-o", "o.parquet"]
     told = run(simple, *words, "--max-staleness", "2h", "--json").json

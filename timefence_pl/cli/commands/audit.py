@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 import timefence_pl as tf
 from timefence_pl.cli import options
@@ -122,6 +123,7 @@ def command(
     Each feature is rebuilt from its source for the data set's own rows, and compared value by value; with --feature-time
     the data set's own feature times are compared with its label times, and no feature file is needed.
     """
+    _refuse_unused(rebuilt=not feature_times)
     session = project.session
     given: dict[str, Any] = {"timestamp_format": timestamp_format} if timestamp_format else {}
     if feature_times:
@@ -161,6 +163,23 @@ def command(
         if file is not None:
             session.line(("Written ", "bold"), str(file))
     return FAILED if strict and not report.clean else 0
+
+
+def _refuse_unused(*, rebuilt: bool) -> None:
+    """Refuse options that would do nothing, so that nobody believes they did.
+
+    Raises:
+        UsageError: If one was given.
+    """
+    if rebuilt:
+        unused, why = ["embargo"], "needs --feature-time: rebuilt features have their own embargo"
+    else:
+        unused = ["feature_files", "columns", "atol", "rtol"]
+        why = "does nothing with --feature-time, which rebuilds no feature"
+    ctx = click.get_current_context()
+    for parameter in ctx.command.params:
+        if parameter.name in unused and ctx.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{parameter.opts[0]} {why}", ctx)
 
 
 def _features(project: Project, given: tuple[str, ...]) -> list[tf.Feature | tf.Window]:

@@ -84,6 +84,9 @@ def command(
     dry_run: bool,
 ) -> int:
     """Build a training set: every label row with what was known at its label time."""
+    named = splits or project.config.splits
+    if purge is not None and not named:
+        raise click.UsageError("--purge needs --split, or splits in the configuration: it drops rows between splits")
     features = project.features(feature_files)
     labels = project.labels(label_flags, features)
     join_options = project.join_options(
@@ -104,7 +107,6 @@ def command(
         return 0
     target = project.output(output)
     given: dict[str, Any] = {}
-    named = splits or project.config.splits
     if named:
         given["splits"] = named
     gap = project.config.defaults.get("purge") if purge is None else purge
