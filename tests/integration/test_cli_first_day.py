@@ -369,6 +369,51 @@ def test_init_takes_labels_and_data_that_are_named(data: Path) -> None:
     run(data, "build", "-o", "train.parquet")
 
 
+@pytest.mark.parametrize("folder", ["proj", "deep/er/proj", "linked"])
+@pytest.mark.parametrize("prefix", ["data/", "./data/", "../{here}/data/", "{data}/data/"])
+def test_init_takes_paths_as_seen_from_here(data: Path, folder: str, prefix: str) -> None:
+    (data / "elsewhere/real").mkdir(parents=True)
+    (data / "linked").symlink_to("elsewhere/real")
+    prefix = prefix.format(here=data.name, data=data)
+    words = ["--labels", f"{prefix}labels.parquet", "--data", f"{prefix}trans*.parquet"]
+    told = run(data, "init", folder, *words, "--json").json
+    assert [d["kind"] for d in told["data"]] == ["labels", "source"]
+    assert told["problem"] is None
+    run(data / folder, "build", "-o", "train.parquet")
+    assert (data / folder / "train.parquet").is_file()
+
+
+def test_init_takes_paths_as_seen_from_the_project_where_there_are_none_here(data: Path) -> None:
+    for words in (["--labels", "data/labels.parquet"], ["--labels", "./data/labels.parquet", "--data", "data"]):
+        told = run(data.parent, "init", data.name, *words, "--json").json
+        assert [d["kind"] for d in told["data"]] == ["labels", "source"]
+        assert 'path = "data/labels.parquet"' in told["config"]
+        (data / "timefence.toml").unlink()
+
+
+@pytest.mark.parametrize("more", [[], ["--dry-run"], ["--json"]], ids=str)
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--labels", "lables.parquet"], "--labels 'lables.parquet' is not there."),
+        (["--labels", "data/lables.parquet"], "Did you mean 'labels.parquet'?"),
+        (["--data", "data/nope*.parquet"], "--data 'data/nope*.parquet' is not there."),
+        (["--labels", "/nope.parquet"], "--labels '/nope.parquet' is not there."),
+        (["--labels", "broken.parquet"], "broken.parquet' cannot be read."),
+    ],
+    ids=str,
+)
+def test_init_says_which_path_is_not_there_and_writes_nothing(
+    data: Path, words: list[str], told: str, more: list[str]
+) -> None:
+    (data / "broken.parquet").write_bytes(b"no")
+    before = sorted(data.rglob("*"))
+    for folder in (".", "a/b"):
+        ran = run(data, "init", folder, *words, *more, code=3)
+        assert told in (ran.json["error"]["message"] if more == ["--json"] else ran.err)
+        assert sorted(data.rglob("*")) == before
+
+
 def test_init_of_csv_with_strange_names(tmp_path: Path) -> None:
     frame = EVENTS.rename({"amount": 'the "amount"\tof é', "shop": "class"})
     frame.write_csv(tmp_path / "2024 my-events (new).csv")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import shlex
+from contextlib import suppress
 from pathlib import Path
 
 import click
@@ -15,7 +17,7 @@ from timefence_pl.cli.feature_files import FeatureFiles, importing
 from timefence_pl.cli.proposal import MOST, Proposal, audits, find_data, propose
 from timefence_pl.cli.report_files import write_text
 from timefence_pl.cli.session import Session
-from timefence_pl.errors import listing
+from timefence_pl.errors import did_you_mean_file, listing, message
 
 __all__ = ["command"]
 
@@ -32,10 +34,14 @@ __all__ = ["command"]
     multiple=True,
     metavar="PATH",
     type=click.Path(),
-    help="A data file, glob or folder, as seen from PATH. Repeatable. [default: the folder data, or PATH itself]",
+    help="A data file, glob or folder, as seen from here, or from PATH. Repeatable. "
+    "[default: the folder data of PATH, or PATH itself]",
 )
 @click.option(
-    "--labels", metavar="FILE", type=click.Path(), help="Which data file holds the labels, as seen from PATH."
+    "--labels",
+    metavar="FILE",
+    type=click.Path(),
+    help="Which data file holds the labels, as seen from here, or from PATH.",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be written, and write nothing.")
 def command(session: Session, path: Path, data: tuple[str, ...], labels: str | None, dry_run: bool) -> int:
@@ -49,20 +55,28 @@ def command(session: Session, path: Path, data: tuple[str, ...], labels: str | N
         session.document({"path": str(path), "written": [], "exists": str(there)})
         session.line(f"{there} already exists; nothing was written.")
         return 0
-    before = Path.cwd()
-    if not dry_run:
-        path.mkdir(parents=True, exist_ok=True)
-    elif not path.is_dir():
+    if dry_run and not path.is_dir():
         session.warn(f"There is no folder {path} yet, so there are no data to look at.")
         path = Path()
+    data = tuple(_seen_from(path, given, "--data") for given in data)
+    labels = None if labels is None else _seen_from(path, labels, "--labels")
+    before = Path.cwd()
+    made = _made_folders(path)
     os.chdir(path)
     try:
         found = [f for given in data for f in _files(given)] if data else _default_files(session)
         if len(found) > MOST:
             session.warn(f"Only the first {MOST} of {len(found)} data sets are looked at; name others with --data.")
         proposal = propose(found, labels=labels, name=Path.cwd().name)
+        _refuse_unread(proposal, labels)
         written = [] if dry_run else _write(session, proposal)
         problem = None if dry_run or proposal.labels is None else _problem()
+    except BaseException:
+        os.chdir(before)
+        for folder in made:
+            with suppress(OSError):
+                folder.rmdir()
+        raise
     finally:
         os.chdir(before)
     session.document(
@@ -88,6 +102,56 @@ def command(session: Session, path: Path, data: tuple[str, ...], labels: str | N
     )
     _print(session, proposal, path, written, problem, dry_run=dry_run)
     return 0
+
+
+def _seen_from(path: Path, given: str, option: str) -> str:
+    """A path that was given, as the project's files are to name it: found from here first, then from the project.
+
+    Raises:
+        TimefenceValidationError: If there is nothing of that name.
+    """
+    file = Path(given).expanduser()
+    if "://" in given or (file.is_absolute() and _there(file)):
+        return given if "://" in given else str(file)
+    if not file.is_absolute() and _there(file):
+        here, there = file.absolute(), path.resolve()
+        return os.path.normpath(given) if there == Path.cwd().resolve() else os.path.relpath(here, there)
+    if not file.is_absolute() and _there(path.resolve() / file):
+        return os.path.normpath(given)
+    beside = [p.name for p in file.parent.iterdir()] if file.parent.is_dir() else []
+    raise tf.TimefenceValidationError(
+        message(
+            f"{option} {given!r} is not there. {did_you_mean_file(file.name, beside)}".rstrip(),
+            where=f"looked from {Path.cwd()}"
+            + (f", and from {path.resolve()}" if path.resolve() != Path.cwd() else ""),
+            fix="Give a path as seen from here.",
+        )
+    )
+
+
+def _there(file: Path) -> bool:
+    """Whether there is a file or folder, or one that a pattern finds."""
+    return file.exists() or bool(glob.has_magic(str(file)) and glob.glob(str(file), recursive=True))  # noqa: PTH207
+
+
+def _made_folders(path: Path) -> list[Path]:
+    """Make a folder; gives those that were not there, the innermost first."""
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True, exist_ok=True)
+    return made
+
+
+def _refuse_unread(proposal: Proposal, labels: str | None) -> None:
+    """Refuse labels that were named and cannot be read.
+
+    Raises:
+        TimefenceValidationError: If they cannot be.
+    """
+    if labels is not None and proposal.labels is None:
+        why = next((d.note for d in proposal.data if d.path == labels), "")
+        raise tf.TimefenceValidationError(
+            message(f"--labels {labels!r} cannot be read.", where=why, fix="Check the file, or name another.")
+        )
 
 
 def _files(given: str) -> list[str]:
