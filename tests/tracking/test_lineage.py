@@ -163,7 +163,13 @@ def test_a_source_that_changed_before_publication_is_not_vouched_for(project: Pr
         version = project.store.publish("train", result)
     (file,) = [f for f in version.lineage().find("file") if f.name == str(path)]
     assert (file.hash, file.status) == (None, "changed")
-    assert any("a.parquet" in reason for reason in version.check().unchecked)
+    report = version.check()
+    assert any("a.parquet" in reason for reason in report.unchecked)
+    assert (report.ok, report.unknown, report.stale) == (False, (str(path),), ())
+    assert report.to_dict()["ok"] is False
+    first = str(report).splitlines()[0]
+    assert "nothing" not in first
+    assert "1 file(s) upstream were written to between the build and the publication" in first
 
 
 # --- down -------------------------------------------------------------------------------------------------------------

@@ -75,17 +75,20 @@ class CheckReport:
         stale: What changed; nothing where all is as it was.
         unchecked: What cannot be checked, and why.
         checked: How many files and versions were.
+        unknown: Files that were written to between the build and the publication, so that it is not known what was read;
+            they are among ``unchecked`` too.
     """
 
     ref: str
     stale: tuple[Change, ...]
     unchecked: tuple[str, ...]
     checked: int
+    unknown: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
-        """Whether nothing that can be checked has changed."""
-        return not self.stale
+        """Whether nothing that can be checked has changed, and it is known of every file what was read of it."""
+        return not self.stale and not self.unknown
 
     def to_dict(self) -> dict[str, Any]:
         """As plain values."""
@@ -95,10 +98,18 @@ class CheckReport:
             "checked": self.checked,
             "stale": [dict(vars(c)) for c in self.stale],
             "unchecked": list(self.unchecked),
+            "unknown": list(self.unknown),
         }
 
     def __str__(self) -> str:
-        told = f"{len(self.stale)} change(s) upstream" if self.stale else "nothing changed upstream"
+        if self.stale:
+            told = f"{len(self.stale)} change(s) upstream"
+        elif self.unknown:
+            told = f"{len(self.unknown)} file(s) upstream were written to between the build and the publication"
+        elif self.unchecked:
+            told = "nothing that can be checked changed upstream"
+        else:
+            told = "nothing changed upstream"
         lines = [f"{self.ref}: {told}; {self.checked} checked"]
         lines += [f"  {change}" for change in self.stale]
         lines += [f"  not checked: {reason}" for reason in self.unchecked]
@@ -167,7 +178,8 @@ def check(layout: Layout, ref: object, features: Features | None = None) -> Chec
         raise TimefenceConfigError(
             message(f"{ref!r} is neither a feature set version nor a run.", fix="Give 'name:v1', or a run's id.")
         )
-    return CheckReport(name, tuple(work.stale), tuple(dict.fromkeys(work.unchecked)), work.checked)
+    unchecked, unknown = tuple(dict.fromkeys(work.unchecked)), tuple(dict.fromkeys(work.unknown))
+    return CheckReport(name, tuple(work.stale), unchecked, work.checked, unknown)
 
 
 def rebuild(
@@ -281,6 +293,7 @@ class _Check:
         self.features = features
         self.stale: list[Change] = []
         self.unchecked: list[str] = []
+        self.unknown: list[str] = []
         self.checked = 0
         self._seen: set[str] = set()
         self._hashes: dict[str, str | None] = {}
@@ -418,6 +431,7 @@ class _Check:
             return
         if expected is None:
             self.unchecked.append(f"{path} ({of}) had changed before it was published: what was read is not known")
+            self.unknown.append(path)
             return
         self.checked += 1
         actual = self._hash(path)
