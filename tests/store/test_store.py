@@ -70,6 +70,23 @@ def test_a_manifest_saved_is_a_manifest_got(store: tf.Store) -> None:
     assert [b["build_id"] for b in store.list_builds()] == ["one"]
 
 
+def test_an_output_that_a_later_build_wrote_again_is_no_damage(store: tf.Store, events: Path, tmp_path: Path) -> None:
+    output = tmp_path / "set.parquet"
+    for rows in (EVENTS, EVENTS.with_columns(pl.col("x") + 1), EVENTS.head(2)):
+        plain(rows, events)
+        tf.build(labels(), last(source(events)), output, splits=SPLITS, store=store)
+        assert store.verify() == []
+    (tmp_path / "link").symlink_to(tmp_path)
+    plain(EVENTS.head(1), events)
+    newest = tf.build(labels(), last(source(events)), tmp_path / "link" / "set.parquet", store=store)
+    assert store.verify() == []
+    EVENTS.write_parquet(output)
+    (problem,) = store.verify()
+    assert problem.what == f"output of build {newest.manifest['build_id']}"
+    output.unlink()
+    assert [p.reason for p in store.verify()] == ["No such file or directory"]
+
+
 def test_a_manifest_without_an_id_gets_one(store: tf.Store) -> None:
     paths = {store.save_build({"note": n}) for n in range(3)}
     assert len(paths) == 3

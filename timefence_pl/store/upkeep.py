@@ -5,6 +5,7 @@ Takes a layout, gives counts and lists. Deletes only inside the store, and only 
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -77,6 +78,8 @@ def cache_info(layout: Layout) -> dict[str, Any]:
 def verify_store(layout: Layout, *, repair: bool = False) -> list[Problem]:
     """Check every record, every entry's bytes and every build's files against their records.
 
+    A file that a later build of this store wrote again is what that one says, no longer what an earlier one does.
+
     Args:
         layout: The store.
         repair: Set damaged entries aside, so that the next build makes them again.
@@ -92,15 +95,23 @@ def verify_store(layout: Layout, *, repair: bool = False) -> list[Problem]:
             set_aside(layout, entry_file)
     problems = [Problem("cache entry", entry_file, reason) for entry_file, reason in damaged.items()]
     problems += [Problem("build", folder, reason) for folder, reason in _damaged_builds(layout).items()]
-    for manifest in list_builds(layout):
+    replaced: set[str] = set()
+    for manifest in list_builds(layout):  # newest first
+        written: set[str] = set()
         splits = manifest.get("splits")
         for record in (manifest.get("output"), *(splits if isinstance(splits, list) else ())):
             path = record.get("path") if isinstance(record, dict) else None
             if not path or not isinstance(path, str):
                 continue
+            place = os.path.realpath(path) if "\0" not in path else path
+            if place in replaced:
+                continue
+            written.add(place)
             changed = _changed(Path(path), record)
             if changed is not None:
                 problems.append(Problem(f"output of build {manifest['build_id']}", Path(path), changed))
+        if manifest.get("created_at"):  # one that was saved without says nothing about what came later
+            replaced |= written
     return problems
 
 
