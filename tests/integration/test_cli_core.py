@@ -341,6 +341,25 @@ def test_a_reader_that_has_gone_is_no_error(project: Path) -> None:
     assert done.stderr == ""
 
 
+@pytest.mark.parametrize("closed", [">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [("catalog", 0), ("catalog --json", 0), ("build -o x.parquet", 0), ("--help", 0), ("catalog --featurs x", 2)],
+)
+def test_closed_streams_change_no_exit_code(project: Path, words: str, code: int, closed: str) -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m timefence_pl {words} {closed}"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert (done.returncode, "Traceback" in done.stderr) == (code, False)
+    if words.startswith("build"):
+        assert pl.read_parquet(project / "x.parquet").height == 3
+
+
 @pytest.mark.parametrize("words", [["catalog"], ["catalog", "--json"], ["explain", "-v"]], ids=" ".join)
 def test_a_full_disk_is_told_once(project: Path, words: list[str]) -> None:
     if not Path("/dev/full").exists():

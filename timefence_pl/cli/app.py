@@ -104,6 +104,7 @@ class Commands(click.Group):
         """Run, tell errors in the way that was asked for, and exit."""
         del standalone_mode
         words = list(sys.argv[1:] if args is None else args)
+        _open_closed_streams()
         for stream in (sys.stdout, sys.stderr):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="backslashreplace")  # for terminals that lack the letters of a name
@@ -133,6 +134,18 @@ class Commands(click.Group):
                 failure = failure_of(error)
                 code = code if failure is None else _told(failure, session, error)
         sys.exit(code if isinstance(code, int) else 0)
+
+
+def _open_closed_streams() -> None:
+    """Where standard output or error is closed, nobody wants what would be said: it goes nowhere."""
+    if sys.stdout is not None and sys.stderr is not None:
+        return
+    while (handle := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass  # so that no file that is written to becomes standard output
+    os.close(handle)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 - as long as the program
 
 
 def _drop_output() -> None:
