@@ -521,6 +521,26 @@ READS_MORE = {
     "hash seed": "make = lambda x: hash(x)",
     "address": "make = lambda x: id(x)",
     "dynamic import": "import importlib\nmake = lambda x: importlib.import_module(x)",
+    "database": "import sqlite3\nmake = lambda x: sqlite3.connect('x').execute('SELECT 1').fetchone()",
+    "database by name": "from sqlite3 import connect\nmake = lambda x: connect('x')",
+    "settings": "import configparser\ndef make(x):\n    c = configparser.ConfigParser()\n    c.read('x')\n    return c['a']['b']",
+    "markup": "import xml.etree.ElementTree as tree\nmake = lambda x: tree.parse('x').getroot()",
+    "markup imported inside": "def make(x):\n    from xml.etree import ElementTree\n    return ElementTree.parse('x')",
+    "SQL": "import polars as pl\nmake = lambda x: pl.sql('SELECT * FROM read_parquet(\"x\")', eager=True)",
+    "SQL in a context": "import polars as pl\nmake = lambda x: pl.SQLContext().execute('SELECT 1').collect()",
+    "SQL over a frame": "make = lambda s: s.to_frame().sql('SELECT 1 AS a')",
+    "time of numpy": "import numpy as np\nmake = lambda x: np.datetime64('now')",
+    "time of numpy by type": "import numpy as np\nmake = lambda x: np.array('today', dtype='datetime64[D]')",
+    "time of pandas": "import pandas as pd\nmake = lambda x: pd.to_datetime('now')",
+    "timestamp of pandas": "import pandas as pd\nmake = lambda x: pd.Timestamp('today')",
+    "a module's function by another name": "import numpy as np\ndef make(x):\n    module = np\n    return module.load('x')",
+    "a module's function by its text": "import numpy as np\nmake = lambda x: getattr(np, 'load')('x')",
+    "a module imported inside": "def make(x):\n    import numpy as np\n    return np.load('x')",
+    "a module of a module imported inside": "def make(x):\n    import numpy\n    return numpy.random.rand()",
+    "a module held by a class": "import numpy as np\nclass A:\n    m = np\n    def f(self, x): return self.m.load(x)\nmake = A().f",
+    "one of two modules": "import numpy as np, polars as pl\nmake = lambda x: (np if x else pl).load('x')",
+    "a module not imported yet": "def make(x):\n    import wave as sound\n    return sound.open('x')",
+    "arrow's files": "import pyarrow as pa\nmake = lambda x: pa.memory_map('x').read()",
     "counter": "COUNT = 0\ndef make(x):\n    global COUNT\n    COUNT += 1\n    return COUNT",
     "counter in a closure": "def _outer():\n    n = 0\n    def f(x):\n        nonlocal n\n        n += 1\n        return n\n    return f\nmake = _outer()",
 }  # fmt: skip
@@ -533,7 +553,7 @@ def test_what_reads_more_than_its_arguments_is_uncacheable(kind, tmp_path):
         with pytest.raises(Uncacheable) as caught:
             fingerprint_callable(function)
     assert "\n" not in caught.value.reason
-    assert caught.value.reason.startswith(("function reader.", "global reader."))
+    assert caught.value.reason.startswith(("function reader.", "global reader.", "class reader."))
 
 
 FINE = {
@@ -544,6 +564,11 @@ FINE = {
     "types": "Alias = list[int]\nOther = int | None\ndef make(x): return isinstance(x, Other), Alias",
     "numpy": "import numpy as np\nmake = lambda x: np.log1p(x) * np.pi + np.linalg.norm(x)",
     "polars": "import polars as pl\nmake = lambda s: s.to_frame().select(pl.all().sum()).to_series()",
+    "dates of text": "import numpy as np\nmake = lambda x: np.datetime64('2024-01-01') if x == 'then' else None",
+    "columns called now": "import polars as pl\nmake = lambda s: s.struct.field('now').str.to_datetime().rename('today')",
+    "a module by another name": "import numpy as np\ndef make(x):\n    module = np\n    return module.log1p(x)",
+    "modules imported inside": "def make(x):\n    import json, re, numpy as np\n    return json.loads(x), re.compile(x), np.linalg.norm(x)",
+    "text of markup": "import xml.etree.ElementTree as tree\nmake = lambda x: tree.fromstring(x).text",
     "a variable called hash": "hash = 3\nmake = lambda x: x + hash",
     "a nested counter": "def make(x):\n    n = 0\n    def f():\n        nonlocal n\n        n += 1\n    f()\n    return n",
     "an import inside": "def make(x):\n    import math\n    return math.pi",

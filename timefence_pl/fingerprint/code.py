@@ -46,6 +46,7 @@ class References:
         imports: Imports inside the code.
         attributes: All attribute names that it reads.
         written: Global names, and names of enclosing functions, that it assigns.
+        texts: Its text constants.
     """
 
     chains: dict[tuple[str, ...], None] = field(default_factory=dict)
@@ -53,6 +54,7 @@ class References:
     imports: dict[Imported, None] = field(default_factory=dict)
     attributes: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
+    texts: set[str] = field(default_factory=set)
 
 
 def code_part(code: types.CodeType) -> Part:
@@ -134,6 +136,8 @@ def _collect(code: types.CodeType, found: References, free: frozenset[str]) -> N
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             _collect(constant, found, inner_free)
+        elif isinstance(constant, str):
+            found.texts.add(constant)
 
 
 def _read_off(instructions: list[dis.Instruction], position: int) -> Iterator[str]:

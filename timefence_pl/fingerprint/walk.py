@@ -28,7 +28,14 @@ from timefence_pl.fingerprint.origins import (
     own_name,
     qualified_name,
 )
-from timefence_pl.fingerprint.purity import impure_attribute, impure_module, impure_object, reads_paths
+from timefence_pl.fingerprint.purity import (
+    impure_attribute,
+    impure_member,
+    impure_module,
+    impure_object,
+    impure_text,
+    reads_paths,
+)
 from timefence_pl.fingerprint.scope import MISSING, Reached, cells_of, class_members, globals_of, imports_of, members_of
 from timefence_pl.fingerprint.values import Ref, instance_part, value_part
 
@@ -52,12 +59,14 @@ class Walk:
     Args:
         lazy: Whether the callable only builds a lazy plan that is fingerprinted as well.
         plan_key: The key of a LazyFrame or Expr that code holds.
-        tolerant: Whether to pass over what cannot be hashed, for the names alone.
+        tolerant: Whether to pass over what cannot be hashed, and note what is read besides arguments instead of
+            refusing it.
 
     Attributes:
         nodes: For each number a name for people, and the part.
         packages: The installed distributions and their versions.
         names: All names that the user's own code refers to.
+        reads: Why what was met reads more than its arguments, where the walk is tolerant.
     """
 
     def __init__(
@@ -68,6 +77,10 @@ class Walk:
         self.nodes: dict[int, tuple[str, Part]] = {}
         self.packages: dict[str, str] = {}
         self.names: set[str] = set()
+        self.reads: list[str] = []
+        self._attributes: set[str] = set()
+        self._label = ""
+        self._whole: dict[types.ModuleType | str, str] = {}  # installed modules that code holds as they are, and where
         self._plan_key = plan_key
         self._numbers: dict[object, int] = {}
         self._alive: list[Any] = []  # an id is only good while its object lives
@@ -83,6 +96,8 @@ class Walk:
         while self._queue:
             number, label, build = self._queue.popleft()
             self.nodes[number] = (label, self._described(label, build))
+        for module, label in self._whole.items():
+            self._described(label, functools.partial(self._judge_module, module))
         return root
 
     def part(self, value: Any) -> Part:
@@ -95,6 +110,7 @@ class Walk:
             return _MISSING_PART
 
     def _described(self, label: str, build: Callable[[], Part]) -> Part:
+        self._label = label
         try:
             return build()
         except Uncacheable as error:
@@ -141,11 +157,16 @@ class Walk:
     def _check(self, value: Any, name: str) -> None:
         """Refuse what reads more than its arguments; the user's own code is looked into instead."""
         is_data = not callable(value) and type(value).__module__ == "builtins" and "." not in name
-        if self.tolerant or (is_data and not is_module(value)):
+        if is_data and not is_module(value):
             return
-        reason = impure_object(value, name, lazy=self.lazy)
-        if reason:
+        self._refuse(impure_object(value, name, lazy=self.lazy))
+
+    def _refuse(self, reason: str | None) -> None:
+        if reason is None:
+            return
+        if not self.tolerant:
             raise Uncacheable(f"it {reason}")
+        self.reads.append(reason)
 
     def _special(self, value: Any) -> Part | None:
         """Callables that are no functions, descriptors, and Polars plans."""
@@ -188,6 +209,7 @@ class Walk:
         origin = origin_of(module)
         if origin.kind != "own":
             self._check(module, module.__name__)
+            self._whole.setdefault(module, self._label)
             self._note(origin)
             return ("named", module.__name__, "")
         if str(getattr(module, "__file__", "")).endswith(_COMPILED):
@@ -241,8 +263,8 @@ class Walk:
         if origin.kind == "own":
             self._judge(found)
             reached = [*globals_of(function, found)]
-            if not self.tolerant and reads_paths((r.value for r in reached), found.attributes):
-                raise Uncacheable("it reads files that are not inputs of its own")
+            if reads_paths((r.value for r in reached), found.attributes):
+                self._refuse("reads files that are not inputs of its own")
             parts.append(tuple(self._reached(r) for r in reached))
             parts.append(tuple((name, self._reached(r)) for name, r in imports_of(function, found)))
             parts.append(tuple(self._namespaces(found)))
@@ -255,13 +277,18 @@ class Walk:
     def _judge(self, found: References) -> None:
         self.names |= found.attributes | {name for chain in found.chains for name in chain}
         self.names |= {name for i in found.imports for name in (*i.module.split("."), *i.names)}
-        if self.tolerant:
-            return
+        self._attributes |= found.attributes | {name for i in found.imports for name in i.names}
+        called = {chain[-1] for chain in (*found.chains, *found.free)}
+        if "getattr" in called:
+            self._attributes |= found.texts
         if found.written:
-            raise Uncacheable(f"it assigns {', '.join(sorted(found.written))}, which its next call would read")
-        reason = impure_attribute(found.attributes, lazy=self.lazy)
-        if reason:
-            raise Uncacheable(f"it {reason}")
+            self._refuse(f"assigns {', '.join(sorted(found.written))}, which its next call would read")
+        self._refuse(impure_attribute(found.attributes, lazy=self.lazy))
+        self._refuse(impure_text(found.texts, called, found.attributes))
+
+    def _judge_module(self, module: types.ModuleType | str) -> None:
+        """Of a module that is not read off at once, any attribute that code reads anywhere may be read."""
+        self._refuse(impure_member(module, self._attributes, lazy=self.lazy))
 
     def _reached(self, reached: Reached) -> Part:
         """Code that a name leads to is walked on to; any other global of the user's becomes a node of its own."""
@@ -269,9 +296,9 @@ class Walk:
             self._note(origin)
         value, module, name = reached.value, reached.module, reached.name
         if value is MISSING:
-            reason = None if self.tolerant or name else impure_module(module)
-            if reason:
-                raise Uncacheable(f"it {reason}")
+            if module and not name:  # not imported yet
+                self._refuse(impure_module(module))
+                self._whole.setdefault(module, self._label)
             return _MISSING_PART
         if reached.space is None:
             if module and not is_module(value):
