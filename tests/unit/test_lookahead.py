@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import configparser
 import datetime as dt
+import fileinput
 import itertools
+import linecache
 import math
+import os
 import random
 import re
+import sqlite3
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -315,6 +322,67 @@ def test_a_second_input_cannot_be_truncated(tmp_path: Path) -> None:
         name="w",
     )
     assert checked(window).status == "unchecked"
+
+
+FOLDER = Path("no/such/folder")
+READS = {
+    "a model by a path": lambda v: np.load(FOLDER / "model.npy")[0],
+    "a model, imported inside": lambda v: __import__("joblib").load("model"),
+    "a mapped file": lambda v: np.memmap("values")[0],
+    "a database": lambda v: sqlite3.connect("values.db").execute("SELECT 1").fetchone()[0],
+    "settings": lambda v: configparser.ConfigParser().read("settings.ini"),
+    "an archive": lambda v: zipfile.ZipFile("values.zip").read("a"),
+    "a line of a file": lambda v: linecache.getline("values", 1),
+    "another process": lambda v: os.popen("true").read(),
+    "lines of files": lambda v: next(fileinput.input("values")),  # noqa: SIM115
+    "a path held by the module": lambda v: FOLDER.read_text(),
+    "a path": lambda v: Path("values").read_text(),
+    "a table": lambda v: pl.read_parquet("values.parquet").height,
+    "SQL": lambda v: pl.sql("SELECT * FROM read_parquet('values.parquet')").collect().height,
+    "the clock": lambda v: dt.datetime.now().year,
+    "the environment": lambda v: float(os.environ["RATE"]),
+}
+
+
+def _after(used: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """A function that reads something else, though never in this test."""
+    return lambda v: used(v) if v is None else v
+
+
+@pytest.mark.parametrize("reads", READS.values(), ids=READS)
+def test_what_python_code_reads_beside_its_source_cannot_be_truncated(reads: Callable[[Any], Any]) -> None:
+    value = _after(reads)
+
+    def transform(frame: pl.LazyFrame) -> pl.LazyFrame:
+        return value(frame.select("user", "at", "x"))
+
+    def transform_of_values(frame: pl.LazyFrame) -> pl.LazyFrame:
+        return frame.select("user", "at", X.map_elements(value, return_dtype=pl.Float64))
+
+    found = {
+        "transform": tf.Feature(source(), transform=transform, name="f"),
+        "transform of values": tf.Feature(source(), transform=transform_of_values, name="f"),
+        "expression": tf.Feature(source(), X.map_elements(value, return_dtype=pl.Float64), name="f"),
+        "expression of columns": tf.Feature(source(), X.map_batches(value, return_dtype=pl.Float64), name="f"),
+    }
+    for kind, feature in found.items():
+        report = checked(feature)
+        assert report.status == "unchecked", (kind, report.status, report.reason)
+        assert report.reason.startswith(("its Python code ", "it calls ")), report.reason
+        assert report.reason.endswith("; no cutoff truncates that"), report.reason
+
+
+def test_the_reason_names_what_is_read() -> None:
+    value = _after(READS["a model by a path"])
+    report = checked(tf.Feature(source(), X.map_elements(value, return_dtype=pl.Float64), name="f"))
+    said = "its Python code reads files that are not inputs of its own (numpy.load); no cutoff truncates that"
+    assert report.reason == said
+
+
+def test_sql_that_reads_the_clock_is_not_clean() -> None:
+    text = 'SELECT "user", at, x, CURRENT_DATE AS today FROM {source}'
+    assert checked(tf.Feature(source(), sql=text, name="f")).status == "unchecked"
+    assert checked(tf.Feature(source(), sql=text.replace("CURRENT_DATE", "1"), name="f")).status == "clean"
 
 
 def test_a_leak_is_told_even_beside_a_second_input() -> None:

@@ -10,6 +10,7 @@ moment: a global that is assigned later gives another fingerprint later.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
@@ -21,7 +22,7 @@ from timefence_pl.fingerprint.origins import PYTHON, qualified_name
 from timefence_pl.fingerprint.values import Ref
 from timefence_pl.fingerprint.walk import Walk
 
-__all__ = ["fingerprint_callable", "names_used"]
+__all__ = ["fingerprint_callable", "names_used", "read_besides"]
 
 
 def fingerprint_callable(
@@ -80,6 +81,22 @@ def names_used(function: Callable[..., Any]) -> frozenset[str]:
     except RecursionError:
         return frozenset(walk.names)  # what was found until here
     return frozenset(walk.names)
+
+
+def read_besides(function: Callable[..., Any], *, lazy: bool = False) -> str | None:
+    """What a callable and the user's own functions behind it read besides their arguments; None where nothing is seen.
+
+    In words: ``reads files that are not inputs of its own (numpy.load)``. Whatever cannot be hashed is passed over, and
+    never raises.
+
+    Args:
+        function: Any callable.
+        lazy: As for :func:`fingerprint_callable`.
+    """
+    walk = Walk(lazy=lazy, plan_key=lambda _: "", tolerant=True)
+    with contextlib.suppress(RecursionError):  # what was found until there counts
+        walk.run(function)
+    return walk.reads[0] if walk.reads else None
 
 
 def _plan_key(plan: pl.LazyFrame | pl.Expr, files: FileHasher) -> str:

@@ -42,7 +42,7 @@ def check_lookahead(features: Features, *, cutoffs: int = 5, sample: int | None 
 
     A feature is ``leaky`` where rows differ; ``needs_embargo`` where they differ in ``[c - embargo, c)`` only, which its
     embargo covers; ``nondeterministic`` where two equal runs differ; ``unchecked`` where something else is read that
-    cannot be truncated, where it cannot be computed, where there is nothing to compare, or where no row differs though
+    cannot be truncated (files, the clock, other frames), where it cannot be computed, where there is nothing to compare, or where no row differs though
     :func:`lint` finds that its plan looks ahead; else ``clean``. What depends on later rows in rare rows only may be
     missed where its plan cannot be read: the report says what was covered.
 
@@ -140,7 +140,7 @@ def _untruncated(feature: AnyFeature) -> str | None:
     """What no cutoff truncates: other inputs, and what the source's own plan read before it gave its rows."""
     other = other_input(feature)
     if other is not None:
-        return f"{other}, which no cutoff truncates"
+        return f"{other}; no cutoff truncates that"
     ahead = source_findings(feature.source)
     if not ahead:
         return None

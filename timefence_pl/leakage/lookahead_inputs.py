@@ -10,7 +10,7 @@ import dis
 import functools
 import re
 import types
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import polars as pl
@@ -20,7 +20,7 @@ from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.feature_set import AnyFeature
 from timefence_pl.definitions.window import Window
 from timefence_pl.errors import TimefenceError
-from timefence_pl.fingerprint import names_used
+from timefence_pl.fingerprint import names_used, read_besides
 from timefence_pl.fingerprint.keys import Uncacheable
 from timefence_pl.integrations.sql import resolve_dialect
 from timefence_pl.leakage.lint_python import python_parts
@@ -34,6 +34,12 @@ _FRAMES: Final = (pl.DataFrame, pl.LazyFrame, pl.Series)
 _READERS: Final = ("read_", "scan_")
 _SQL_READER: Final = re.compile(
     r"\b(?:read_\w+|scan_\w+|\w+_scan|glob)\s*\(|\battach\b|\b(?:from|join)\s+'[^']+'", re.IGNORECASE
+)
+#: The clock, chance aside, which shows when a query runs again.
+_SQL_CLOCK: Final = re.compile(
+    r"""(?<![\w."'`])(?:current_(?:date|time|timestamp)|local(?:time|timestamp))(?![\w."'`])"""
+    r"""|(?<![\w."'`])(?:now|today|getdate|get_current_time(?:stamp)?)\s*\(""",
+    re.IGNORECASE,
 )
 
 
@@ -60,7 +66,11 @@ def derived_plan(feature: Feature) -> PlanTree | None:
 
 
 def _of_expressions(exprs: Iterable[pl.Expr]) -> str | None:
-    return _of_functions([f for e in exprs for part in python_parts(expression_tree(e)) for f in part.functions])
+    trees = [expression_tree(e) for e in exprs]
+    other = _of_functions([f for tree in trees for part in python_parts(tree) for f in part.functions])
+    return (
+        "it may read what its Python code holds, which cannot be written down" if None in trees and not other else other
+    )
 
 
 def _of_transform(feature: Feature, transform: Callable[..., Any]) -> str | None:
@@ -71,11 +81,15 @@ def _of_transform(feature: Feature, transform: Callable[..., Any]) -> str | None
         reads = []
     if reads:
         return f"it calls {reads[0]}()"
-    held = _of_functions([transform])
-    if held is not None:
-        return held
-    tree = None if at_once else derived_plan(feature)
-    return None if tree is None else _of_leaves(tree)
+    other = _of_functions([transform], lazy=at_once is None)
+    if other is not None or at_once is not None:
+        return other
+    tree = derived_plan(feature)
+    if tree is None:
+        return None
+    # What its plan holds runs on rows, though the transform itself only builds the plan.
+    parts = (part for _, fields in tree.steps() for part in python_parts(fields))
+    return _of_leaves(tree) or _of_functions([f for part in parts for f in part.functions])
 
 
 def _of_sql(feature: Feature) -> str | None:
@@ -83,6 +97,9 @@ def _of_sql(feature: Feature) -> str | None:
     found = _SQL_READER.search(feature.sql)
     if found is not None:
         return f"its SQL reads {found.group(0).strip()}"
+    clock = _SQL_CLOCK.search(feature.sql)
+    if clock is not None:
+        return f"its SQL reads the clock ({clock.group(0).rstrip('( ')})"
     stub = pl.LazyFrame(schema=feature.source.schema)
     try:
         query = feature.sql.replace("{source}", "source")
@@ -107,13 +124,14 @@ def _of_leaves(tree: PlanTree) -> str | None:
     return None
 
 
-def _of_functions(functions: Iterable[Any]) -> str | None:
+def _of_functions(functions: Sequence[Any], *, lazy: bool = False) -> str | None:
     for function in functions:
         for name, value in _held(function, set()):
             kind = type(value)
             if isinstance(value, _FRAMES) or str(kind.__module__).split(".")[0] in ("pandas", "pyarrow"):
                 return f"its Python code reads {name!r}, a {kind.__name__}"
-    return None
+    reasons = (read_besides(f, lazy=lazy) for f in functions)
+    return next((f"its Python code {reason}" for reason in reasons if reason is not None), None)
 
 
 def _held(function: Any, seen: set[int]) -> Iterator[tuple[str, Any]]:
