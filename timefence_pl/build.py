@@ -79,7 +79,9 @@ def build(
         labels: The rows to be filled.
         features: A feature, features, or sets of them.
         output: Where to write: ``.parquet``, ``.csv``, ``.ndjson`` or ``.arrow``; kept in memory where None. It appears
-            whole or not at all.
+            whole or not at all. What a format cannot
+            hold is refused: lists and structs in CSV, NaN and infinities in NDJSON, binary values and durations in
+            both.
         max_lookback: As for :func:`point_in_time`.
         max_staleness: As for :func:`point_in_time`.
         join: As for :func:`point_in_time`.

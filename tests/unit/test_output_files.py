@@ -91,6 +91,39 @@ def test_a_file_is_read_back_with_the_types_it_was_written_from(tmp_path: Path, 
     assert read["f__x"].to_list() == EXPECTED
 
 
+NOT_FINITE = [float("nan"), float("inf"), float("-inf"), 1.0]
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow", "csv"])
+def test_nan_and_infinities_are_read_back(tmp_path: Path, suffix: str) -> None:
+    frame = LABELS.with_columns(z=pl.Series(NOT_FINITE))
+    assert_frame_equal(tf.build(labels(frame), feature(), tmp_path / f"set.{suffix}").frame().drop("f__x"), frame)
+
+
+@pytest.mark.parametrize(
+    ("column", "count"),
+    [
+        (pl.Series(NOT_FINITE), 3),
+        (pl.Series([None, 1.0, float("nan"), None], dtype=pl.Float32), 1),
+        (pl.Series([[1.0], [], None, [float("inf"), None]]), 1),
+        (pl.Series([{"a": [{"b": v}]} for v in NOT_FINITE]), 3),
+    ],
+    ids=["floats", "single floats", "lists", "structs"],
+)
+def test_nan_and_infinities_are_refused_in_ndjson(folder: Path, column: pl.Series, count: int) -> None:
+    frame = LABELS.with_columns(z=column)
+    for splits in (None, SPLITS):
+        with pytest.raises(TimefenceConfigError, match=rf"NaN and infinite values of 'z'(.|\n)*z: {count} values"):
+            tf.build(labels(frame), feature(), "set.ndjson", splits=splits)
+    assert contents(folder) == {}
+
+
+def test_a_feature_that_gives_nan_is_refused_in_ndjson(folder: Path) -> None:
+    ratio = feature(EVENTS.with_columns(x=pl.lit(0.0) / 0))
+    with pytest.raises(TimefenceConfigError, match="'f__x'"):
+        tf.build(labels(), ratio, "set.ndjson")
+
+
 @pytest.mark.parametrize("suffix", ["parquet", "arrow", "ndjson"])
 @pytest.mark.parametrize(
     "column",

@@ -75,8 +75,11 @@ class OutputFile:
         """Write a frame in this file's format to ``path``.
 
         Raises:
+            TimefenceConfigError: If the format cannot hold a value: NDJSON has no NaN and no infinities.
             TimefenceStoreError: If the file system refuses.
         """
+        if self.format == "ndjson":
+            _refuse_not_finite(frame, self.path)
         with writes_of_polars():
             if self.format == "parquet":
                 frame.write_parquet(path, compression=self.compression)  # type: ignore[arg-type]
@@ -154,6 +157,34 @@ def _holds(kind: str, dtype: pl.DataType) -> bool:
     if kind == "csv":
         return not dtype.is_nested() and dtype not in (pl.Binary, pl.Duration)
     return kind != "ndjson" or not any(t in str(dtype) for t in ("Binary", "Duration"))
+
+
+def _refuse_not_finite(frame: pl.DataFrame, path: Path) -> None:
+    """Refuse NaN and infinities, which NDJSON would hold as null."""
+    counts = {n: _not_finite(frame[n]) for n, t in frame.schema.items() if "Float" in str(t)}
+    lost = {n: count for n, count in counts.items() if count}
+    if lost:
+        raise TimefenceConfigError(
+            message(
+                f"An ndjson file cannot hold the NaN and infinite values of {listing(lost)}.",
+                where=f"output: {path}\n" + "\n".join(f"{n}: {count:,} values" for n, count in list(lost.items())[:6]),
+                why="JSON has no such numbers: they would be written as null, as if there were no value.",
+                fix=(
+                    "write .parquet, .arrow or .csv, which hold them",
+                    "make them null in the feature: .fill_nan(None), pl.when(x.is_finite()).then(x)",
+                ),
+            )
+        )
+
+
+def _not_finite(column: pl.Series) -> int:
+    """How many values are NaN or infinite, those inside lists and structs too."""
+    dtype = column.dtype
+    if dtype.is_float():
+        return int((~column.is_finite()).sum())
+    if isinstance(dtype, pl.Struct):
+        return sum(_not_finite(column.struct.field(f.name)) for f in dtype.fields)
+    return _not_finite(column.explode()) if dtype.is_nested() else 0
 
 
 def _stored_type(kind: str, dtype: pl.DataType) -> pl.DataType:
