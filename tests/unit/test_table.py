@@ -475,3 +475,18 @@ def test_a_csv_file_of_a_header_needs_a_schema() -> None:
         tf.point_in_time(labels(), feature("e.csv"))
     given = {"k": pl.Int64, "t": pl.Int64, "x": pl.Int64}
     assert values(labels(), feature("e.csv", source_schema=given)) == [None] * 4
+
+
+# --- schemas that are handed out ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("made", [tf.Source, tf.Labels])
+def test_a_schema_that_is_changed_changes_nothing_else(made: type[tf.Source | tf.Labels]) -> None:
+    time = {"timestamp": "t"} if made is tf.Source else {"label_time": "t"}
+    table: Any = made(pl.DataFrame({"k": [1], "t": [1], "x": [1.0]}), keys="k", **time)
+    for _ in range(2):
+        schema = table.schema
+        assert list(schema) == ["k", "t", "x"]
+        schema["evil"] = pl.Int64()
+        schema.pop("x")
+    assert list(table.schema) == ["k", "t", "x"]

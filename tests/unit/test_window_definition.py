@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import random
 from datetime import timedelta
 from typing import Any
@@ -39,6 +40,15 @@ def test_one_length_needs_no_list(windows: Any) -> None:
 def test_it_is_frozen() -> None:
     with pytest.raises(tf.TimefenceConfigError, match="Window is frozen; 'name' cannot be changed"):
         window({"n": pl.len()}).name = "other"
+
+
+@pytest.mark.parametrize("attribute", ["aggregates", "windows", "key_mapping"])
+def test_its_mappings_are_frozen(attribute: str) -> None:
+    one = window({"n": pl.len()}, windows=["1d", None], key_mapping={"id": "k"})
+    with pytest.raises(tf.TimefenceConfigError, match="part of a frozen definition"):
+        getattr(one, attribute)["more"] = None
+    again = pickle.loads(pickle.dumps(one))
+    assert list(getattr(again, attribute)) == list(getattr(one, attribute))
 
 
 @pytest.mark.parametrize(

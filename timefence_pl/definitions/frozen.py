@@ -5,11 +5,13 @@ Takes nothing; gives a base class whose attributes are set once, by its subclass
 
 from __future__ import annotations
 
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from timefence_pl.errors import TimefenceConfigError, message
 
 __all__ = ["Frozen", "FrozenDict"]
+
+_Value = TypeVar("_Value")
 
 
 class Frozen:
@@ -31,7 +33,7 @@ class Frozen:
         )
 
 
-class FrozenDict(dict[str, str]):
+class FrozenDict(dict[str, _Value]):
     """A mapping of names that refuses to be changed, and can be pickled."""
 
     def _refuse(self, *_args: Any, **_named: Any) -> NoReturn:
@@ -43,5 +45,5 @@ class FrozenDict(dict[str, str]):
 
     __setitem__ = __delitem__ = __ior__ = update = pop = popitem = clear = setdefault = _refuse
 
-    def __reduce__(self) -> tuple[type[FrozenDict], tuple[dict[str, str]]]:
-        return FrozenDict, (dict(self),)
+    def __reduce__(self) -> tuple[type[FrozenDict[_Value]], tuple[dict[str, _Value]]]:
+        return type(self), (dict(self),)

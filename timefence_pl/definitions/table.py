@@ -341,7 +341,7 @@ class Table:
         version = self._version()
         known = _SCHEMAS.get(self)
         if known is not None and known[0] == version:
-            return known[1]
+            return pl.Schema(known[1])
         lake = self.lake()
         try:
             self._check_files_agree()
@@ -355,7 +355,7 @@ class Table:
                 )
             ) from error
         _SCHEMAS[self] = (version, schema)
-        return schema
+        return pl.Schema(schema)  # a copy: schemas can be changed, and this one is kept
 
 
 _SCHEMAS: WeakKeyDictionary[Table, tuple[object, pl.Schema]] = WeakKeyDictionary()

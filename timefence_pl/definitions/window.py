@@ -12,7 +12,7 @@ from typing import Any, Final
 import polars as pl
 
 from timefence_pl.definitions.aggregates import check_aggregate
-from timefence_pl.definitions.frozen import Frozen
+from timefence_pl.definitions.frozen import Frozen, FrozenDict
 from timefence_pl.definitions.names import checked_name, key_mapping_of
 from timefence_pl.definitions.source import Source
 from timefence_pl.durations import Duration, DurationLike, parse_duration
@@ -130,11 +130,11 @@ class Window(Frozen):
             name=known,
             source=source,
             mode="window",
-            aggregates=named,
-            windows=lengths,
+            aggregates=FrozenDict(named),
+            windows=FrozenDict(lengths),
             embargo=parse_duration(embargo, name=f"embargo of {role}"),
             where=where,
-            key_mapping=key_mapping_of(role, key_mapping, source.keys),
+            key_mapping=FrozenDict(key_mapping_of(role, key_mapping, source.keys)),
         )
         try:
             schema = source.schema
