@@ -467,6 +467,7 @@ def test_a_feature_that_could_not_be_checked_is_not_clean() -> None:
 # --- nested values ----------------------------------------------------------------------------------------------------
 
 _PAIRS = pl.struct(a="x", b=pl.concat_list(pl.col("x").cast(pl.Float64), pl.lit(0.5)))
+_MAP = pl.concat_list(pl.struct(key=pl.lit("a"), value="x")).cast(pl.Map(pl.String, pl.Int64))
 _OTHER_ORDER = pl.struct(
     b=pl.element().struct.field("b").cast(pl.List(pl.Float32)), a=pl.element().struct.field("a").cast(pl.Int16)
 )
@@ -482,6 +483,9 @@ _OTHER_ORDER = pl.struct(
         (pl.concat_list(pl.col("x").cast(pl.Decimal(9, 1))), pl.col("f__x").cast(pl.List(pl.Float64))),
         (_PAIRS, pl.when(pl.col("f__x").is_not_null()).then(pl.struct(pl.col("f__x").struct.field("b", "a")))),
         (pl.concat_list(_PAIRS), pl.col("f__x").list.eval(_OTHER_ORDER)),
+        (_MAP, pl.col("f__x")),
+        (_MAP, pl.col("f__x").cast(pl.Map(pl.String, pl.Float64))),
+        (_MAP, pl.col("f__x").map.entries()),
     ],
 )
 def test_nested_values_of_another_type_are_compared_and_sought(value: pl.Expr, type_found: pl.Expr) -> None:

@@ -107,13 +107,14 @@ def test_nan_and_infinities_are_read_back(tmp_path: Path, suffix: str) -> None:
         (pl.Series([None, 1.0, float("nan"), None], dtype=pl.Float32), 1),
         (pl.Series([[1.0], [], None, [float("inf"), None]]), 1),
         (pl.Series([{"a": [{"b": v}]} for v in NOT_FINITE]), 3),
+        (pl.Series([{"a": v, "b": 1.0} for v in NOT_FINITE], dtype=pl.Map(pl.String, pl.Float64)), 3),
     ],
-    ids=["floats", "single floats", "lists", "structs"],
+    ids=["floats", "single floats", "lists", "structs", "maps"],
 )
 def test_nan_and_infinities_are_refused_in_ndjson(folder: Path, column: pl.Series, count: int) -> None:
     frame = LABELS.with_columns(z=column)
     for splits in (None, SPLITS):
-        with pytest.raises(TimefenceConfigError, match=rf"NaN and infinite values of 'z'(.|\n)*z: {count} values"):
+        with pytest.raises(TimefenceConfigError, match=rf"NaN and infinite values of 'z'(.|\n)*z: {count} value"):
             tf.build(labels(frame), feature(), "set.ndjson", splits=splits)
     assert contents(folder) == {}
 

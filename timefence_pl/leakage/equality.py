@@ -122,7 +122,7 @@ def exact_form(column: pl.Expr, dtype: pl.DataType, other: pl.DataType) -> pl.Ex
 
 
 def _nested_form(column: pl.Expr, dtype: Any, other: Any) -> pl.Expr:
-    """The same for comparable nested types: lists for arrays too, and the fields of structs in one order."""
+    """The same for comparable nested types: lists for arrays and maps too, and the fields of structs in one order."""
     if isinstance(dtype, pl.Struct):
         types = {f.name: f.dtype for f in other.fields}
         fields = sorted(dtype.fields, key=lambda f: f.name)
@@ -153,6 +153,9 @@ def _kind(dtype: pl.DataType) -> str:
 
 
 def _inner(dtype: Any) -> pl.DataType:
+    """The type of a list's or an array's elements; a map is a list of its entries."""
+    if isinstance(dtype, pl.Map):
+        return pl.Struct({"key": dtype.key, "value": dtype.value})
     inner: pl.DataType = dtype.inner
     return inner
 
@@ -167,7 +170,7 @@ def _nested_comparable(found: Any, due: Any) -> bool:
 
 
 def _nested_equal(found: pl.Series, due: pl.Series, tolerance: Tolerance) -> pl.Series:
-    """The same for lists, arrays and structs, part by part."""
+    """The same for lists, arrays, maps and structs, part by part."""
     types = found.dtype, due.dtype
     if _kind(types[0]) != "nested":
         frame = pl.DataFrame({"found": found, "due": due})
