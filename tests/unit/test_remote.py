@@ -100,6 +100,39 @@ def test_a_file_uri_is_a_file(tmp_path: Path) -> None:
     assert values(labels(), feature(f"file://{tmp_path}/e f.parquet")) == EXPECTED
 
 
+@pytest.mark.parametrize("uri", ["file://{}/*.parquet", "file://{}/p?.parquet", "file://localhost{}", "FILE://{}/**"])
+def test_a_file_uri_may_be_a_glob_or_a_folder(tmp_path: Path, uri: str) -> None:
+    folder = tmp_path / "with a blank"
+    folder.mkdir()
+    EVENTS.head(1).write_parquet(folder / "p1.parquet")
+    EVENTS.tail(2).write_parquet(folder / "p2.parquet")
+    one = feature(uri.format(str(folder).replace(" ", "%20")), source_format="parquet")
+    assert values(labels(), one) == EXPECTED
+    assert [Path(name).name for name in one.source.files()] == ["p1.parquet", "p2.parquet"]
+
+
+def test_file_uris_that_find_nothing_are_errors_of_ours(tmp_path: Path) -> None:
+    for name in ("*.parquet", "gone.parquet"):
+        with pytest.raises(TimefenceError, match="finds no parquet file|does not exist"):
+            tf.point_in_time(labels(), feature(f"file://{tmp_path}/{name}"))
+    with pytest.raises(TimefenceError, match="names a file of the machine 'data'"):
+        feature("file://data/e.parquet")
+
+
+@pytest.mark.parametrize("uri", ["s3://bucket/*.parquet", "gs://bucket/day=*/e.csv"])
+def test_globs_of_remote_objects_are_refused(uri: str) -> None:
+    kind = uri.rpartition(".")[2]
+    with pytest.raises(TimefenceError, match=rf"globs of remote objects are not expanded(.|\n)*pl.scan_{kind}\('"):
+        feature([uri])
+    with pytest.raises(TimefenceError, match="labels cannot be read from"):
+        labels(uri)
+
+
+def test_a_star_in_an_address_is_a_character(server: str, tmp_path: Path) -> None:
+    EVENTS.write_parquet(tmp_path / "e*.parquet")
+    assert values(labels(), feature(f"{server}/e*.parquet")) == EXPECTED
+
+
 def test_what_has_no_version_is_computed_every_time(server: str, tmp_path: Path) -> None:
     one = feature("s3://bucket/e.parquet", source_storage_options=_s3(server))
     for _ in range(2):

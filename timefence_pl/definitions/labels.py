@@ -27,8 +27,8 @@ class Labels(Frozen):
     Without targets they are a scoring frame. A ``Date`` label time is the day's first instant.
 
     Args:
-        data: A path, URI, glob, directory or list of those; a LazyFrame or DataFrame; or anything with the Arrow
-            PyCapsule interface.
+        data: A path, URI, glob, directory or list of those, as for :class:`Source`; a LazyFrame or DataFrame; or
+            anything with the Arrow PyCapsule interface.
         path: The same as a path in ``data``.
         df: The same as a frame in ``data``.
         keys: The entity key column or columns; ``[]`` where only global features are joined.

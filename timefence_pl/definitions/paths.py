@@ -24,6 +24,7 @@ __all__ = [
     "format_of",
     "is_remote",
     "is_under",
+    "local_path",
     "missing_file",
     "partitions",
     "stem_of",
@@ -51,6 +52,44 @@ MAGIC: Final = "*?["
 def is_remote(pattern: str) -> bool:
     """Whether a path is a URI."""
     return "://" in pattern
+
+
+def local_path(role: str, pattern: str) -> str:
+    """A path as it is to be read: that of a ``file://`` URI, without its escapes; any other as it is.
+
+    Args:
+        role: Whose it is, for messages.
+        pattern: What the user gave.
+
+    Raises:
+        TimefenceValidationError: If it is a glob of remote objects, or the URI of another machine's file.
+    """
+    scheme, _, rest = pattern.partition("://")
+    if not rest:
+        return pattern
+    if scheme.lower() == "file":
+        host, slash, path = rest.partition("/")
+        if host in ("", "localhost") and slash:
+            return unquote("/" + path)
+        raise TimefenceValidationError(
+            message(
+                f"{role} cannot be read from {pattern!r}: it names a file of the machine {host!r}.",
+                fix="Write file:///folder/name with three slashes, or the plain path.",
+            )
+        )
+    if "*" in rest and scheme.lower() not in ("http", "https"):  # where it is a character as any other
+        kind = format_of(pattern) or "parquet"
+        raise TimefenceValidationError(
+            message(
+                f"{role} cannot be read from {pattern!r}: globs of remote objects are not expanded.",
+                why="Rows are read in a defined order of files, which are listed on this machine only.",
+                fix=(
+                    "name the objects in a list",
+                    f"leave it to Polars: pl.scan_{kind}({pattern!r})",
+                ),
+            )
+        )
+    return pattern
 
 
 def stripped(name: str) -> str:

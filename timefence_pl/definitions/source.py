@@ -31,7 +31,9 @@ class Source(Frozen):
     Args:
         data: A path, URI, glob, directory or list of those; a LazyFrame or DataFrame; anything with the Arrow
             PyCapsule interface (pandas, pyarrow, a DuckDB relation), read once, here; or an open table of
-            ``deltalake`` or ``pyiceberg``. A path is read as it stands at each run, an open table as it was opened.
+            ``deltalake`` or ``pyiceberg``. A path is read as it stands at each run, an open table as it was opened. Globs and
+            directories are those of this machine (``file://`` URIs too); of remote objects name each, or give a
+            LazyFrame, as of ``pl.scan_parquet("s3://bucket/*.parquet")``.
         path: The same as a path in ``data``.
         df: The same as a frame in ``data``.
         keys: The entity key column or columns; ``[]`` for one global time series.

@@ -26,6 +26,7 @@ from timefence_pl.definitions.paths import (
     format_of,
     is_remote,
     is_under,
+    local_path,
     missing_file,
     partitions,
     stem_of,
@@ -418,6 +419,7 @@ def _text(role: str, value: object) -> str:
     text = os.fspath(cast("os.PathLike[str]", value))
     if not isinstance(text, str) or not text.strip() or "\0" in text:
         raise TimefenceValidationError(message(f"{role} has an empty or invalid path {value!r}.", fix="Give a path."))
+    text = local_path(role, text)
     return os.path.expanduser(text) if text.startswith("~") else text  # noqa: PTH111 - globs are no Path
 
 

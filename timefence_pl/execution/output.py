@@ -167,7 +167,8 @@ def _refuse_not_finite(frame: pl.DataFrame, path: Path) -> None:
         raise TimefenceConfigError(
             message(
                 f"An ndjson file cannot hold the NaN and infinite values of {listing(lost)}.",
-                where=f"output: {path}\n" + "\n".join(f"{n}: {count:,} value{'' if count == 1 else 's'}" for n, count in list(lost.items())[:6]),
+                where=f"output: {path}\n"
+                + "\n".join(f"{n}: {count:,} value{'' if count == 1 else 's'}" for n, count in list(lost.items())[:6]),
                 why="JSON has no such numbers: they would be written as null, as if there were no value.",
                 fix=(
                     "write .parquet, .arrow or .csv, which hold them",
