@@ -163,7 +163,7 @@ def build(
             earlier = [] if rows is None or target is None else builds_of(store.list_builds(), rows)
             if not earlier and not streamed:
                 # No build to be found again: the labels are sorted while Python tells which features are there.
-                ahead = begun.enter_context(LabelOrders.begun(plan))
+                ahead = begun.enter_context(LabelOrders.begun(plan, labels))
             cache.identify(flat)
             key = None if rows is None else _build_key(rows, plan, options, parts, target, cache, hasher)
             found = None if key is None or target is None else find_again(earlier, key, target)

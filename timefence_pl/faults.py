@@ -30,13 +30,14 @@ def polars_faults(*further: type[BaseException]) -> tuple[type[BaseException], .
     Args:
         further: What else is to be caught in the same place.
     """
-    arrow = sys.modules.get("pyarrow")
+    # Another thread may be importing Arrow just now.
+    arrow = getattr(sys.modules.get("pyarrow"), "ArrowException", None)
     return (
         *further,
         pl.exceptions.PolarsError,
         pl.exceptions.PanicException,
         OSError,
-        *(() if arrow is None else (arrow.ArrowException,)),
+        *(() if arrow is None else (arrow,)),
     )
 
 

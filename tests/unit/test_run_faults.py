@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import io
 import sqlite3
+import sys
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import polars as pl
@@ -15,6 +17,7 @@ import pytest
 import timefence_pl as tf
 from tests.unit.tables import EVENTS, feature, labels, source
 from timefence_pl.errors import TimefenceDuplicateError, TimefenceError, TimefenceSchemaError
+from timefence_pl.faults import faults_are_ours
 
 TEXTS = pl.DataFrame({"k": [1, 1, 1, 1], "t": ["03.01.2024", "soon", None, "later"], "x": [10, 20, 30, 40]})
 GOOD = pl.DataFrame({"k": [1], "t": [datetime(2024, 1, 9)], "x": [1]})
@@ -193,6 +196,25 @@ def test_what_stays_polars_own_is_ours_in_a_build(fault: str) -> None:
         with pytest.raises(TimefenceSchemaError, match="Fix:"):
             tf.build(given, features, output, store=tf.Store("store"))
     assert not Path("o.parquet").exists()
+
+
+@pytest.mark.parametrize("events", [EVENTS, EVENTS.lazy()], ids=["in memory", "streamed"])
+@pytest.mark.parametrize("output", [None, "o.parquet", "o.csv"])
+@pytest.mark.parametrize("with_store", [False, True])
+def test_labels_that_cannot_be_read_are_said_to_be_at_fault(
+    events: Any, output: str | None, *, with_store: bool
+) -> None:
+    Path("l.csv").write_text("k,at,y\n" + "1,5,1\n" * 20_000 + "1,6,oops\n")
+    store = tf.Store("store") if with_store else None
+    with pytest.raises(TimefenceSchemaError, match=r"The labels cannot be read\.\n\n  labels: l\.csv\n(.|\n)*oops"):
+        tf.build(labels("l.csv"), feature(events), output, store=store)
+    assert not Path(output or "o").exists()
+
+
+def test_a_fault_is_told_while_another_thread_imports_arrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", ModuleType("pyarrow"))  # as it stands before its import is done
+    with pytest.raises(TimefenceSchemaError, match="It broke"), faults_are_ours("It broke.", "Mend it."):
+        raise OSError
 
 
 def test_what_a_users_function_raises_is_hidden_nowhere() -> None:

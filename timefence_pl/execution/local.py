@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import reduce
 from operator import and_
@@ -23,7 +24,7 @@ from timefence_pl.errors import listing
 from timefence_pl.execution.observation import Observation
 from timefence_pl.execution.output import OutputFile
 from timefence_pl.execution.steps import Steps
-from timefence_pl.faults import CHECK_DATA, NOT_COMPUTED, faults_are_ours
+from timefence_pl.faults import CHECK_DATA, NOT_COMPUTED, faults_are_ours, polars_faults
 from timefence_pl.plan.alignment import LABEL_ROW, Alignment, LabelFacts, Merge, SortedLabels
 from timefence_pl.plan.guards import duplicate_problem
 from timefence_pl.plan.latest import LABEL_TICK
@@ -58,23 +59,24 @@ class LabelOrders:
         numbered: The label rows.
     """
 
-    def __init__(self, plan: TrainingPlan, *, any_labels: bool) -> None:
+    def __init__(self, plan: TrainingPlan, labels: Labels, *, any_labels: bool) -> None:
         """Begin to read the labels.
 
         Args:
             plan: Whose labels.
+            labels: For errors.
             any_labels: Frames are computed for any labels: keys do not depend on what these labels share.
         """
         self._any_labels = any_labels
         self._pool = ThreadPoolExecutor(max_workers=1)
         self._facts: dict[object, Future[LabelFacts]] = {}
         self._ordered: dict[object, Future[_Ordered]] = {}
-        self.numbered: Future[pl.DataFrame] = self._pool.submit(plan.numbered.collect, engine="in-memory")
+        self.numbered: Future[pl.DataFrame] = self._pool.submit(_read, plan, labels)
 
     @classmethod
-    def begun(cls, plan: TrainingPlan) -> Self:
+    def begun(cls, plan: TrainingPlan, labels: Labels) -> Self:
         """All orders of a plan, begun at once, for frames that are computed for any labels."""
-        orders = cls(plan, any_labels=True)
+        orders = cls(plan, labels, any_labels=True)
         for alignment in plan.alignments:
             orders.ordered(alignment)
         return orders
@@ -104,6 +106,20 @@ class LabelOrders:
     def _sorted(self, alignment: Alignment, facts: Future[LabelFacts] | None) -> _Ordered:
         rows = alignment.at_once(self.numbered.result(), None if facts is None else facts.result())
         return rows, _inverse(rows.rows)
+
+
+def _read(plan: TrainingPlan, labels: Labels) -> pl.DataFrame:
+    """The label rows in memory."""
+    with _reading(labels):
+        return plan.numbered.collect(engine="in-memory")
+
+
+def _reading(labels: Labels) -> AbstractContextManager[None]:
+    return faults_are_ours(
+        "The labels cannot be read.",
+        "Check the column, type, value or file Polars names; schema= says the types of a text file's columns.",
+        where=f"labels: {labels.described()}",
+    )
 
 
 @dataclass(frozen=True)
@@ -212,7 +228,7 @@ def _in_memory(
     ahead: LabelOrders | None,
 ) -> LocalRun:
     assert ahead is None or keep is not None  # noqa: S101 - the labels were begun for frames of any labels
-    rows = LabelOrders(plan, any_labels=keep is not None) if ahead is None else ahead
+    rows = LabelOrders(plan, labels, any_labels=keep is not None) if ahead is None else ahead
     with rows:
         frame = _piecewise(plan, labels, observation, skip=skip, say=say, keep=keep, rows=rows)
     tick = plan.clock.ticks(pl.col(labels.label_time))
@@ -340,7 +356,12 @@ def _streamed(
         say.joining([j.feature.name])
     say.writing(str(output.path))
     with files.writing(output.path) as written:
-        output.sink(frame.select(plan.columns), written)
+        try:
+            output.sink(frame.select(plan.columns), written)
+        except polars_faults():
+            with _reading(labels):  # once more, to tell whose fault it is
+                plan.numbered.select(pl.all().null_count()).collect(engine="streaming")
+            raise
     # Splits and counts read the file just written: the join runs once.
     result = output.at(written).scan()
     tick = plan.clock.ticks(pl.col(labels.label_time).cast(plan.clock.dtype))
