@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -131,6 +132,37 @@ def test_naive_and_aware_times_are_refused_with_both_columns(stamp: pl.Series, a
         timed(stamp, asked)
     assert f"labels 'at': {asked.dtype}" in str(caught.value)
     assert f"feature 'f' (source 'events') 't': {stamp.dtype}" in str(caught.value)
+
+
+@pytest.mark.parametrize("known_at", ["end", "start"])
+@pytest.mark.parametrize("stamp_is_date", [True, False])
+def test_what_mends_dates_and_aware_times_keeps_when_a_date_is_known(known_at: str, *, stamp_is_date: bool) -> None:
+    zone = "Europe/Berlin"
+    hours = ["2024-01-01T00:00:01", "2024-01-01T23:59:59.999999", "2024-01-02T00:00:00"]
+    aware, days = times(*hours, zone=zone), pl.Series([date(2024, 1, 1), date(2024, 1, 2), date(2024, 1, 3)])
+    stamp, asked = (days, aware) if stamp_is_date else (aware, days)
+    with pytest.raises(TimefenceTimezoneError) as caught:
+        timed(stamp, asked, source_date_known_at=known_at)
+    of_date, of_other = (
+        "pl.col('t')" + re.sub(r"^.*?: \.", ".", line)
+        for line in str(caught.value).splitlines()
+        if ": .dt" in line or ": .cast" in line
+    )
+
+    def mended(column: pl.Series, code: str) -> pl.Series:
+        return pl.DataFrame({"t": column}).select(eval(code)).to_series()
+
+    date_made = mended(days, of_date)
+    other_made = mended(aware, of_other)
+    assert date_made.dtype == pl.Datetime("us", zone)
+    expected = timed(
+        stamp if stamp_is_date else aware.dt.replace_time_zone(None),
+        asked.dt.replace_time_zone(None) if stamp_is_date else days,
+        source_date_known_at=known_at,
+    )
+    one = (date_made, aware) if stamp_is_date else (aware, date_made)
+    two = (days, other_made) if stamp_is_date else (other_made, days)
+    assert timed(*one) == timed(*two, source_date_known_at=known_at) == expected
 
 
 # --- dates -------------------------------------------------------------------------------------------------------------

@@ -181,12 +181,27 @@ def comparable(left: tuple[str, Clock], right: tuple[str, Clock]) -> None:
                 "Naive and time-zone-aware times do not compare.",
                 where=where,
                 why="The join would be off by the zone's offset, by hours.",
-                fix=(
-                    "say what zone the naive column is in: .dt.replace_time_zone('Europe/Berlin')",
-                    "or make both naive in UTC: .dt.convert_time_zone('UTC').dt.replace_time_zone(None)",
-                ),
+                fix=_zone_fixes(next((c for _, c in (left, right) if c.kind != "aware"), left[1])),
             )
         )
+
+
+def _zone_fixes(naive: Clock) -> tuple[str, str]:
+    """How a time without a zone can be made to compare with one that has a zone."""
+    if naive.kind != "date":
+        return (
+            "say what zone the naive column is in: .dt.replace_time_zone('Europe/Berlin')",
+            "or make both naive in UTC: .dt.convert_time_zone('UTC').dt.replace_time_zone(None)",
+        )
+    if naive.offset:
+        instant = "last instant, at which it is known, in its zone: .cast(pl.Datetime('us')).dt.offset_by('1d')"
+        back = ".dt.offset_by('-1us')"
+    else:
+        instant, back = "first instant in its zone: .cast(pl.Datetime('us'))", ""
+    return (
+        f"make the Date its day's {instant}.dt.replace_time_zone('Europe/Berlin'){back}",
+        "or make the other naive in the days' zone: .dt.convert_time_zone('Europe/Berlin').dt.replace_time_zone(None)",
+    )
 
 
 def check_reserved(where: str, schema: Mapping[str, pl.DataType]) -> None:
