@@ -53,6 +53,13 @@ def test_the_guard_survives_every_projection(engine: Any, project: Callable[[pl.
         project(lazy).collect(engine=engine)
 
 
+def test_rows_that_are_repeated_whole_are_duplicates_and_the_error_says_how_to_leave_them_out() -> None:
+    repeated = pl.concat([EVENTS.head(2), EVENTS.head(2)])
+    with pytest.raises(TimefenceDuplicateError, match=r"Unless they are equal in every value(.|\n)*repeated whole"):
+        tf.build(labels(LABELS), feature(repeated))
+    assert values(labels(LABELS), feature(repeated.unique(maintain_order=True))) == [10, 10, 20, 20]
+
+
 @pytest.mark.parametrize("engine", ENGINES)
 def test_the_guard_survives_a_sink(engine: Any, tmp_path: Path) -> None:
     lazy = tf.point_in_time(labels(LABELS), feature(EVENTS))

@@ -75,7 +75,7 @@ class Feature(Frozen):
         max_staleness: The age past which a value is null; the build's by default.
         key_mapping: ``{label_key: source_key}`` where the names differ.
         on_duplicate: What to do where a label's match is one of several rows equal in keys, time, availability and
-            tie breaker: ``"error"``, ``"keep_last"`` or ``"keep_first"`` in source order, or ``"keep_any"``
+            tie breaker, whether or not their values are equal too: ``"error"``, ``"keep_last"`` or ``"keep_first"`` in source order, or ``"keep_any"``
             (``"keep_last"`` with a warning).
 
     Raises:

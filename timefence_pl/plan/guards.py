@@ -74,8 +74,12 @@ def duplicate_problem(
                 f"source {feature.source.name!r}: {rows} ({', '.join([*feature.source.keys, feature.source.timestamp])})"
                 f"\nlabel rows, with the row that came last:\n{examples}"
             ),
-            why="Which of them is right cannot be told; the answer would depend on the order of the source.",
+            why=(
+                "Unless they are equal in every value, which of them is right cannot be told; the answer would depend "
+                "on the order of the source."
+            ),
             fix=(
+                "rows that are repeated whole: leave the copies out, as in tf.Source(frame.unique(maintain_order=True))",
                 "make the rows unique in the source, or with transform=lambda lf: lf.unique([...], keep='last')",
                 "name a column that settles it: Source(..., tie_breaker='sequence')",
                 'on_duplicate="keep_last" (or "keep_first") on the feature takes source order',
