@@ -11,6 +11,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from xxhash import xxh3_128
 
 from tests.integration.cli import run
 from timefence_pl.cli.checks import _is_later_than_today
@@ -633,3 +634,83 @@ def test_doctor_knows_the_time() -> None:
     assert not _is_later_than_today(now.replace(tzinfo=None))
     assert not _is_later_than_today(5)
     assert _is_later_than_today((now + timedelta(days=3)).date())
+
+
+# --- a configuration in another folder --------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def beside(data: Path) -> Path:
+    """A project that `init` proposed, in a folder beside its data."""
+    run(data, "init", "p3", "--labels", "data/labels.parquet", "--data", "data/transactions.parquet")
+    return data
+
+
+CONFIGURED = ("--config", "p3/timefence.toml")
+
+
+def test_a_named_configuration_is_used_as_if_started_in_its_folder(beside: Path) -> None:
+    run(beside, *CONFIGURED, "doctor")
+    assert "Written   out/train.parquet" in run(beside, *CONFIGURED, "build", "-o", "out/train.parquet").out
+    assert sorted(p.name for p in beside.iterdir()) == ["data", "out", "p3"]
+    there = run(beside, "-C", "p3", "build", "-o", "there.parquet", "--json").json
+    assert (
+        there["output"]["content_hash"]
+        == f"xxh3_128:{xxh3_128((beside / 'out/train.parquet').read_bytes()).hexdigest()}"
+    )
+    assert all(f["cached"] for f in there["features"].values())
+    for words in (["catalog"], ["lint"], ["explain", "--row", "0"], ["store", "verify"]):
+        assert run(beside, *CONFIGURED, *words).out == run(beside, "-C", "p3", *words).out.replace(
+            ".timefence", "p3/.timefence"
+        )
+
+
+def test_paths_beside_a_named_configuration_are_seen_from_here(beside: Path) -> None:
+    run(beside, *CONFIGURED, "build", "-o", "other.parquet", "--store", "mine")
+    assert (beside / "mine/builds").is_dir()
+    run(beside, *CONFIGURED, "build", "-o", "train.parquet")
+    ran = run(beside, *CONFIGURED, "audit", "train.parquet", "--strict", "--html", "a.html", "--sarif", "a.sarif")
+    assert "Written a.html" in ran.out
+    assert (beside / "a.html").is_file()
+    run(beside, *CONFIGURED, "diff", "train.parquet", "train.parquet", "--strict")
+    run(
+        beside,
+        *CONFIGURED,
+        "build",
+        "--features",
+        "p3/features.py",
+        "--labels",
+        "data/labels.parquet",
+        "-o",
+        "o.parquet",
+    )
+    assert (beside / "o.parquet").is_file()
+    run(beside, *CONFIGURED, "features", "publish", "train", "train.parquet", "--keys", "user_id")
+    assert "train:v1" in run(beside, *CONFIGURED, "store", "lineage", "data/labels.parquet", "--down").out
+    ran = run(beside, *CONFIGURED, "build", "-o", "data/labels.parquet", code=4)
+    assert "one of the build's own inputs" in ran.err
+    run(beside, *CONFIGURED, "audit", "train.parquet", "--html", "p3/features.py", code=4)
+    assert "gone.parquet" in run(beside, *CONFIGURED, "audit", "gone.parquet", code=3).err
+
+
+def test_findings_beside_a_named_configuration_name_files_as_seen_from_here(beside: Path) -> None:
+    with (beside / "p3/features.py").open("a") as file:
+        file.write(
+            '\nimport polars as pl\nahead = tf.Feature(transactions, pl.col("amount").shift(-1), name="ahead")\n'
+        )
+    run(beside, *CONFIGURED, "lint", "--sarif", "lint.sarif")
+    assert '"uri": "p3/features.py"' in (beside / "lint.sarif").read_text()
+    with (beside / "p3/features.py").open("a") as file:
+        file.write("\n1 / 0\n")
+    assert "p3/features.py, line " in run(beside, *CONFIGURED, "catalog", code=2).err
+
+
+def test_output_of_a_named_configuration(beside: Path) -> None:
+    for told, made in (('path = "x.parquet"', "x.parquet"), ('dir = "art"\npath = "x.parquet"', "art/x.parquet")):
+        config = (beside / "p3/timefence.toml").read_text().split("\n[output]")[0]
+        (beside / "p3/timefence.toml").write_text(f"{config}\n[output]\n{told}\n")
+        run(beside, *CONFIGURED, "doctor")
+        run(beside, *CONFIGURED, "build")
+        assert (beside / "p3" / made).is_file()
+    run(beside, *CONFIGURED, "build", "-o", "y.parquet")
+    assert (beside / "p3/art/y.parquet").is_file()

@@ -354,7 +354,7 @@ class Doctor:
         placed = config.output_path is not None or config.output_dir is not None
         if not placed and not config.splits and not config.compression:
             return
-        path = Path(self.project.output(config.output_path or "train.parquet"))
+        path = Path(self.project.output(None if config.output_path else "train.parquet"))
         blocked = _unwritable(path) if placed else None
         if blocked is not None:
             self._add("FAIL", "output", f"{path} cannot be written: {blocked}")

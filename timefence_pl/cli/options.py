@@ -6,11 +6,14 @@ Takes a command's function, gives it the options; the function gets the session 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
+from click.core import ParameterSource
 
 import timefence_pl as tf
 from timefence_pl.cli.project import LabelFlags, Project, durations, names_of
@@ -23,6 +26,7 @@ __all__ = [
     "command",
     "existing_store",
     "features",
+    "in_project",
     "key_columns",
     "labels",
     "project",
@@ -31,6 +35,8 @@ __all__ = [
 ]
 
 Function = Callable[..., Any]
+
+_IN_PROJECT: Final = "in_project"
 
 
 class Command(click.Command):
@@ -63,8 +69,8 @@ def command(name: str, short_help: str, *examples: str) -> Callable[[Callable[..
             session.json |= json
             session.verbose |= verbose
             session.debug |= debug
-            with session.others_words_aside():
-                return function(session, **arguments)
+            with session.others_words_aside(), _in_folder(session, function, arguments) as seen:
+                return function(session, **seen)
 
         for option in (
             click.option("--debug", is_flag=True, help="Show the traceback of an error."),
@@ -77,6 +83,49 @@ def command(name: str, short_help: str, *examples: str) -> Callable[[Callable[..
     return wrap
 
 
+@contextmanager
+def _in_folder(session: Session, function: Function, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Run a project's command in the folder of the configuration that was named, as if it had been started there.
+
+    Gives the arguments: paths among them stay those that are seen from where it was started.
+    """
+    folder = None if session.config_file is None else session.config_file.parent
+    if not hasattr(function, _IN_PROJECT) or folder is None or not folder.is_dir() or folder.samefile(Path()):
+        yield arguments
+        return
+    here = Path.cwd()
+    ctx = click.get_current_context()
+    paths = {
+        p.name
+        for p in ctx.command.params
+        if p.name is not None
+        and ctx.get_parameter_source(p.name) is ParameterSource.COMMANDLINE
+        and (isinstance(p.type, click.Path) or (p.name == "ref" and Path(arguments["ref"]).exists()))
+    } - {"output"}  # which starts where the configuration says
+    seen = {n: _seen_from(folder.resolve(), v) if n in paths else v for n, v in arguments.items()}
+    session.started = here
+    os.chdir(folder)
+    try:
+        yield seen
+    finally:
+        os.chdir(here)
+
+
+def _seen_from(folder: Path, value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_seen_from(folder, v) for v in value)
+    text = str(value)
+    if value is None or "://" in text or text.startswith("~") or Path(text).is_absolute():
+        return value
+    return type(value)(os.path.relpath(Path.cwd() / text, folder))
+
+
+def in_project(function: Function) -> Function:
+    """Mark a command that works in the project's folder."""
+    setattr(function, _IN_PROJECT, True)
+    return function
+
+
 def project(function: Function) -> Function:
     """Give the function the project, in place of the session."""
 
@@ -84,7 +133,7 @@ def project(function: Function) -> Function:
     def run(session: Session, **arguments: Any) -> Any:
         return function(Project(session, click.get_current_context()), **arguments)
 
-    return run
+    return in_project(run)
 
 
 def features(function: Function) -> Function:

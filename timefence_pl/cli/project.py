@@ -48,7 +48,7 @@ class Project:
     def __init__(self, session: Session, ctx: click.Context | None = None) -> None:
         self.session = session
         if session.config_file is not None:
-            self.config = config_at(_shortened(session.config_file))
+            self.config = config_at(_shortened(session.config_file) if session.started is None else session.config_file)
         else:
             self.config, passed_over = find_config(Path())
             for line in passed_over:
@@ -164,7 +164,9 @@ class Project:
         if "://" in told:
             return told  # for the build to refuse: as a path it would become a folder
         root = self.config.output_dir
-        if root is None and given is None and self.config.file is not None:
+        if root is None and given is not None:
+            root = self.session.started
+        elif root is None and self.config.file is not None:
             root = self.config.file.parent
         path = Path(told).expanduser()
         return str(path if root is None or path.is_absolute() else root / path)

@@ -6,6 +6,7 @@ error. Knows no command. Rich is imported when something is printed with it.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, redirect_stdout
@@ -38,8 +39,14 @@ def counted(count: int, noun: str) -> str:
 
 
 def shown_path(path: str | Path) -> str:
-    """A path as seen from here, where it lies below."""
+    """A path as seen from where the command was started, where it lies below."""
+    import click  # noqa: PLC0415 - what is printed without a command needs none
+
+    ctx = click.get_current_context(silent=True)
+    session = None if ctx is None else ctx.find_object(Session)
     here = Path.cwd()
+    if session is not None and session.started is not None:
+        path, here = os.path.normpath(here / path), session.started
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else str(path)
 
 
@@ -69,6 +76,7 @@ class Session:
         verbose: Whether plans and steps are shown.
         debug: Whether errors show their tracebacks.
         config_file: The configuration that was asked for; None to look for one.
+        started: Where the command was started, if it works in another folder now: that of the configuration.
         warnings: What was warned of so far.
     """
 
@@ -76,8 +84,13 @@ class Session:
     verbose: bool = False
     debug: bool = False
     config_file: Path | None = None
+    started: Path | None = None
     warnings: list[str] = field(default_factory=list)
     _document_to: TextIO | None = field(default=None, init=False)
+
+    def as_given(self, path: Path) -> str:
+        """A path of the command line as it was given there."""
+        return str(path) if self.started is None else shown_path(path)
 
     # --- standard output ----------------------------------------------------------------------------------------------
 

@@ -161,7 +161,7 @@ def command(
     _print(session, report, short=short, rows=rows, seconds=seconds, rebuilt=bool(features))
     for file in (html, junit_file, sarif_file, markdown_file):
         if file is not None:
-            session.line(("Written ", "bold"), str(file))
+            session.line(("Written ", "bold"), session.as_given(file))
     return FAILED if strict and not report.clean else 0
 
 

@@ -144,7 +144,8 @@ def _print(project: Project, result: tf.BuildResult, labels: tf.Labels) -> None:
     session.line()
     reused = "; an equal earlier build was taken" if manifest["reused"] else ""
     session.line(
-        ("Written   ", "bold"), f"{result.output_path} ({stats.row_count:,} rows, {stats.column_count} columns)"
+        ("Written   ", "bold"),
+        f"{shown_path(result.output_path or '')} ({stats.row_count:,} rows, {stats.column_count} columns)",
     )
     for name, path in result.splits.items():
         session.line(("Split     ", "bold"), f"{name}: {shown_path(path)} ({stats.split_rows[name]:,} rows)")

@@ -81,5 +81,5 @@ def command(
         heads = largest.columns
         session.table(heads, [[row[h] for h in heads] for row in largest.iter_rows(named=True)])
     if html is not None:
-        session.line(("Written ", "bold"), str(html))
+        session.line(("Written ", "bold"), session.as_given(html))
     return FAILED if strict and not result.identical else 0

@@ -24,6 +24,7 @@ _STYLES = {"OK": "green", "WARN": "yellow", "FAIL": "bold red"}
 @options.labels
 @options.features
 @click.option("--quick", is_flag=True, help="Read schemas only, no rows.")
+@options.in_project
 def command(session: Session, label_flags: LabelFlags, feature_files: tuple[str, ...], quick: bool) -> int:
     """Check the configuration, feature files, sources, labels, each join, the output and the store.
 

@@ -85,7 +85,7 @@ def command(
         session.line()
         session.text(str(report))
     if sarif_file is not None:
-        session.line(("Written ", "bold"), str(sarif_file))
+        session.line(("Written ", "bold"), session.as_given(sarif_file))
     return FAILED if strict and _failed(findings, report, allow_unread=allow_unread) else 0
 
 

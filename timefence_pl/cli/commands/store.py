@@ -208,7 +208,7 @@ def lineage(session: Session, store: tf.Store, ref: str, down: bool, svg: Path |
     session.text(str(found), whole=True)
     for file in (svg, html):
         if file is not None:
-            session.line(("Written ", "bold"), str(file))
+            session.line(("Written ", "bold"), session.as_given(file))
     return 0
 
 
