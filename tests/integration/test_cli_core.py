@@ -535,6 +535,32 @@ def test_numbers_of_things(project: Path) -> None:
     assert "1 would fail, 0 warnings" in run(project, "doctor", code=1).out
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (
+            ["build", "--config", "timefence.toml"],
+            "--config goes before the command: timefence-pl --config FILE build ...",
+        ),
+        (
+            ["build", "--config=timefence.toml"],
+            "--config goes before the command: timefence-pl --config FILE build ...",
+        ),
+        (["store", "ls", "-C", "."], "-C goes before the command: timefence-pl -C DIRECTORY store ls ..."),
+        (
+            ["store", "--directory", "."],
+            "--directory goes before the command: timefence-pl --directory DIRECTORY store ...",
+        ),
+        (["runs", "--json", "ls"], "--json goes before the command: timefence-pl --json runs ..."),
+        (["build", "--confg", "x"], "No such option '--confg'"),
+    ],
+    ids=str,
+)
+def test_an_option_of_all_commands_after_the_command(project: Path, words: list[str], told: str) -> None:
+    ran = run(project, *words, code=2)
+    assert told in ran.err + ran.out
+
+
 def test_another_directory(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     run(elsewhere, "-C", project, "build", "-o", "x.parquet")

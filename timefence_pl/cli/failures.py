@@ -58,7 +58,7 @@ def failure_of(error: BaseException) -> Failure | None:
         return Failure("Help", error.format_message(), USAGE)
     if isinstance(error, click.UsageError):
         usage = "" if error.ctx is None else error.ctx.get_usage()
-        return Failure("UsageError", error.format_message(), USAGE, usage)
+        return Failure("UsageError", _misplaced(error) or error.format_message(), USAGE, usage)
     if isinstance(error, click.ClickException):
         return Failure(kind, error.format_message(), USAGE)
     if isinstance(error, TimefenceError):
@@ -90,6 +90,19 @@ def failure_of(error: BaseException) -> Failure | None:
         fix="This is a fault of the program; report it with what --debug shows.",
     )
     return Failure(kind, text, _FAULT)
+
+
+def _misplaced(error: click.UsageError) -> str:
+    """What to say of an option that is known, but not to the command it was given to; nothing of others."""
+    if not isinstance(error, click.NoSuchOption) or error.ctx is None or error.ctx.parent is None:
+        return ""
+    root = error.ctx.find_root()
+    known = next((p for p in root.command.params if error.option_name in p.opts), None)
+    if known is None:
+        return ""
+    value = "" if isinstance(known, click.Option) and known.is_flag else f" {known.make_metavar(root)}"
+    words = error.ctx.command_path.removeprefix(root.command_path).strip()
+    return f"{error.option_name} goes before the command: timefence-pl {error.option_name}{value} {words} ..."
 
 
 def _code(error: TimefenceError) -> int:
