@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import re
 import shlex
+import shutil
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -334,6 +335,28 @@ def test_init_proposes_how_to_audit_a_set_that_is_there(data: Path, with_labels:
     assert ("timefence-pl build" in ran.out) is with_labels
     report = run(data, *words[1:], "--json").json
     assert report["features"]["transactions_latest"]["counts"]["future"] == 4
+
+
+def test_init_proposes_how_to_audit_a_set_like_the_example(churn: Path, tmp_path: Path) -> None:
+    shutil.copytree(churn / "data", tmp_path / "data")
+    ran = run(tmp_path, "init")
+    (line,) = [row.strip() for row in ran.out.splitlines() if "audit data/train_LEAKY" in row]
+    told = run(tmp_path, *shlex.split(line)[1:], "--json").json["features"]
+    assert list(told) == ["transactions_latest", "users_latest"]
+    assert all(f["leaky_row_count"] > 20 for f in told.values())
+    assert "No proposed feature" not in ran.out
+
+
+def test_init_says_of_which_set_no_proposed_feature_is(data: Path) -> None:
+    kinds = {"amount": pl.lit(1.0), "shop": pl.lit("a")}
+    names = [{f"a__{n}": v, f"b__{n}": v} for n, v in kinds.items()]  # of two features, either may be the latest
+    LABELS.with_columns(**names[0], **names[1]).write_parquet(data / "data/train_two.parquet")
+    other = {"a__amount": pl.lit(1), "a__shop": pl.lit("a")}  # an integer is no amount
+    LABELS.with_columns(**other).write_parquet(data / "data/train_type.parquet")
+    ran = run(data, "init")
+    for name in ("two", "type"):
+        assert f"No proposed feature fits the columns of data/train_{name}.parquet" in ran.out
+    assert "timefence-pl audit" not in ran.out
 
 
 def test_init_maps_a_key_of_another_name_by_its_values(data: Path) -> None:

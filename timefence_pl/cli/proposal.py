@@ -112,19 +112,19 @@ def propose(paths: Sequence[str], *, labels: str | None = None, name: str = "my-
 
 
 def audits(proposal: Proposal) -> list[list[str]]:
-    """For each training set that was found, the words of the command that audits it, by the features it has."""
+    """For each training set that has values of proposed features, the words of the command that audits those."""
     commands = []
     sources = [d for d in proposal.data if d.kind == "source" and d.profile is not None]
     known = None if proposal.labels is None else proposal.labels.profile
     for d in proposal.data:
         if d.kind != "training set" or d.profile is None or d.profile.timestamp is None:
             continue
-        there = {c.name for c in d.profile.columns}
         words = ["timefence-pl", "audit", d.path]
         for s in sources:
-            values = [v.name for v in s.profile.values] if s.profile else []
-            if values and all(v in there or f"{s.name}_latest__{v}" in there for v in values):
+            found = _columns_of(s, d.profile)
+            if found is not None:
                 words += ["--features", f"features.py:{s.name}_latest"]
+                words += [w for own, theirs in found.items() for w in ("--column", f"{own}={theirs}")]
         if len(words) == 3:
             continue
         if known is None or d.profile.timestamp != known.timestamp:
@@ -133,6 +133,25 @@ def audits(proposal: Proposal) -> list[list[str]]:
             words += ["--keys", ",".join(d.profile.keys)]
         commands.append(words)
     return commands
+
+
+def _columns_of(source: DataSet, profile: Profile) -> dict[str, str] | None:
+    """Where a set has the latest values of a source, by the columns of the proposed feature; None where it has not.
+
+    The values stand under their own names or the proposed feature's, which need not be said, or under one other
+    feature's, as ``profile__plan``, with the source's data types.
+    """
+    values = {} if source.profile is None else {v.name: v.dtype for v in source.profile.values}
+    there = {c.name: c.dtype for c in profile.columns}
+    ours = f"{source.name}_latest"
+    if not values:
+        return None
+    if all(v in there or f"{ours}__{v}" in there for v in values):
+        return {}
+    first = next(iter(values))
+    others = [c.removesuffix(f"__{first}") for c in there if c.endswith(f"__{first}")]
+    others = [o for o in others if all(there.get(f"{o}__{v}") == dtype for v, dtype in values.items())]
+    return {f"{ours}__{v}": f"{others[0]}__{v}" for v in values} if len(others) == 1 else None
 
 
 def _data_set(path: str, shared: Any, labels: str | None) -> DataSet:

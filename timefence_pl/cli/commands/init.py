@@ -221,6 +221,12 @@ def _print(
         session.line(("Created ", "green"), str(path / file))
     if rows and proposal.labels is None:
         session.line(("No file looked like labels: ", "yellow"), "say which with --labels, or fill in [labels].")
+    audited = {words[2] for words in audits(proposal)}
+    for d in proposal.data:
+        if d.kind == "training set" and d.path not in audited:
+            session.line(
+                (f"No proposed feature fits the columns of {d.path}: ", "yellow"), "audit it with its own features."
+            )
     if problem is not None:
         session.line()
         session.line(("The proposal does not fit yet:", "yellow"))
