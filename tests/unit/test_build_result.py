@@ -162,6 +162,18 @@ def test_the_text_says_what_was_written(tmp_path: Path) -> None:
     assert "purged: 1 rows" in text
 
 
+def test_the_text_says_what_was_computed_and_why(tmp_path: Path) -> None:
+    store = tf.Store(tmp_path / "store")
+    assert "store" not in str(built())
+    text = str(built(store=store))
+    assert "  from the store: 0 of 1 features\n  computed: f (never computed)\n" in text
+    text = str(built(output=tmp_path / "a.parquet", store=store))
+    assert "  from the store: 1 of 1 features\n" in text
+    assert "computed:" not in text
+    text = str(built(output=tmp_path / "a.parquet", store=store))
+    assert "  from the store: the whole set, of an equal earlier build\n" in text
+
+
 def test_repr_is_one_line(tmp_path: Path) -> None:
     assert repr(built()) == "BuildResult(4 rows, 4 columns, output=None)"
     path = str(tmp_path / "set.parquet")

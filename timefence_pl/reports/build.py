@@ -17,10 +17,12 @@ __all__ = ["PARTS", "build_html", "build_page", "build_text"]
 PARTS: Final = ("matched_value", "null_value", "stale", "too_old", "no_history")
 #: Features that have a section of their own.
 _SHOWN: Final = 20
+#: Features whose recomputation is told by name.
+_NAMED: Final = 6
 
 
 def build_text(output: str | None, stats: Any, manifest: Mapping[str, Any]) -> str:
-    """A few lines: rows, output, and for each feature where its rows went."""
+    """A few lines: rows, output, for each feature where its rows went, and what the store had."""
     lines = [f"BuildResult: {stats.row_count:,} rows, {stats.column_count} columns in {stats.duration_seconds:.2f} s"]
     if output:
         lines.append(f"  output: {output}")
@@ -35,9 +37,25 @@ def build_text(output: str | None, stats: Any, manifest: Mapping[str, Any]) -> s
         if s["dropped_source_rows"]:
             lost.append(f"{s['dropped_source_rows']:,} source rows without key or time")
         lines.append(f"  {name:<{width}}  {matched}" + (f"  ({', '.join(lost)})" if lost else ""))
+    lines += [f"  {line}" for line in _from_store(manifest)]
     audit = manifest["audit"]
     lines.append(f"  checked: {audit['invariant']} in {audit['rows_checked']:,} rows")
     return "\n".join(lines)
+
+
+def _from_store(manifest: Mapping[str, Any]) -> list[str]:
+    """What was taken from the store and what was computed, each with why; nothing where there was no store."""
+    features = manifest["features"]
+    if all(f["cache_reason"] == "no store" for f in features.values()):
+        return []
+    if manifest["reused"]:
+        return ["from the store: the whole set, of an equal earlier build"]
+    computed = [f"{n} ({str(f['cache_reason']).splitlines()[0]})" for n, f in features.items() if not f["cached"]]
+    lines = [f"from the store: {len(features) - len(computed)} of {len(features)} features"]
+    if computed:
+        more = f", and {len(computed) - _NAMED} more" if len(computed) > _NAMED else ""
+        lines.append(f"computed: {', '.join(computed[:_NAMED])}{more}")
+    return lines
 
 
 def build_html(output: str | None, stats: Any, manifest: Mapping[str, Any]) -> str:
