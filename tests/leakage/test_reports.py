@@ -243,3 +243,15 @@ def test_the_youngest_value_is_told_in_two_units() -> None:
     result = tf.build(rows, tf.Feature(events, columns="x"))
     assert result.stats.feature_stats["x"]["youngest_value"] == "7h50m3s792us"
     assert ">7h50m<" in result.to_html()
+
+
+def test_a_long_name_breaks_into_lines_beside_the_verdicts() -> None:
+    events = tf.Source(pl.DataFrame({"k": [1, 1], "t": [1, 5], "x": [10, 50]}), keys="k", timestamp="t")
+    leaking = pl.DataFrame({"k": [1, 1], "label_time": [3, 6], "x": [50, 50]})
+    for name, breaks in (("n" * 128, True), ("n" * 32, False)):
+        report = tf.audit(leaking, tf.Feature(events, columns="x", name=name), keys="k", label_time="label_time")
+        page = report.to_html()
+        assert (f'<td class="l"><span class="n">{name}</span></td>' in page) is breaks
+        assert (f'<td class="l">{name}</td>' in page) is not breaks
+    (rule,) = re.findall(r"^\.n\{(.*)\}$", page, re.MULTILINE)
+    assert {"max-width:24ch", "white-space:normal", "overflow-wrap:break-word"} <= set(rule.split(";"))

@@ -38,6 +38,9 @@ _BLOCK = "display:flex;flex-wrap:wrap;gap:2px 20px;padding:7px 0;border-top:1px 
 _SIDE = "flex:{} 1 {};min-width:0;max-width:100%"
 _SOFT = "opacity:.7"
 
+#: Texts of a grid's cells that are longer than so many characters break into shorter lines.
+_NARROW: Final = 32
+
 #: How a text is meant: its colour, and nothing else.
 Tone = Literal["plain", "good", "bad", "warn", "quiet"]
 
@@ -135,9 +138,9 @@ def grid(
     lefts, wraps = set(left), set(wrap)
     classes = [" ".join((["l"] if i in lefts else []) + (["w"] if i in wraps else [])) for i in range(len(columns))]
     marks = [f' class="{c}"' if c else "" for c in classes]
-    head = "".join(f"<th{m}>{_shown(c)}</th>" for m, c in zip(marks, columns, strict=True))
+    head = "".join(f"<th{m}>{_narrow(c)}</th>" for m, c in zip(marks, columns, strict=True))
     body = "".join(
-        "<tr>" + "".join(f"<td{m}>{_shown(c)}</td>" for m, c in zip(marks, row, strict=True)) + "</tr>" for row in rows
+        "<tr>" + "".join(f"<td{m}>{_narrow(c)}</td>" for m, c in zip(marks, row, strict=True)) + "</tr>" for row in rows
     )
     above = f"<caption>{_shown(caption)}</caption>" if caption else ""
     return Html(
@@ -248,6 +251,12 @@ def _shown(cell: Cell) -> str:
     return cell if isinstance(cell, Html) else escape(cell)
 
 
+def _narrow(cell: Cell) -> str:
+    """A cell; a long text breaks into lines, so that the columns after it stay in view."""
+    shown = _shown(cell)
+    return shown if isinstance(cell, Html) or len(cell) <= _NARROW else f'<span class="n">{shown}</span>'
+
+
 def _own_ids(svg: str, number: int) -> str:
     """The chart with identifiers that no other chart of the page has."""
     return svg.replace('id="', f'id="c{number}-').replace("url(#", f"url(#c{number}-")
@@ -284,6 +293,8 @@ th{font-weight:600;color:var(--soft);border-bottom-width:2px}
 th:last-child,td:last-child{padding-right:0}
 .l{text-align:left}
 .w{white-space:normal;min-width:24ch;text-align:left}
+.n{display:inline-block;max-width:24ch;white-space:normal;overflow-wrap:break-word;text-align:left}
+.w .n{display:inline;max-width:none}
 .figures{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(400px,100%),1fr));gap:14px;margin:14px 0}
 figure{margin:0;background:#fff;color:#1c2024;border:1px solid var(--line);border-radius:8px;padding:10px 12px 8px;
 min-width:0;max-width:520px}
