@@ -385,6 +385,99 @@ def test_sql_that_reads_the_clock_is_not_clean() -> None:
     assert checked(tf.Feature(source(), sql=text.replace("CURRENT_DATE", "1"), name="f")).status == "clean"
 
 
+KEPT: dict[str, float] = {}
+
+
+def _mean(frame: pl.LazyFrame) -> float:
+    return frame.select(X.mean()).collect().item()
+
+
+def _less(frame: pl.LazyFrame, mean: float) -> pl.LazyFrame:
+    return frame.select("user", "at", X - mean)
+
+
+def fits_a_default(frame: pl.LazyFrame, kept: dict[str, float] = {}) -> pl.LazyFrame:  # noqa: B006
+    if "mean" not in kept:
+        kept["mean"] = _mean(frame)
+    return _less(frame, kept["mean"])
+
+
+def fits_a_global(frame: pl.LazyFrame) -> pl.LazyFrame:
+    return _less(frame, KEPT.setdefault("mean", _mean(frame)))
+
+
+def fits_itself(frame: pl.LazyFrame) -> pl.LazyFrame:
+    if not hasattr(fits_itself, "mean"):
+        fits_itself.mean = _mean(frame)  # type: ignore[attr-defined]
+    return _less(frame, fits_itself.mean)  # type: ignore[attr-defined]
+
+
+def _fits_a_closure() -> Callable[[pl.LazyFrame], pl.LazyFrame]:
+    kept: list[float] = []
+
+    def fits(frame: pl.LazyFrame) -> pl.LazyFrame:
+        if not kept:
+            kept.append(_mean(frame))
+        return _less(frame, kept[0])
+
+    return fits
+
+
+class Fits:
+    mean: float | None = None
+
+    def __call__(self, frame: pl.LazyFrame) -> pl.LazyFrame:
+        if self.mean is None:
+            self.mean = _mean(frame)
+        return _less(frame, self.mean)
+
+
+class Hidden:
+    """Keeps what it was given first, in a way that its code does not show."""
+
+    def __call__(self, values: pl.Series) -> pl.Series:
+        vars(self).setdefault("mean", values.mean())
+        return values - vars(self)["mean"]
+
+
+@pytest.mark.parametrize(
+    "transform",
+    [fits_a_default, fits_a_global, fits_itself, _fits_a_closure(), Fits()],
+    ids=["a default", "a global", "a function's attribute", "a closure", "an object's attribute"],
+)
+def test_a_transform_fitted_in_its_first_run_is_not_clean(transform: Callable[[pl.LazyFrame], pl.LazyFrame]) -> None:
+    feature = tf.Feature(source(), transform=transform, name="f")
+    for _ in range(2):  # the second time it is fitted already
+        report = checked(feature)
+        assert report.status == "unchecked"
+        assert report.reason.startswith("its Python code keeps values from ")
+
+
+def test_values_that_change_from_run_to_run_are_seen() -> None:
+    report = checked(tf.Feature(source(), X.map_batches(Hidden(), return_dtype=pl.Float64), name="f"))
+    said = "its Python code keeps values from run to run (state of Hidden changed), which no cutoff truncates"
+    assert (report.status, report.reason) == ("unchecked", said)
+
+
+def test_what_is_kept_within_one_call_is_no_matter() -> None:
+    class Sums:
+        def __init__(self) -> None:
+            self.total, self.seen = 0.0, {}  # type: ignore[var-annotated]
+
+    def running(values: pl.Series, scale: dict[str, float] = {"by": 2.0}) -> pl.Series:  # noqa: B006
+        import json  # noqa: PLC0415
+
+        sums, found = Sums(), []
+        for value in values:
+            sums.total += value * scale["by"]
+            sums.seen[value] = json.dumps(value)
+            found.append(sums.total)
+        return pl.Series(found)
+
+    expr = X.map_batches(running, return_dtype=pl.Float64).over("user")
+    assert checked(tf.Feature(source(), expr, name="f")).status == "clean"
+
+
 def test_a_leak_is_told_even_beside_a_second_input() -> None:
     def both(frame: pl.LazyFrame) -> pl.LazyFrame:
         joined = frame.join(LOOKUP.lazy(), on="kind")

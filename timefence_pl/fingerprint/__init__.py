@@ -4,7 +4,7 @@ A fingerprint is a key, and the named parts that it was made of. Equal keys mean
 for certain raises :class:`Uncacheable`, whose ``reason`` says what it is.
 """
 
-from timefence_pl.fingerprint.callables import fingerprint_callable, names_used, read_besides
+from timefence_pl.fingerprint.callables import fingerprint_callable, names_used, reached_state, read_besides
 from timefence_pl.fingerprint.files import FileHasher, HashMemo, Versions, object_versions
 from timefence_pl.fingerprint.frames import fingerprint_frame, fingerprint_series
 from timefence_pl.fingerprint.keys import (
@@ -38,5 +38,6 @@ __all__ = [
     "hash_parts",
     "names_used",
     "object_versions",
+    "reached_state",
     "read_besides",
 ]

@@ -22,7 +22,7 @@ from timefence_pl.fingerprint.origins import PYTHON, qualified_name
 from timefence_pl.fingerprint.values import Ref
 from timefence_pl.fingerprint.walk import Walk
 
-__all__ = ["fingerprint_callable", "names_used", "read_besides"]
+__all__ = ["fingerprint_callable", "names_used", "reached_state", "read_besides"]
 
 
 def fingerprint_callable(
@@ -60,12 +60,7 @@ def fingerprint_callable(
         raise Uncacheable(f"{qualified_name(function)} holds values nested too deeply to be hashed") from error
     nodes = [(number, part) for number, (_, part) in sorted(walk.nodes.items())]
     key = hash_parts("callable", PYTHON, root, nodes, walk.packages, algorithm=algorithm)
-    labels: dict[int, str] = {}
-    for number, (label, _) in sorted(walk.nodes.items()):
-        labels[number] = _distinct(label, labels.values())
-    parts = {labels[n]: hash_parts("node", _blind(part, labels), algorithm=algorithm) for n, part in nodes}
-    if not parts or root != Ref.to(0):
-        parts[f"state of {type(function).__name__}"] = hash_parts("node", _blind(root, labels), algorithm=algorithm)
+    parts = _parts(function, root, walk, algorithm)
     parts.update({f"package {name}": version for name, version in sorted(walk.packages.items())})
     return Fingerprint(key, {**parts, "python": PYTHON})
 
@@ -97,6 +92,34 @@ def read_besides(function: Callable[..., Any], *, lazy: bool = False) -> str | N
     with contextlib.suppress(RecursionError):  # what was found until there counts
         walk.run(function)
     return walk.reads[0] if walk.reads else None
+
+
+def reached_state(function: Callable[..., Any]) -> dict[str, str]:
+    """What a callable and all that it reaches hold at the moment: names for people, and a hash of each.
+
+    Where two of these differ, the callable kept something in between. Whatever cannot be hashed is passed over, and
+    never raises.
+    """
+    walk = Walk(lazy=True, plan_key=lambda _: "", tolerant=True)
+    try:
+        root = walk.run(function)
+    except RecursionError:
+        return {}
+    return _parts(function, root, walk, "xxh3_128")
+
+
+def _parts(function: Callable[..., Any], root: Part, walk: Walk, algorithm: Algorithm) -> dict[str, str]:
+    """A hash of each node, and of the callable itself where it is none."""
+    labels: dict[int, str] = {}
+    for number, (label, _) in sorted(walk.nodes.items()):
+        labels[number] = _distinct(label, labels.values())
+    parts = {
+        labels[n]: hash_parts("node", _blind(part, labels), algorithm=algorithm)
+        for n, (_, part) in sorted(walk.nodes.items())
+    }
+    if not parts or root != Ref.to(0):
+        parts[f"state of {type(function).__name__}"] = hash_parts("node", _blind(root, labels), algorithm=algorithm)
+    return parts
 
 
 def _plan_key(plan: pl.LazyFrame | pl.Expr, files: FileHasher) -> str:

@@ -24,7 +24,10 @@ _SILENT: Final = frozenset(("NOP", "EXTENDED_ARG", "CACHE"))
 _NOTES: Final = frozenset(("__doc__", "__firstlineno__", "__static_attributes__", "__qualname__", "__module__"))
 _GLOBALS: Final = frozenset(("LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"))
 _FREE: Final = frozenset(("LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_FROM_DICT_OR_DEREF"))
+_LOCALS: Final = frozenset(("LOAD_FAST", "LOAD_FAST_CHECK", "LOAD_FAST_BORROW"))
 _ATTRIBUTES: Final = frozenset(("LOAD_ATTR", "LOAD_METHOD", "LOAD_SUPER_ATTR"))
+# What sets an attribute or an item, and how far before it the object stands.
+_FILLING: Final = {"STORE_ATTR": 1, "DELETE_ATTR": 1, "STORE_SUBSCR": 2, "DELETE_SUBSCR": 2}
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class References:
         attributes: All attribute names that it reads.
         written: Global names, and names of enclosing functions, that it assigns.
         texts: Its text constants.
+        filled: Global names, and names of enclosing functions, on which it sets items or attributes.
+        filled_locals: The same for its own names.
+        read_locals: Its own names, each with an attribute that is read off it.
     """
 
     chains: dict[tuple[str, ...], None] = field(default_factory=dict)
@@ -55,6 +61,9 @@ class References:
     attributes: set[str] = field(default_factory=set)
     written: set[str] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
+    filled: set[str] = field(default_factory=set)
+    filled_locals: set[str] = field(default_factory=set)
+    read_locals: set[tuple[str, str]] = field(default_factory=set)
 
 
 def code_part(code: types.CodeType) -> Part:
@@ -129,6 +138,10 @@ def _collect(code: types.CodeType, found: References, free: frozenset[str]) -> N
             found.imports.setdefault(_imported(instructions, position))
         elif name in _ATTRIBUTES:
             found.attributes.add(value)
+            if instructions[position - 1].opname in _LOCALS:
+                found.read_locals.add((instructions[position - 1].argval, value))
+        elif name in _FILLING:
+            _add_filled(instructions, position - _FILLING[name], found, inner_free)
         elif name in ("STORE_GLOBAL", "DELETE_GLOBAL") or (
             name in ("STORE_DEREF", "DELETE_DEREF") and value in inner_free
         ):
@@ -138,6 +151,19 @@ def _collect(code: types.CodeType, found: References, free: frozenset[str]) -> N
             _collect(constant, found, inner_free)
         elif isinstance(constant, str):
             found.texts.add(constant)
+
+
+def _add_filled(
+    instructions: list[dis.Instruction], position: int, found: References, inner_free: frozenset[str]
+) -> None:
+    """The name that leads to the object on which something is set, as far as it stands right before."""
+    while position > 0 and instructions[position].opname in _ATTRIBUTES:
+        position -= 1
+    name, value = instructions[position].opname, instructions[position].argval
+    if name in _GLOBALS or (name in _FREE and value in inner_free):
+        found.filled.add(value)
+    elif name in _LOCALS:
+        found.filled_locals.add(value)
 
 
 def _read_off(instructions: list[dis.Instruction], position: int) -> Iterator[str]:

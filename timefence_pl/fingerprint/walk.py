@@ -17,6 +17,7 @@ from typing import Any, Final
 import polars as pl
 
 from timefence_pl.fingerprint.code import References, code_part, references_of
+from timefence_pl.fingerprint.keeps import kept_by_function, kept_by_object
 from timefence_pl.fingerprint.keys import Part, Uncacheable
 from timefence_pl.fingerprint.origins import (
     Origin,
@@ -80,6 +81,7 @@ class Walk:
         self.reads: list[str] = []
         self._attributes: set[str] = set()
         self._label = ""
+        self._held: list[Any] = []  # objects of the user's own classes
         self._whole: dict[types.ModuleType | str, str] = {}  # installed modules that code holds as they are, and where
         self._plan_key = plan_key
         self._numbers: dict[object, int] = {}
@@ -98,6 +100,8 @@ class Walk:
             self.nodes[number] = (label, self._described(label, build))
         for module, label in self._whole.items():
             self._described(label, functools.partial(self._judge_module, module))
+        for held in self._held:
+            self._refuse(kept_by_object(held, self._attributes))
         return root
 
     def part(self, value: Any) -> Part:
@@ -131,6 +135,8 @@ class Walk:
             self._number(id(value), value)
             if origin_of(type(value)).kind != "own":
                 self._check(value, type(value).__qualname__)
+            elif self.tolerant:
+                self._held.append(value)
         if part is None:
             part = value_part(value, self.part)
         return instance_part(value, self.part) if part is None else part
@@ -262,11 +268,14 @@ class Walk:
         found = _references_of(code)
         if origin.kind == "own":
             self._judge(found)
+            if self.tolerant:  # elsewhere what is kept is hashed, as all that is held
+                self._refuse(kept_by_function(function, found))
             reached = [*globals_of(function, found)]
             if reads_paths((r.value for r in reached), found.attributes):
                 self._refuse("reads files that are not inputs of its own")
             parts.append(tuple(self._reached(r) for r in reached))
-            parts.append(tuple((name, self._reached(r)) for name, r in imports_of(function, found)))
+            imported = tuple((name, self._reached(r)) for name, r in imports_of(function, found))
+            parts.append(() if self.tolerant else imported)  # which of them are imported yet says nothing of the code
             parts.append(tuple(self._namespaces(found)))
         else:
             # A function made by installed code: the version says what it does, its closure with what.

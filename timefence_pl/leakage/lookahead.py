@@ -7,7 +7,7 @@ values, whether or not the source's later rows are there.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from timefence_pl.choices import shortened
@@ -17,7 +17,7 @@ from timefence_pl.definitions.window import Window
 from timefence_pl.errors import TimefenceConfigError, message
 from timefence_pl.leakage.lint import feature_findings, source_findings
 from timefence_pl.leakage.lookahead_events import Events, load_events
-from timefence_pl.leakage.lookahead_inputs import other_input
+from timefence_pl.leakage.lookahead_inputs import held_values, other_input
 from timefence_pl.leakage.lookahead_report import FeatureLookahead, LookaheadReport
 from timefence_pl.leakage.lookahead_runs import FeatureRun, RunError, WindowRun
 from timefence_pl.leakage.lookahead_verdict import Findings, compared, judged
@@ -42,7 +42,7 @@ def check_lookahead(features: Features, *, cutoffs: int = 5, sample: int | None 
 
     A feature is ``leaky`` where rows differ; ``needs_embargo`` where they differ in ``[c - embargo, c)`` only, which its
     embargo covers; ``nondeterministic`` where two equal runs differ; ``unchecked`` where something else is read that
-    cannot be truncated (files, the clock, other frames), where it cannot be computed, where there is nothing to compare, or where no row differs though
+    cannot be truncated (files, the clock, other frames), where its Python code keeps values from run to run, where it cannot be computed, where there is nothing to compare, or where no row differs though
     :func:`lint` finds that its plan looks ahead; else ``clean``. What depends on later rows in rare rows only may be
     missed where its plan cannot be read: the report says what was covered.
 
@@ -78,6 +78,7 @@ def check_lookahead(features: Features, *, cutoffs: int = 5, sample: int | None 
     _check_count("cutoffs", cutoffs, most=_MOST_CUTOFFS)
     if sample is not None:
         _check_count("sample", sample, most=_MOST_ENTITIES)
+    held = {f.name: held_values(f) for f in flat}
     events: dict[object, Events] = {}
     for feature in flat:
         identity = feature.source.identity()
@@ -85,9 +86,9 @@ def check_lookahead(features: Features, *, cutoffs: int = 5, sample: int | None 
             events[identity] = load_events(feature.source, cutoffs, sample)
     found: dict[str, FeatureLookahead] = {}
     for rows in row_sets([f for f in flat if isinstance(f, Feature)]):
-        found.update(_checked(rows, events[rows.source.identity()]))
+        found.update(_checked(rows, events[rows.source.identity()], held))
     for window in (f for f in flat if isinstance(f, Window)):
-        found[window.name] = _checked_window(window, events[window.source.identity()])
+        found[window.name] = _checked_window(window, events[window.source.identity()], held)
     return LookaheadReport({f.name: found[f.name] for f in flat})
 
 
@@ -103,7 +104,7 @@ def _check_count(name: str, value: object, most: int | None = None) -> None:
     )
 
 
-def _checked(rows: RowSet, events: Events) -> dict[str, FeatureLookahead]:
+def _checked(rows: RowSet, events: Events, held: Mapping[str, Mapping[str, str]]) -> dict[str, FeatureLookahead]:
     """Features that share their rows, computed together; one by one where one of them fails."""
     try:
         findings = compared(FeatureRun(rows, events), rows.features)
@@ -111,9 +112,9 @@ def _checked(rows: RowSet, events: Events) -> dict[str, FeatureLookahead]:
         if len(rows.features) == 1:
             return {f.name: _unchecked(f, events, str(error)) for f in rows.features}
         alone: Sequence[RowSet] = [RowSet(rows.source, (f,), rows.keep_first) for f in rows.features]
-        return {name: found for one in alone for name, found in _checked(one, events).items()}
+        return {name: found for one in alone for name, found in _checked(one, events, held).items()}
     return {
-        f.name: judged(f, events, findings[f.name], _untruncated(f), events.covered, _looks_ahead(f))
+        f.name: judged(f, events, findings[f.name], _untruncated(f, held), events.covered, _looks_ahead(f))
         for f in rows.features
     }
 
@@ -123,24 +124,34 @@ def _looks_ahead(feature: Feature) -> str | None:
     return next((f"{f.rule}: {f.expression}" for f in feature_findings(feature) if not f.unread), None)
 
 
-def _checked_window(window: Window, events: Events) -> FeatureLookahead:
+def _checked_window(window: Window, events: Events, held: Mapping[str, Mapping[str, str]]) -> FeatureLookahead:
     run = WindowRun(window, events)
     try:
         (findings,) = compared(run, [window]).values()
     except RunError as error:
         return _unchecked(window, events, str(error))
-    return judged(window, events, findings, _untruncated(window), run.covered)
+    return judged(window, events, findings, _untruncated(window, held), run.covered)
 
 
 def _unchecked(feature: AnyFeature, events: Events, reason: str) -> FeatureLookahead:
     return judged(feature, events, Findings(), reason, events.covered)
 
 
-def _untruncated(feature: AnyFeature) -> str | None:
-    """What no cutoff truncates: other inputs, and what the source's own plan read before it gave its rows."""
+def _untruncated(feature: AnyFeature, held: Mapping[str, Mapping[str, str]]) -> str | None:
+    """What no cutoff truncates: other inputs, values kept from run to run, and what the source's own plan read before.
+
+    Args:
+        feature: The feature, which has run.
+        held: What its Python code held before it ran for the first time.
+    """
     other = other_input(feature)
     if other is not None:
         return f"{other}; no cutoff truncates that"
+    before = held[feature.name]
+    changed = [n for n, value in held_values(feature).items() if before.get(n, value) != value]
+    if changed:
+        name = next((n for n in changed if " global " in n), changed[0]).partition(" ")[2]
+        return f"its Python code keeps values from run to run ({name} changed), which no cutoff truncates"
     ahead = source_findings(feature.source)
     if not ahead:
         return None

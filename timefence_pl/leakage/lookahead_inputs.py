@@ -1,6 +1,7 @@
 """What a feature reads besides its source, which no cutoff can truncate.
 
-Takes definitions, gives words for what they read besides; nothing where they read their source alone. Runs transforms
+Takes definitions, gives words for what they read besides, nothing where they read their source alone; and what their
+Python code holds. Runs transforms
 over an empty source only; judges code by the names and values it refers to, and cannot find everything.
 """
 
@@ -20,7 +21,7 @@ from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.feature_set import AnyFeature
 from timefence_pl.definitions.window import Window
 from timefence_pl.errors import TimefenceError
-from timefence_pl.fingerprint import names_used, read_besides
+from timefence_pl.fingerprint import names_used, reached_state, read_besides
 from timefence_pl.fingerprint.keys import Uncacheable
 from timefence_pl.integrations.sql import resolve_dialect
 from timefence_pl.leakage.lint_python import python_parts
@@ -28,7 +29,7 @@ from timefence_pl.leakage.lint_tree import PlanTree, plan_tree
 from timefence_pl.plan.rows import RowSet, feature_rows, usable_events
 from timefence_pl.plan.transforms import runs_at_once
 
-__all__ = ["derived_plan", "other_input"]
+__all__ = ["derived_plan", "held_values", "other_input"]
 
 _FRAMES: Final = (pl.DataFrame, pl.LazyFrame, pl.Series)
 _READERS: Final = ("read_", "scan_")
@@ -45,14 +46,33 @@ _SQL_CLOCK: Final = re.compile(
 
 def other_input(feature: AnyFeature) -> str | None:
     """What a feature reads besides its source, in words; None where nothing of the kind is seen."""
-    if isinstance(feature, Window):
-        exprs = [*feature.aggregates.values(), *([] if feature.where is None else [feature.where])]
-        return _of_expressions(exprs)
-    if feature.mode == "sql":
+    if isinstance(feature, Feature) and feature.mode == "sql":
         return _of_sql(feature)
-    if feature.transform is not None:
+    if isinstance(feature, Feature) and feature.transform is not None:
         return _of_transform(feature, feature.transform)
-    return _of_expressions(feature.exprs)
+    return _of_expressions(_expressions(feature))
+
+
+def held_values(feature: AnyFeature) -> dict[str, str]:
+    """What a feature's Python code holds at the moment: defaults, globals, closures, attributes; a hash of each."""
+    if isinstance(feature, Feature) and feature.transform is not None:
+        functions: list[Any] = [feature.transform]
+    else:
+        functions = _functions([expression_tree(e) for e in _expressions(feature)])
+    found: dict[str, str] = {}
+    for number, function in enumerate(functions):
+        found.update({f"{number} {name}": value for name, value in reached_state(function).items()})
+    return found
+
+
+def _expressions(feature: AnyFeature) -> list[pl.Expr]:
+    if isinstance(feature, Window):
+        return [*feature.aggregates.values(), *([] if feature.where is None else [feature.where])]
+    return list(feature.exprs)
+
+
+def _functions(trees: Iterable[Any]) -> list[Any]:
+    return [f for tree in trees for part in python_parts(tree) for f in part.functions]
 
 
 def derived_plan(feature: Feature) -> PlanTree | None:
@@ -67,7 +87,7 @@ def derived_plan(feature: Feature) -> PlanTree | None:
 
 def _of_expressions(exprs: Iterable[pl.Expr]) -> str | None:
     trees = [expression_tree(e) for e in exprs]
-    other = _of_functions([f for tree in trees for part in python_parts(tree) for f in part.functions])
+    other = _of_functions(_functions(trees))
     return (
         "it may read what its Python code holds, which cannot be written down" if None in trees and not other else other
     )
@@ -88,8 +108,7 @@ def _of_transform(feature: Feature, transform: Callable[..., Any]) -> str | None
     if tree is None:
         return None
     # What its plan holds runs on rows, though the transform itself only builds the plan.
-    parts = (part for _, fields in tree.steps() for part in python_parts(fields))
-    return _of_leaves(tree) or _of_functions([f for part in parts for f in part.functions])
+    return _of_leaves(tree) or _of_functions(_functions(fields for _, fields in tree.steps()))
 
 
 def _of_sql(feature: Feature) -> str | None:
