@@ -12,6 +12,7 @@ import os
 import random
 import re
 import sqlite3
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -23,6 +24,7 @@ import pytest
 
 import timefence_pl as tf
 from timefence_pl.leakage import lookahead_events
+from timefence_pl.leakage.lookahead_compare import differences
 from timefence_pl.leakage.lookahead_report import FeatureLookahead
 
 START = dt.datetime(2024, 1, 1)
@@ -271,6 +273,25 @@ def test_what_does_not_repeat_itself_is_never_clean(expr: pl.Expr) -> None:
     assert not report.has_lookahead
     with pytest.raises(tf.TimefenceLeakageError, match="f: nondeterministic, two equal runs"):
         report.assert_clean()
+
+
+@pytest.mark.parametrize("dtype", [pl.Float64, pl.List(pl.Float64)], ids=str)
+def test_small_changes_from_run_to_run_are_seen(dtype: Any) -> None:
+    def clock(values: pl.Series) -> pl.Series:
+        return (
+            (values + time.time()).reshape((len(values), 1)).cast(dtype) if dtype.is_nested() else values + time.time()
+        )
+
+    report = checked(tf.Feature(source(), X.map_batches(clock, return_dtype=dtype), name="f"))
+    assert (report.status, report.reason) == ("nondeterministic", "two equal runs give different values")
+
+
+@pytest.mark.parametrize(("apart", "rows"), [(4e-16, 0), (1e-12, 1)])
+def test_two_runs_over_the_same_rows_may_differ_by_rounding_alone(apart: float, rows: int) -> None:
+    one = pl.DataFrame({"k": [1, 2], "x": [1.0, 2.0]})
+    other = one.with_columns(X * (1 + pl.when(pl.col("k") == 2).then(apart).otherwise(0.0)))
+    assert differences(one, other, ["k"], ["x"], again=True).height == rows
+    assert differences(one, other, ["k"], ["x"]).is_empty()
 
 
 def test_chance_that_shows_on_fewer_rows_alone_is_not_called_a_leak() -> None:

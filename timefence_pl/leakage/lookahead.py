@@ -41,10 +41,11 @@ def check_lookahead(features: Features, *, cutoffs: int = 5, sample: int | None 
     features are computed at labels that stand at the cutoffs.
 
     A feature is ``leaky`` where rows differ; ``needs_embargo`` where they differ in ``[c - embargo, c)`` only, which its
-    embargo covers; ``nondeterministic`` where two equal runs differ; ``unchecked`` where something else is read that
-    cannot be truncated (files, the clock, other frames), where its Python code keeps values from run to run, where it cannot be computed, where there is nothing to compare, or where no row differs though
-    :func:`lint` finds that its plan looks ahead; else ``clean``. What depends on later rows in rare rows only may be
-    missed where its plan cannot be read: the report says what was covered.
+    embargo covers; ``nondeterministic`` where two equal runs differ by more than rounding (1e-14, Float32 1e-6);
+    ``unchecked`` where something else is read that cannot be truncated (files, the clock, other frames), where its
+    Python code keeps values from run to run, where it cannot be computed, where there is nothing to compare, or where no
+    row differs though :func:`lint` finds that its plan looks ahead; else ``clean``. What depends on later rows in rare
+    rows only may be missed where its plan cannot be read: the report says what was covered.
 
     Args:
         features: A feature, features, or sets of them.

@@ -2,13 +2,16 @@
 
 Takes two frames of identifying columns and values, gives the rows in which they differ. Knows nothing of sources or
 cutoffs. The order of rows does not matter; floats are equal to 1e-9, of their own magnitude or of their column's
-typical one (Float32 to 1e-5); null equals null, NaN equals NaN.
+typical one (Float32 to 1e-5); null equals null, NaN equals NaN. Two runs over the same rows are held to 1e-14 (Float32
+to 1e-6): the in-memory engine repeats its own sums to the bit, but groups may come in another order, and what is summed
+over them then differs by its rounding.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Final
 
 import polars as pl
@@ -23,8 +26,19 @@ RIGHT: Final = "__tf_r{}"
 _NTH: Final = "__tf_nth"
 _PLACE: Final = "__tf_place"
 _ALL: Final = "__tf_all"
+#: How far floats may be apart, of their magnitude: those of less data, and those of the same data again.
+_CUT_OFF: Final[dict[type[pl.DataType], float]] = {pl.Float64: 1e-9, pl.Float32: 1e-5}
+_AGAIN: Final[dict[type[pl.DataType], float]] = {pl.Float64: 1e-14, pl.Float32: 1e-6}
 #: Rows that are paired one by one, in all; of more, the rows that differ in order differ.
 _PAIRED: Final = 2_000
+
+
+@dataclass(frozen=True)
+class _Allowed:
+    """How far a column's floats may be apart: a share of their magnitude, and of the column's typical one."""
+
+    share: float
+    scale: float = 0.0
 
 
 def same_rows(left: pl.DataFrame, right: pl.DataFrame) -> bool:
@@ -32,10 +46,12 @@ def same_rows(left: pl.DataFrame, right: pl.DataFrame) -> bool:
     if left.schema != right.schema or left.height != right.height:
         return False
     one, other = (f.with_columns(pl.lit(0, dtype=pl.Int8).alias(_ALL)) for f in (left, right))
-    return differences(one, other, [_ALL], left.columns).is_empty()
+    return differences(one, other, [_ALL], left.columns, again=True).is_empty()
 
 
-def differences(left: pl.DataFrame, right: pl.DataFrame, ids: Sequence[str], values: Sequence[str]) -> pl.DataFrame:
+def differences(
+    left: pl.DataFrame, right: pl.DataFrame, ids: Sequence[str], values: Sequence[str], *, again: bool = False
+) -> pl.DataFrame:
     """The rows in which two frames differ as multisets.
 
     Args:
@@ -43,23 +59,24 @@ def differences(left: pl.DataFrame, right: pl.DataFrame, ids: Sequence[str], val
         right: Rows with the same columns.
         ids: Columns that say which row it is; compared exactly.
         values: Columns that are compared with a tolerance.
+        again: Whether both were computed from the same rows, so that no more than rounding is allowed for.
 
     Returns:
         One row for each difference: ``ids``, :data:`KIND`, then for each value :data:`LEFT` and :data:`RIGHT` with its
         position (null on the side that has no such row), in the order of the left frame, extra rows last.
     """
     left, right = (_plain(f.select(*ids, *values)) for f in (left, right))
-    scales = {c: _scale(left[c], right[c]) for c in values if left[c].dtype.is_float()}
+    allowed = {c: _allowed(left[c], right[c], _AGAIN if again else _CUT_OFF) for c in values}
     pairs = _in_place(left, right, ids)
     if pairs is None:
         pairs = _in_order(left, right, ids, values)
-        unequal = pairs.filter(~_equal_rows(pairs, values, scales))
+        unequal = pairs.filter(~_equal_rows(pairs, values, allowed))
     else:
-        unequal = pairs.filter(~_equal_rows(pairs, values, scales))
+        unequal = pairs.filter(~_equal_rows(pairs, values, allowed))
         if unequal.select(ids).is_duplicated().any():
             pairs = _in_order(*_sides(unequal, ids, values), ids, values)
-            unequal = pairs.filter(~_equal_rows(pairs, values, scales))
-    return _regrouped(unequal, ids, values, scales).select(*ids, KIND, *_value_columns(values))
+            unequal = pairs.filter(~_equal_rows(pairs, values, allowed))
+    return _regrouped(unequal, ids, values, allowed).select(*ids, KIND, *_value_columns(values))
 
 
 def _value_columns(values: Sequence[str]) -> list[str]:
@@ -124,37 +141,42 @@ def _rough(name: str, dtype: pl.DataType) -> pl.Expr:
     return pl.col(name).round_sig_figs(6) if dtype.is_float() else pl.col(name)
 
 
-def _equal_rows(pairs: pl.DataFrame, values: Sequence[str], scales: Mapping[str, float]) -> pl.Series:
+def _equal_rows(pairs: pl.DataFrame, values: Sequence[str], allowed: Mapping[str, _Allowed]) -> pl.Series:
     equal = pairs[KIND] == "changed"
     for i, name in enumerate(values):
-        equal &= _equal(pairs[LEFT.format(i)], pairs[RIGHT.format(i)], scales.get(name, 0.0))
+        equal &= _equal(pairs[LEFT.format(i)], pairs[RIGHT.format(i)], allowed[name])
     return equal
 
 
-def _equal(left: pl.Series, right: pl.Series, scale: float) -> pl.Series:
+def _equal(left: pl.Series, right: pl.Series, allowed: _Allowed) -> pl.Series:
     if left.dtype == pl.Object:
-        return pl.Series([_same(a, b) for a, b in zip(left.to_list(), right.to_list(), strict=True)], dtype=pl.Boolean)
+        return pl.Series(
+            [_same(a, b, allowed.share) for a, b in zip(left.to_list(), right.to_list(), strict=True)], dtype=pl.Boolean
+        )
     exact = left.eq_missing(right)
     if exact.all() or not _holds_floats(left.dtype):
         return exact
     if left.dtype.is_float():
-        near = _near(pl.lit(left.cast(pl.Float64)), pl.lit(right.cast(pl.Float64)), left.dtype, scale)
+        near = _near(pl.lit(left.cast(pl.Float64)), pl.lit(right.cast(pl.Float64)), allowed)
         return exact | pl.select(near.fill_null(value=False)).to_series()
     different = exact.not_().arg_true()
     close = [
-        _same(a, b) for a, b in zip(left.gather(different).to_list(), right.gather(different).to_list(), strict=True)
+        _same(a, b, allowed.share)
+        for a, b in zip(left.gather(different).to_list(), right.gather(different).to_list(), strict=True)
     ]
     return exact.scatter(different, close) if close else exact
 
 
-def _near(left: pl.Expr, right: pl.Expr, dtype: pl.DataType, scale: float) -> pl.Expr:
-    tolerance = _tolerance(dtype)
+def _near(left: pl.Expr, right: pl.Expr, allowed: _Allowed) -> pl.Expr:
     largest = pl.max_horizontal(left.abs(), right.abs())
-    return (left.is_finite() & right.is_finite()) & ((left - right).abs() <= tolerance * (largest + scale))
+    apart = allowed.share * (largest + allowed.scale)
+    return (left.is_finite() & right.is_finite()) & ((left - right).abs() <= apart)
 
 
-def _tolerance(dtype: pl.DataType) -> float:
-    return 1e-5 if dtype == pl.Float32 else 1e-9
+def _allowed(left: pl.Series, right: pl.Series, shares: Mapping[type[pl.DataType], float]) -> _Allowed:
+    if left.dtype.is_float():
+        return _Allowed(shares.get(left.dtype.base_type(), shares[pl.Float64]), _scale(left, right))
+    return _Allowed(shares[pl.Float64])
 
 
 def _scale(left: pl.Series, right: pl.Series) -> float:
@@ -172,19 +194,19 @@ def _holds_floats(dtype: pl.DataType) -> bool:
     return dtype.is_float()
 
 
-def _same(left: Any, right: Any) -> bool:
-    """Python values, nested ones member by member, floats to 1e-9 of their magnitude."""
+def _same(left: Any, right: Any, share: float) -> bool:
+    """Python values, nested ones member by member, floats to a share of their magnitude."""
     if isinstance(left, float) and isinstance(right, float):
-        return left == right or (math.isnan(left) and math.isnan(right)) or math.isclose(left, right, rel_tol=1e-9)
+        return left == right or (math.isnan(left) and math.isnan(right)) or math.isclose(left, right, rel_tol=share)
     if isinstance(left, Mapping) and isinstance(right, Mapping):
-        return left.keys() == right.keys() and all(_same(v, right[k]) for k, v in left.items())
+        return left.keys() == right.keys() and all(_same(v, right[k], share) for k, v in left.items())
     if isinstance(left, list | tuple) and isinstance(right, list | tuple):
-        return len(left) == len(right) and all(map(_same, left, right))
+        return len(left) == len(right) and all(_same(a, b, share) for a, b in zip(left, right, strict=True))
     return bool(left == right)
 
 
 def _regrouped(
-    unequal: pl.DataFrame, ids: Sequence[str], values: Sequence[str], scales: Mapping[str, float]
+    unequal: pl.DataFrame, ids: Sequence[str], values: Sequence[str], allowed: Mapping[str, _Allowed]
 ) -> pl.DataFrame:
     """Differing pairs, less the rows of one identity that equal another row of the other side.
 
@@ -196,11 +218,11 @@ def _regrouped(
     if several.is_empty() or several.height > _PAIRED:
         return unequal
     alone = unequal.filter(unequal.select(ids).is_unique())
-    kept = [alone, *(_unpaired(group, values, scales) for group in several.partition_by(ids, maintain_order=True))]
+    kept = [alone, *(_unpaired(group, values, allowed) for group in several.partition_by(ids, maintain_order=True))]
     return pl.concat(kept).sort(_PLACE)
 
 
-def _unpaired(group: pl.DataFrame, values: Sequence[str], scales: Mapping[str, float]) -> pl.DataFrame:
+def _unpaired(group: pl.DataFrame, values: Sequence[str], allowed: Mapping[str, _Allowed]) -> pl.DataFrame:
     lefts = group.filter(pl.col(KIND) != "extra")
     rights = group.filter(pl.col(KIND) != "missing")
     places = pl.int_range(rights.height, eager=True)
@@ -210,7 +232,7 @@ def _unpaired(group: pl.DataFrame, values: Sequence[str], scales: Mapping[str, f
         match = free
         for i, name in enumerate(values):
             mine = lefts[LEFT.format(i)].new_from_index(row, rights.height)
-            match = match & _equal(mine, rights[RIGHT.format(i)], scales.get(name, 0.0))
+            match = match & _equal(mine, rights[RIGHT.format(i)], allowed[name])
         found = match.arg_max() if match.any() else None
         if found is None:
             left_over.append(row)

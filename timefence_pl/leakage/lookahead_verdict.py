@@ -75,7 +75,7 @@ def compared(run: Run, features: Sequence[AnyFeature]) -> dict[str, Findings]:
     found = {f.name: Findings(run.values(f, full)) for f in features}
     again = run.all()
     for feature in features:
-        found[feature.name].repeats = differences(full, again, ids, found[feature.name].columns).is_empty()
+        found[feature.name].repeats = differences(full, again, ids, found[feature.name].columns, again=True).is_empty()
     del again
     for cutoff in run.events.cutoffs:
         _compare_at(run, features, full, cutoff, found)
@@ -104,7 +104,7 @@ def _compare_at(
         if not differing.is_empty() and mine.repeats and not any(c.differing for c in mine.cuts):
             # What differs by chance alone must not be called a leak.
             again = run.before(cutoff) if again is None else again
-            mine.repeats = differences(right, again, ids, mine.columns).is_empty()
+            mine.repeats = differences(right, again, ids, mine.columns, again=True).is_empty()
         mine.cuts.append(_cut(feature, run.events, cutoff, left, differing))
 
 
