@@ -257,3 +257,42 @@ def test_all_events_are_aggregated_once_an_entity_with_the_same_result(
     monkeypatch.setattr(window_origins, "_too_far", lambda bounds: [replace(v, endless=False) for v in too_far(bounds)])
     assert once.equals(audit(data, one).rows)
     assert max(asked) > labels["u"].n_unique()
+
+
+@pytest.mark.parametrize(
+    ("label", "value", "how", "leak"), [(8, 6, "the window by event", 12), (10, 8, "the time", 20)]
+)
+def test_windows_of_events_that_were_known_too_late_are_of_the_future(
+    label: int, value: int, how: str, leak: int
+) -> None:
+    events = pl.DataFrame({"k": [1] * 4, "t": [1, 4, 7, 12], "a": [1, 20, 7, 30], "x": [1, 2, 4, 8]})
+    source = tf.Source(events, keys="k", timestamp="t", available_at="a", name="s")
+    one = tf.Window(source, {"x": pl.col("x").sum()}, windows=5, name="w")
+    data = pl.DataFrame({"k": [1], "T": [label], "w__x_5": [value]})
+    report = tf.audit(data, one, keys="k", label_time="T", check_lookahead=False)
+    row = report["w"].rows.row(0, named=True)
+    assert report.has_leakage
+    assert (row["verdict"], row["leakage"], row["found_last_event"]) == ("future", leak, label + leak)
+    assert row["found_as"].startswith(how)
+    assert row["found_as"].endswith("by event time, availability ignored")
+
+
+@pytest.mark.parametrize("join", ["strict", "inclusive"])
+@pytest.mark.parametrize("seed", range(3))
+def test_windows_that_ignore_availability_leak_until_their_last_event_was_known(seed: int, join: Any) -> None:
+    source, labels = world(seed, late=True)
+    plain, _ = world(seed)
+    right, data = built(labels, window(source), join=join), built(labels, window(plain), join=join)
+    found = audit(data, window(source), join=join)
+    assert found.counts["differs"] == found.counts["unexpected"] == found.counts["stale"] == 0
+    assert found.counts["future"] > 100
+    told = found.rows.filter(pl.col("found_as").str.starts_with("the window by event time"))
+    assert told.height > 100
+    columns = [c for c in right.columns if c.startswith("w__")]
+    for row in told.iter_rows(named=True):
+        at, mine = data.row(row["row"], named=True), right.row(row["row"], named=True)
+        lengths = {c.rpartition("_")[2] for c in columns if at[c] != mine[c]}
+        days = max(1_000 if w == "all" else int(w.removesuffix("d")) for w in lengths)
+        end = at["at"] - timedelta(hours=12)
+        held = source.scan().collect().filter(u=at["u"]).filter(pl.col("t").is_between(end - timedelta(days=days), end))
+        assert row["leakage"] == held.select(pl.max_horizontal("t", "known").max()).item() - end

@@ -1,8 +1,8 @@
 """Where wrong values of window features came from: the same windows, as of other times.
 
 Takes the rows whose values are wrong and the events, gives for each whether a window that reaches past the last usable
-instant has the value (no embargo, the time after the label, all events), and whether the one at the entity's last
-usable event has it.
+instant has the value (no embargo, the time after the label, all events; with availability also the same windows by event
+time alone), and whether the one at the entity's last usable event has it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import Final
 import polars as pl
 
 from timefence_pl.definitions.aggregates import uses_since_last
+from timefence_pl.definitions.source import Source
 from timefence_pl.definitions.window import Window
 from timefence_pl.durations import format_nanoseconds
 from timefence_pl.leakage.equality import Tolerance, equal
@@ -37,6 +38,7 @@ PAST_INSTANT: Final = "__tf_past_instant"
 _SHIFT: Final = "__tf_shift"
 _ROW: Final = "__tf_nth"
 _KNOWN: Final = "__tf_known_at"
+_SINCE: Final = "__tf_since"
 #: Longer than any two times are apart.
 _ENDLESS: Final = 1 << 90
 #: Shifts of the label time that are tried: of time zones, and of days.
@@ -108,6 +110,8 @@ def window_origins(
     late = search.future(numbered, first)
     others = [v for v in variants if v not in first]
     late = pl.concat([late, search.future(_without(numbered, late), others)])
+    if events.bitemporal:
+        late = pl.concat([late, search.by_event_time(_without(numbered, late))])
     # Where values of the future are the rule, what else has one of them decides nothing.
     past = search.at_last_event(_without(numbered, late) if settled else numbered)
     shift = search.shift(_without(numbered, late, past))
@@ -200,6 +204,41 @@ class _Search:
         at = instant(pl.col(_KNOWN), self.windows.frame.clock).alias(PAST_INSTANT)
         found = made.hstack(rows.select(self._sought)).filter(self._fits)
         return found.select(_ROW, at, pl.lit(variant.how).alias(PAST_HOW))
+
+    def by_event_time(self, rows: pl.DataFrame) -> pl.DataFrame:
+        """The rows whose values windows by event time alone have, as :meth:`future`: of events that were known too late.
+
+        ``FUTURE_INSTANT`` is when the last of the window's events became known.
+        """
+        nothing = pl.DataFrame(schema={_ROW: rows.schema[_ROW], FUTURE_INSTANT: pl.Int128, FUTURE_HOW: pl.String})
+        if not rows.height:
+            return nothing
+        search = replace(self, windows=self.windows.by_event_time(_SINCE).of(rows[ENTITY]))
+        found = [nothing]
+        for variant in _by_event_time(self.bounds):
+            left = _without(rows, *found)
+            (made,) = search.evaluated(left, [variant])
+            fitting = left.filter(made.hstack(left.select(self._sought)).select(self._fits).to_series())
+            if fitting.height:
+                at = instant(pl.col(_KNOWN), self.windows.frame.clock)
+                since = search.known_last(fitting, variant).hstack(fitting.select(_ROW, LIMIT))
+                late = since.filter(at > pl.col(LIMIT))
+                found.append(late.select(_ROW, at.alias(FUTURE_INSTANT), pl.lit(variant.how).alias(FUTURE_HOW)))
+        return pl.concat(found)
+
+    def known_last(self, rows: pl.DataFrame, variant: _Variant) -> pl.DataFrame:
+        """When the last event became known (``_KNOWN``, in ticks) of those windows whose values are sought in each row."""
+        times = {_SINCE: pl.Int64(), LABEL_TICK: pl.Int64()}
+        source = Source(pl.DataFrame(schema=times), keys=[], timestamp=LABEL_TICK, name="known")
+        latest = Window(source, {"last": pl.col(_SINCE).max()}, windows=None, name=self.window.name)
+        (made,) = replace(self, window=latest).evaluated(rows, [variant])
+        lasts = [
+            pl.when(pl.col(c.wanted)).then(pl.col(f"{latest.name}__last_{label}"))
+            for label in self.bounds.lengths
+            for c in self.columns
+            if c.own in {f"{latest.name}__{a}_{label}" for a in self.window.aggregates}
+        ]
+        return made.hstack(rows.select(self._sought)).select(pl.max_horizontal(lasts).alias(_KNOWN))
 
     def at_last_event(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows whose values are those of the windows as of the entity's last usable event, as :meth:`past`."""
@@ -333,6 +372,15 @@ class _Search:
 def _without(rows: pl.DataFrame, *found: pl.DataFrame) -> pl.DataFrame:
     """The rows that are in none of the frames."""
     return rows.join(pl.concat([f.select(_ROW) for f in found]), on=_ROW, how="anti", maintain_order="left")
+
+
+def _by_event_time(bounds: WindowBounds) -> Iterator[_Variant]:
+    """Windows of events by their own time, whenever they became known."""
+    ignored = "by event time, availability ignored"
+    yield _Variant(f"the window {ignored}", (bounds,))
+    for variant in _too_far(bounds):
+        if not variant.endless:  # which holds the same events either way
+            yield replace(variant, how=f"{variant.how}, {ignored}")
 
 
 def _too_far(bounds: WindowBounds) -> Iterator[_Variant]:

@@ -22,10 +22,10 @@ from timefence_pl.definitions.window import Window
 from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, message
 from timefence_pl.plan.cached import cached
 from timefence_pl.plan.latest import LABEL_TICK, VALID, Probe
-from timefence_pl.plan.prepare import SortedFrame
+from timefence_pl.plan.prepare import KNOWN, SortedFrame
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, rows_of
-from timefence_pl.plan.window_events import SortedEvents
+from timefence_pl.plan.window_events import KNOWN_KEY, KNOWN_ORDER, SortedEvents
 from timefence_pl.plan.window_kernel import Kernel, Task, event_values
 from timefence_pl.plan.window_lazily import aggregate_lazily
 from timefence_pl.plan.window_look_ups import LookUps, WindowBounds
@@ -177,6 +177,19 @@ class WindowsOver:
             return self
         some = self._events.select(pl.all().gather(rows_of(self.frame.spec, self._events[KEY], entities)))
         return WindowsOver(replace(self.frame, frame=some.lazy().set_sorted(KEY)))
+
+    def by_event_time(self, known: str) -> WindowsOver:
+        """The same over all events as of their own time, as though each had been known at once.
+
+        Args:
+            known: The name of a further column that aggregates may read: the ticks from which events were known.
+        """
+        events = self._events.drop(KNOWN_KEY, KNOWN_ORDER).rename({KNOWN: known})
+        schema: dict[str, pl.DataType] = {**self.frame.schema, known: events.schema[known]}
+        frame = events.lazy().set_sorted(KEY)
+        return WindowsOver(
+            replace(self.frame, frame=frame, known=None, mixed_clocks=False, schema=schema, unsorted=None)
+        )
 
     @cached
     def _events(self) -> pl.DataFrame:
