@@ -213,6 +213,7 @@ def build(
         split_rows=made.split_rows,
         purged_rows=made.purged,
         unassigned_rows=made.unassigned,
+        incomplete_labels=made.incomplete,
     )
     return BuildResult(
         output_path=None if output is None else str(output),
@@ -293,6 +294,7 @@ def _run(
         split_rows=run.split_rows,
         purged=run.purged,
         unassigned=run.unassigned,
+        incomplete=run.observation.incomplete,
         output=output,
         splits=records,
         frame=run.frame,
@@ -375,6 +377,8 @@ def _messages(run: LocalRun, splits: Sequence[Split], plan: TrainingPlan) -> tup
         for earlier, later in pairwise(splits)
         if earlier.instants[1] < later.instants[0]
     ]
+    if run.observation.rows and run.observation.incomplete == run.observation.rows:
+        lines.append("Every label row has a null key or a null label time: no feature finds a row for any.")
     if run.unassigned:
         lines.append(f"{run.unassigned} of {run.rows} rows are in no split; the main output keeps them.")
     return tuple(lines)

@@ -56,6 +56,7 @@ class Made:
         split_rows: Rows of each split.
         purged: Rows the purge dropped.
         unassigned: Rows in no split.
+        incomplete: Label rows with a null key or a null label time.
         output: The record of the output file, if any.
         splits: The records of the splits' files.
         frame: The result, where nothing was written.
@@ -69,6 +70,7 @@ class Made:
     split_rows: Mapping[str, int]
     purged: int
     unassigned: int
+    incomplete: int
     output: Mapping[str, Any] | None
     splits: Sequence[Mapping[str, Any]]
     frame: pl.DataFrame | None
@@ -153,6 +155,7 @@ def build_manifest(
             "split_rows": dict(made.split_rows),
             "purged": made.purged,
             "unassigned": made.unassigned,
+            "incomplete_labels": made.incomplete,
             "messages": list(made.messages),
         },
         "inputs": dict(inputs),

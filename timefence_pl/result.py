@@ -43,6 +43,7 @@ class BuildStats:
         split_rows: Rows of each split.
         purged_rows: Rows the purge dropped.
         unassigned_rows: Rows in no split.
+        incomplete_labels: Label rows with a null key or a null label time, for which features find no row.
     """
 
     row_count: int
@@ -53,6 +54,7 @@ class BuildStats:
     split_rows: Mapping[str, int] = field(default_factory=dict)
     purged_rows: int = 0
     unassigned_rows: int = 0
+    incomplete_labels: int = 0
 
 
 @dataclass(frozen=True, repr=False)

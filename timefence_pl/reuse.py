@@ -68,6 +68,7 @@ def _again(manifest: Mapping[str, Any], key: Fingerprint, target: OutputFile) ->
             split_rows=counts["split_rows"],
             purged=counts["purged"],
             unassigned=counts["unassigned"],
+            incomplete=counts["incomplete_labels"],
             output={k: records[0][k] for k in ("path", "content_hash", "file_size_bytes", "row_count")},
             splits=records[1:],
             frame=None,

@@ -195,9 +195,9 @@ def test_labels_are_begun_ahead_where_no_build_can_be_found_again(
     begun: list[bool] = []
     original = LabelOrders.begun.__func__  # type: ignore[attr-defined]
 
-    def spied(cls: type[LabelOrders], plan: TrainingPlan) -> LabelOrders:
+    def spied(cls: type[LabelOrders], plan: TrainingPlan, given: tf.Labels) -> LabelOrders:
         begun.append(True)
-        orders: LabelOrders = original(cls, plan)
+        orders: LabelOrders = original(cls, plan, given)
         return orders
 
     monkeypatch.setattr(LabelOrders, "begun", classmethod(spied))

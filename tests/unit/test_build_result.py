@@ -79,6 +79,28 @@ def test_statistics_are_a_partition_of_all_labels_before_any_skip(tmp_path: Path
     assert result.stats.column_count == result.frame().width == 3
 
 
+@pytest.mark.parametrize("way", ["frame", "lazy", "file", "streamed"])
+@pytest.mark.parametrize("skip", [False, True])
+def test_labels_without_key_or_time_are_counted_and_told(tmp_path: Path, way: str, *, skip: bool) -> None:
+    asked = pl.DataFrame({"k": [1, None, 1, None, 1], "at": [5, 5, None, None, 6], "y": [0, 1, 0, 1, 0]})
+    one = feature(EVENTS.lazy() if way in ("lazy", "streamed") else EVENTS)
+    output = tmp_path / "set.parquet" if way in ("file", "streamed") else None
+    result = tf.build(labels(asked), one, output, on_missing="skip" if skip else "null")
+    assert result.stats.incomplete_labels == result.manifest["counts"]["incomplete_labels"] == 3
+    assert "labels: 3 of 5 have a null key or label time" in str(result)
+    assert "Labels: 3 of 5 have a null key or label time." in result._repr_html_()
+    assert "null key or label time" not in str(built())
+
+
+@pytest.mark.parametrize("column", ["k", "at"])
+@pytest.mark.parametrize("events", [EVENTS, EVENTS.lazy()], ids=["in memory", "streamed"])
+def test_labels_of_which_none_can_match_are_warned_of(tmp_path: Path, column: str, events: Any) -> None:
+    asked = labels(LABELS.with_columns(pl.lit(None, dtype=pl.Int64).alias(column)))
+    for output in (None, tmp_path / "set.parquet"):
+        with pytest.warns(UserWarning, match="Every label row has a null key or a null label time"):
+            tf.build(asked, feature(events), output)
+
+
 def test_the_youngest_value_counts_from_when_it_was_usable() -> None:
     events = pl.DataFrame({"k": [1], "t": [1], "a": [8], "x": [1]})
     stats = tf.build(labels(pl.DataFrame({"k": [1], "at": [10]})), feature(events, source_available_at="a")).stats
@@ -149,7 +171,8 @@ def test_the_text_says_where_the_rows_went() -> None:
     text = str(tf.build(labels(ASKED), feature(ROWS), **BOUNDS))
     assert text.startswith("BuildResult: 7 rows, 3 columns in ")
     assert (
-        "f  2 / 7 matched  (1 null_value, 1 stale, 1 too_old, 3 no_history, 2 source rows without key or time)" in text
+        "f  2 / 7 matched  (1 null_value, 1 stale, 1 too_old, 3 no_history, 2 source rows without key, time or availability)"
+        in text
     )
     assert "checked: feature_time < label_time - embargo in 7 rows" in text
 

@@ -165,6 +165,7 @@ def test_a_null_in_one_of_several_keys_matches_nothing() -> None:
     assert values(given, feature(events, source_keys=["a", "b"])) == [1, None, None]
 
 
+@pytest.mark.filterwarnings("ignore:Every label row has a null key")
 @pytest.mark.parametrize("other", [pl.Int64, pl.String, pl.Date, pl.Null], ids=str)
 def test_a_key_column_of_nothing_but_nulls_matches_nothing(other: Any) -> None:
     nothing = LABELS.with_columns(k=pl.lit(None))

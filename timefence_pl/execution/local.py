@@ -194,7 +194,7 @@ def run_local(
         TimefenceLeakageError: If the check of the result fails.
         Exception: What Polars and the file system raise, for the caller to word.
     """
-    observation = Observation(plan, labels.label_time)
+    observation = Observation(plan, labels)
     if engine == "streaming" and output is not None and files is not None:
         run = _streamed(plan, labels, observation, skip=skip, output=output, splits=splits, files=files, say=say)
     else:
@@ -315,7 +315,7 @@ def _piecewise(
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     numbered = rows.numbered.result()
-    observation.rows = numbered.height
+    observation.add_labels(numbered)
     made = numbered.drop(LABEL_ROW).hstack([columns[c].alias(c) for j in plan.features for c in j.columns])
     return made.filter(reduce(and_, everywhere)) if everywhere else made
 

@@ -12,6 +12,7 @@ from typing import Final
 
 import polars as pl
 
+from timefence_pl.definitions.labels import Labels
 from timefence_pl.errors import TimefenceLeakageError, message
 from timefence_pl.plan.latest import Reason
 from timefence_pl.plan.ticks import Clock, Ends
@@ -42,25 +43,36 @@ class FeatureCounts:
 class Observation:
     """Counts over all batches of one run; batches may come from several threads."""
 
-    def __init__(self, plan: TrainingPlan, label_time: str) -> None:
+    def __init__(self, plan: TrainingPlan, labels: Labels) -> None:
         self._plan = plan
-        self._label_time = label_time
+        self._label_time = labels.label_time
+        self._roles = [*labels.keys, labels.label_time]
         self._lock = threading.Lock()
         #: Rows seen.
         self.rows = 0
+        #: Those with a null key or a null label time.
+        self.incomplete = 0
         #: Counts by feature name.
         self.features = {j.feature.name: FeatureCounts() for j in plan.features}
 
     def columns(self) -> list[str]:
         """The columns of the observed plan that :meth:`add` needs."""
         marks = [m.format(j.feature.name) for j in self._plan.features for m in (REASON, DUPLICATE_MATCH, KNOWN_TICK)]
-        return [self._label_time, *marks]
+        return [*self._roles, *marks]
 
     def add(self, batch: pl.DataFrame) -> None:
         """Count one batch of the observed plan."""
         self.add_features(batch, list(self.features), self._plan.clock.ticks(pl.col(self._label_time)))
+        self.add_labels(batch)
+
+    def add_labels(self, batch: pl.DataFrame) -> None:
+        """Count label rows, of whose columns keys and label time are needed."""
+        null = pl.any_horizontal(pl.col(n).is_null() for n in self._roles)
+        nulls = any(batch[n].null_count() for n in self._roles)
+        incomplete = int(batch.select(null.sum()).item()) if nulls else 0
         with self._lock:
             self.rows += batch.height
+            self.incomplete += incomplete
 
     def add_features(
         self, batch: pl.DataFrame, names: Sequence[str], label_tick: pl.Expr, label_ends: Ends | None = None

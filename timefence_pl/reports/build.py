@@ -30,12 +30,14 @@ def build_text(output: str | None, stats: Any, manifest: Mapping[str, Any]) -> s
         lines.append(f"  split {name}: {rows:,} rows")
     if stats.purged_rows:
         lines.append(f"  purged: {stats.purged_rows:,} rows")
+    if stats.incomplete_labels:
+        lines.append(f"  labels: {_incomplete(stats.incomplete_labels, stats.label_count)}")
     width = max((len(n) for n in stats.feature_stats), default=0)
     for name, s in stats.feature_stats.items():
         matched = f"{s['matched']:,} / {stats.label_count:,} matched"
         lost = [f"{s[p]:,} {p}" for p in PARTS if p != "matched_value" and s[p]]
         if s["dropped_source_rows"]:
-            lost.append(f"{s['dropped_source_rows']:,} source rows without key or time")
+            lost.append(f"{s['dropped_source_rows']:,} source rows without key, time or availability")
         lines.append(f"  {name:<{width}}  {matched}" + (f"  ({', '.join(lost)})" if lost else ""))
     lines += [f"  {line}" for line in _from_store(manifest)]
     audit = manifest["audit"]
@@ -72,6 +74,8 @@ def build_html(output: str | None, stats: Any, manifest: Mapping[str, Any]) -> s
         for n, what in ((stats.purged_rows, "purged"), (stats.unassigned_rows, "in no split"))
         if n
     ]
+    if stats.incomplete_labels:
+        lines.append(f"Labels: {_incomplete(stats.incomplete_labels, stats.label_count)}.")
     taken = sum(bool(f.get("cached")) for f in manifest["features"].values())
     lines += [f"{taken} of {len(manifest['features'])} features from the store."] if taken else []
     columns = ["feature", *(p.replace("_", " ") for p in PARTS)]
@@ -97,6 +101,7 @@ def build_page(
         Fact("Label rows", f"{labels:,}"),
         Fact("Features", f"{len(stats.feature_stats):,}"),
         Fact("Seconds", f"{stats.duration_seconds:.2f}"),
+        *([Fact("Without key or time", f"{stats.incomplete_labels:,}", "warn")] if stats.incomplete_labels else []),
         *([Fact("Rows purged", f"{stats.purged_rows:,}")] if stats.purged_rows else []),
         *([Fact("In no split", f"{stats.unassigned_rows:,}", "warn")] if stats.unassigned_rows else []),
     ]
@@ -127,6 +132,10 @@ def build_page(
     lead += f" Labels: {manifest['labels']['path']}" + (f", from {start} to {end}." if start is not None else ".")
     title = f"Training set {PurePath(output).name}" if output else "Training set"
     return page(title, *parts, lead=lead, verdict=badge("built", "good"))
+
+
+def _incomplete(count: int, labels: int) -> str:
+    return f"{count:,} of {labels:,} have a null key or label time"
 
 
 def _span(value: object) -> str:
