@@ -227,6 +227,18 @@ def test_what_a_users_function_raises_is_hidden_nowhere() -> None:
             run()
 
 
+@pytest.mark.parametrize("error", [ZeroDivisionError, TypeError, KeyError])
+def test_what_a_transform_raises_names_the_feature_and_its_source(error: type[Exception]) -> None:
+    def fails(_events: pl.LazyFrame) -> pl.LazyFrame:
+        raise error("my own")
+
+    one = feature(EVENTS, transform=fails)
+    for run in (tf.point_in_time, tf.build, tf.explain):
+        with pytest.raises(error, match="my own") as caught:
+            run(labels(), one)  # type: ignore[operator]
+        assert caught.value.__notes__ == ["The transform of feature 'f' raised this on source 'events' (DataFrame)."]
+
+
 def test_a_file_that_vanishes_after_it_was_planned() -> None:
     EVENTS.write_parquet("e.parquet")
     lf = tf.point_in_time(labels(), feature("e.parquet"))

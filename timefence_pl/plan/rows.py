@@ -264,6 +264,12 @@ def _run_transform(feature: Feature, events: pl.LazyFrame) -> pl.LazyFrame:
                 fix="Check the columns and types the transform works on.",
             )
         ) from error
+    except Exception as error:  # a user's own, which passes as it is
+        error.add_note(
+            f"The transform of feature {feature.name!r} raised this on source {feature.source.name!r} "
+            f"({feature.source.described()})."
+        )
+        raise
     result = result.lazy() if isinstance(result, pl.DataFrame) else result
     if not isinstance(result, pl.LazyFrame):
         raise TimefenceSchemaError(
