@@ -79,11 +79,14 @@ def test_what_cannot_be_meant_is_refused(arguments: dict[str, Any], match: str) 
 @pytest.mark.parametrize(
     ("expr", "match"),
     [
-        (pl.col("x"), "gave 0 rows for 0 row"),
+        (pl.col("x"), "of 3 events it gives 3 values"),
         (pl.col("x").tail(3), "implode"),
-        (pl.col("x").cum_sum(), "does not give one value"),
-        (pl.col("x", "i").sum(), "gave 2 columns"),
-        (pl.all().first(), "gave 7 columns"),
+        (pl.col("x").cum_sum(), r"does not give one value: of 3 events it gives 3 values\.(.|\n)*1\. aggregate it"),
+        (pl.col("x").filter(pl.col("b")), "of 3 events it gives no values"),
+        (pl.col("x").head(1), "of no events it gives no values"),
+        (pl.col("x").sum().over("k"), r"of 3 events it gives 3 values\.(.|\n)*1\. leave out \.over\(\.\.\.\)"),
+        (pl.col("x", "i").sum(), r"it gives 2 columns\.(.|\n)*Fix: name the columns one by one"),
+        (pl.all().first(), "gives 7 columns"),
         (pl.col("amount").sum(), "uses the column 'amount', which its source does not have"),
         (pl.col("xx").sum(), "Did you mean 'x'"),
         (pl.col("s").sum(), "cannot be computed from its source"),

@@ -112,9 +112,10 @@ def check_aggregate(role: str, name: str, expr: pl.Expr, schema: Mapping[str, pl
     _check_types(role, name, expr, whole, python=bool(python))
     frames = _nulls({n: d for n, d in whole.items() if n in columns_read(expr, whole)})
     first = [_evaluated(role, name, expr, frame, python=bool(python)) for frame in frames]
-    for rows, value in enumerate(first):
+    # The most rows tell most: of none an expression gives none, whatever it does.
+    for rows, value in reversed(list(enumerate(first))):
         if value is not None and (value.height != 1 or value.width != 1):
-            raise _many(role, name, expr, value, rows)
+            raise _many(role, name, expr, tree, value, rows)
     if python:
         again = [_evaluated(role, name, expr, frame, python=True) for frame in frames]
         if any(a is not None and b is not None and not a.equals(b) for a, b in zip(first, again, strict=True)):
@@ -260,20 +261,28 @@ def _undefined_function(body: dict[str, Any]) -> str | None:
     return None if name in _ANY_ORDER else inner
 
 
-def _many(role: str, name: str, expr: pl.Expr, value: pl.DataFrame, rows: int) -> TimefenceSchemaError:
-    gave = f"{value.width} columns" if value.width != 1 else f"{value.height} rows"
+def _many(role: str, name: str, expr: pl.Expr, tree: Any, value: pl.DataFrame, rows: int) -> TimefenceSchemaError:
+    events = f"{rows or 'no'} event{'' if rows == 1 else 's'}"
+    gave = f"{value.height or 'no'} value{'' if value.height == 1 else 's'}"
+    fix = ["aggregate it: .sum(), .mean(), .last()", "put several values in a list: pl.col(...).tail(3).implode()"]
+    if value.width != 1:
+        gave, fix = f"{value.width} columns", ["name the columns one by one, each with an aggregate of its own"]
+    elif _has_over(tree):
+        fix = ["leave out .over(...): a window holds the events of one entity already", *fix]
     return TimefenceSchemaError(
         message(
-            f"Aggregate {name!r} of {role} does not give one value: it gave {gave} for {rows} row(s).",
+            f"Aggregate {name!r} of {role} does not give one value: of {events} it gives {gave}.",
             where=f"expression: {_shown(expr)}",
             why="A label row has one value of each aggregate and window.",
-            fix=(
-                "aggregate it: .sum(), .mean(), .last()",
-                "put several values in a list: pl.col(...).tail(3).implode()",
-                "name several columns one by one, each with an aggregate of its own",
-            ),
+            fix=fix,
         )
     )
+
+
+def _has_over(tree: Any) -> bool:
+    if isinstance(tree, list):
+        return any(map(_has_over, tree))
+    return isinstance(tree, dict) and ("Over" in tree or any(map(_has_over, tree.values())))
 
 
 def _refused(role: str, name: str, expr: pl.Expr, what: str, why: str, fix: str) -> TimefenceConfigError:
