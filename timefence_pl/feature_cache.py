@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -44,6 +44,8 @@ from timefence_pl.store.layout import Layout
 
 __all__ = ["CacheStatus", "FeatureCache"]
 
+#: What stands before a file's name in the name of a part.
+_FILE: Final = ": file "
 #: A feature and its entry.
 Kept = tuple[AnyFeature, Entry]
 
@@ -379,7 +381,26 @@ class FeatureCache:
     def _what_changed(self, name: str, fingerprint: Fingerprint) -> str:
         """What differs from the nearest earlier entry of the feature."""
         earlier = [e.record.get("parts") for e in list_entries(self._layout) if e.record["feature"] == name]
-        differences = [changes(p, fingerprint.parts) for p in earlier if isinstance(p, dict)]
+        differences = [
+            changes(_as_named_now(p, fingerprint.parts), fingerprint.parts) for p in earlier if isinstance(p, dict)
+        ]
         if not differences:
             return "never computed"
         return "; ".join(min(differences, key=len)[:4]) or "computed by another version"
+
+
+def _as_named_now(old: Mapping[str, str], now: Mapping[str, str]) -> dict[str, str]:
+    """An earlier breakdown in which a file of the same content has the name that it has now.
+
+    A file's name is no part of a key, so that one that was moved or renamed is not what changed.
+    """
+    moved: dict[tuple[str, str], list[str]] = {}
+    for name, content in now.items():
+        where, file, _ = name.partition(_FILE)
+        if file and name not in old:
+            moved.setdefault((where, content), []).append(name)
+    named = {}
+    for name, content in old.items():
+        names = [] if name in now else moved.get((name.partition(_FILE)[0], content), [])
+        named[names.pop(0) if names else name] = content
+    return named

@@ -598,6 +598,22 @@ def test_explain_names_the_file(store: tf.Store, tmp_path: Path) -> None:
     assert "part-1.parquet is gone" in reason(store, feature)
 
 
+def test_explain_names_no_file_that_only_has_another_name(store: tf.Store, tmp_path: Path) -> None:
+    for i in range(3):
+        plain(EVENTS.slice(2 * i, 2), tmp_path / "in" / f"part-{i}.parquet")
+    tf.build(labels(), last(str(tmp_path / "in" / "*.parquet")), store=store)
+    (tmp_path / "in").rename(tmp_path / "moved")
+    for i in range(3):
+        (tmp_path / "moved" / f"part-{i}.parquet").rename(tmp_path / "moved" / f"month-{i}.parquet")
+    plain(EVENTS.tail(1), tmp_path / "moved" / "month-3.parquet")
+    found = reason(store, last(str(tmp_path / "moved" / "*.parquet")))
+    assert "month-3.parquet is new" in found
+    assert "month-0" not in found
+    (tmp_path / "moved" / "month-3.parquet").unlink()
+    (tmp_path / "moved" / "month-0.parquet").rename(tmp_path / "moved" / "month-9.parquet")  # which is read last
+    assert "content changed" in reason(store, last(str(tmp_path / "moved" / "*.parquet")))
+
+
 def test_explain_names_the_column(store: tf.Store) -> None:
     tf.build(labels(), last(EVENTS), store=store)
     assert "column x" in reason(store, last(more(EVENTS)))
