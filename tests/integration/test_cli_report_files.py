@@ -61,6 +61,7 @@ REFUSED = [
     (*AUDIT, "--html", "data/events.parquet"),
     (*AUDIT, "--html", "daily/events.parquet"),
     (*AUDIT, "--html", "daily/report.html"),
+    (*AUDIT, "--html", "{here}/daily/report.html"),
     (*AUDIT, "--html", "more.parquet"),
     (*AUDIT, "--html", "labels.parquet"),
     (*AUDIT, "--html", "helper.py"),
@@ -79,6 +80,7 @@ REFUSED = [
 
 @pytest.mark.parametrize("words", REFUSED, ids=" ".join)
 def test_a_report_is_never_written_over_an_input(project: Path, words: tuple[str, ...]) -> None:
+    words = tuple(w.format(here=project) for w in words)
     before = contents(project)
     ran = run(project, *words, code=4)
     assert ran.err.startswith(f"error: {words[-2]} ") or "are the same file" in ran.err

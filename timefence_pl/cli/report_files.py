@@ -52,7 +52,7 @@ def refuse_inputs(
     read += [m for m in modules if m is not None]
     refuse_to_replace(asked, read, project.config.store)
     for option, path in asked.items():
-        reader = next((t for t in tables if t.would_read(str(path))), None)
+        reader = next((t for t in tables if _would_read(t, path)), None)
         if reader is not None:
             raise tf.TimefenceStoreError(
                 message(
@@ -130,6 +130,13 @@ def _inputs(table: Any) -> list[str]:
     except tf.TimefenceError:
         return []
     return found
+
+
+def _would_read(table: Any, path: Path) -> bool:
+    try:
+        return bool(table.would_read(str(path.absolute())))
+    except tf.TimefenceError:
+        return False
 
 
 def _databases(features: Iterable[tf.Feature | tf.Window]) -> list[str | Path]:
