@@ -144,14 +144,21 @@ def test_nested_values_are_compared_part_by_part() -> None:
     assert changed([{"a": 1}], [{"a": 2}])["changed_count"] == 1
 
 
+def test_the_largest_change_shown_is_a_number_where_there_is_one() -> None:
+    old = pl.DataFrame({"k": [1, 2], "at": [1, 1], "x": [1, None]})
+    result = tf.diff(old, old.with_columns(x=pl.Series([100, 5])), keys="k", label_time="at")
+    assert result.largest("x")["change"].to_list() == [99.0, None]
+    assert "largest: k=1, at=1, old=1, new=100, change=99" in str(result)
+
+
 def test_the_largest_changes_come_first() -> None:
     old = pl.DataFrame({"k": range(50), "at": [1] * 50, "x": [0.0] * 50})
     new = old.with_columns(x=pl.when(pl.col("k") == 7).then(None).otherwise(-pl.col("k") * 1.0))
     result = diff(old, new)
     largest = result.largest("x")
     assert largest.columns == ["k", "at", "old", "new", "change"]
-    assert largest["k"].to_list() == [7, 49, 48, 47, 46, 45, 44, 43, 42, 41]
-    assert largest["change"].to_list()[:2] == [None, -49.0]
+    assert largest["k"].to_list() == [49, 48, 47, 46, 45, 44, 43, 42, 41, 7]
+    assert largest["change"].to_list()[::9] == [-49.0, None]
     assert result.largest("x").height == 10
     assert diff().largest("x").height == 0
     with pytest.raises(tf.TimefenceValidationError, match="no column 'y'"):

@@ -16,7 +16,7 @@ from timefence_pl.leakage.equality import Tolerance, equal
 
 __all__ = ["LARGEST", "ColumnChanges"]
 
-#: Changes of a column that are kept: at most so many that are no finite number, then the largest.
+#: Changes of a column that are kept: the largest, then at most so many that are no finite number.
 LARGEST: Final = 10
 _NO_NUMBER: Final = 3
 
@@ -106,7 +106,7 @@ class ColumnChanges:
             return pl.DataFrame() if self.largest is None else self.largest
         numbers = self.largest.filter(pl.col("change").is_not_null())
         others = self.largest.filter(pl.col("change").is_null()).head(max(_NO_NUMBER, LARGEST - numbers.height))
-        return pl.concat([others, numbers.head(LARGEST - others.height)])
+        return pl.concat([numbers.head(LARGEST - others.height), others])
 
 
 def _kinds(types: tuple[pl.DataType, pl.DataType]) -> list[pl.Expr]:

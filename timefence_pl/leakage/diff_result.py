@@ -74,7 +74,7 @@ class DiffResult:
     def largest(self, column: str) -> pl.DataFrame:
         """The largest changes of a column: keys, label time, ``old``, ``new`` and, of numbers, ``change``.
 
-        Some values that came, went, or differ by no finite number stand first. Empty where nothing changed.
+        Some values that came, went, or differ by no finite number stand last. Empty where nothing changed.
 
         Args:
             column: A column that both have.
