@@ -213,6 +213,36 @@ def test_on_a_bitemporal_source_rows_are_cut_by_when_they_were_known() -> None:
     assert "known_at" in checked(tf.Feature(two_times, transform=running)).examples.columns
 
 
+def daily_of_all(frame: pl.LazyFrame) -> pl.LazyFrame:
+    return frame.group_by("user", pl.col("at").dt.truncate("1d")).agg(X.sum(), pl.col("known").max())
+
+
+def daily_of_what_had_arrived(frame: pl.LazyFrame) -> pl.LazyFrame:
+    day = pl.col("at").dt.truncate("1d")
+    timely = frame.with_columns(day, pl.col("known"), (day + pl.duration(days=2)).alias("closed"))
+    daily = (
+        timely.filter(pl.col("known") <= pl.col("closed")).group_by("user", "at").agg(X.sum(), pl.col("closed").first())
+    )
+    return daily.rename({"closed": "known"})
+
+
+def running_in_order_of_availability(frame: pl.LazyFrame) -> pl.LazyFrame:
+    return frame.select("user", "at", "known", X.cum_sum().over("user", order_by="known"))
+
+
+@pytest.mark.parametrize(
+    ("transform", "status"),
+    [(daily_of_all, "leaky"), (daily_of_what_had_arrived, "clean"), (running_in_order_of_availability, "clean")],
+)
+def test_the_advice_for_several_rows_with_availability_leads_to_clean_features(transform: Any, status: str) -> None:
+    late = events().with_columns(known=pl.col("at") + pl.duration(hours=pl.int_range(400) % 70, minutes=7))
+    bitemporal = source(late, available_at="known")
+    assert checked(tf.Feature(bitemporal, transform=transform, name="f")).status == status
+    wanted = "make each value of rows alone that were known by the available_at it returns"
+    with pytest.raises(tf.TimefenceSchemaError, match=wanted):
+        tf.check_lookahead(tf.Feature(bitemporal, X.cum_sum().over("user"), name="g"))
+
+
 def test_sql_is_checked_like_everything_else() -> None:
     mean = 'SELECT "user", "at", AVG(x) OVER (PARTITION BY "user") AS m FROM {source}'
     sofar = 'SELECT "user", "at", AVG(x) OVER (PARTITION BY "user" ORDER BY "at") AS m FROM {source}'

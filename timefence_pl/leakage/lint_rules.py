@@ -156,7 +156,8 @@ RULES: Final[dict[str, Rule]] = {
     ),
     "availability": Rule(
         "It reads several rows of a source with available_at; when the last of them was known cannot be read.",
-        f"Return the latest availability of the rows each value is made of; {_CHECK}.",
+        "Make each value of rows alone that were known by the availability it returns, whatever arrives later, or use "
+        f"tf.Window; {_CHECK}.",
         unread=True,
     ),
     "unknown": Rule(

@@ -318,10 +318,17 @@ def _reads_many_rows(feature: Feature) -> TimefenceSchemaError:
         message(
             f"Feature {feature.name!r} reads several rows of a source with available_at.",
             where=f"source {feature.source.name!r}, available_at={feature.source.available_at!r}\nexpression: {shown}",
-            why="A value made of several rows is known only when the last of them is.",
+            why=(
+                "A value made of several rows is known only when the last of them is. Until then there is another value, "
+                "of fewer rows, which a table of final values leaves out."
+            ),
             fix=(
-                "use transform= and return available_at as the latest availability of the rows each value is made of",
                 "aggregate as of the label time with tf.Window, which counts each event from when it was known",
+                (
+                    "use transform=, and make each value of rows alone that were known by the available_at it returns, "
+                    "whatever arrives later: in the order of availability, or of what had arrived a fixed time after "
+                    "each period"
+                ),
             ),
         )
     )
