@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from tests.fingerprint.modules import project
-from timefence_pl.fingerprint import Uncacheable, fingerprint_callable, names_used
+from timefence_pl.fingerprint import Uncacheable, fingerprint_callable, names_used, reached_state, read_besides
 
 # Each module makes its callable by make(); helpers stands beside it.
 BASE = {
@@ -436,6 +436,32 @@ def test_values_count_by_content(kind):
     keys = [fingerprint_callable(_with(make())).key for make in VALUES[kind]]
     assert keys == [fingerprint_callable(_with(make())).key for make in VALUES[kind]]
     assert len(set(keys)) == len(keys)
+
+
+class _NotReady:
+    @property
+    def __class__(self):
+        raise RuntimeError("there is no context")
+
+    def __getattr__(self, name):
+        raise RuntimeError("there is no context")
+
+    def __call__(self):
+        raise RuntimeError("there is no context")
+
+
+NOT_READY = _NotReady()
+
+
+def test_names_and_what_is_read_are_told_whatever_objects_raise():
+    def function(x, lock=threading.Lock(), given=NOT_READY):  # noqa: B008
+        lock.acquire()
+        given.update(x)
+        return np.load(x) + NOT_READY.name
+
+    assert {"acquire", "update", "name", "load"} <= names_used(function)
+    assert read_besides(function) == "reads files that are not inputs of its own (numpy.load)"
+    assert reached_state(function)
 
 
 def test_a_value_that_holds_itself_has_a_key():

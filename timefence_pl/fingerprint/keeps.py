@@ -29,15 +29,15 @@ def kept_by_function(function: types.FunctionType, found: References) -> str | N
     outer, defaults = _outer(function), _defaults(function)
     for names, values in ((found.filled, outer), (found.filled_locals, defaults)):
         for name in sorted(names & values.keys()):
-            if not is_module(values[name]) and not isinstance(values[name], _FIXED):
+            if not is_module(values[name]) and not _is(values[name], _FIXED):
                 return _reason(name)
     chains = [(chain[0], chain[1]) for chain in (*found.chains, *found.free) if chain[1:]]
     for reads, values in ((chains, outer), (found.read_locals, defaults)):
         for name, method in sorted(reads):
             value = values.get(name)
-            if method in _FILLING and isinstance(value, _CONTAINERS):
+            if method in _FILLING and _is(value, _CONTAINERS):
                 return _reason(name)
-            if method in _FITTING and not (isinstance(value, (*_FIXED, type)) or is_module(value)):
+            if method in _FITTING and not (_is(value, (*_FIXED, type)) or is_module(value)):
                 return _reason(name)
     return None
 
@@ -59,6 +59,11 @@ def kept_by_object(value: Any, attributes: Collection[str]) -> str | None:
             if found.filled_locals.intersection(own):
                 return _reason(f"attributes of {type(value).__qualname__}")
     return None
+
+
+def _is(value: Any, kinds: tuple[type, ...]) -> bool:
+    """``isinstance``, which believes what pretends to be another, and fails where that is not ready."""
+    return issubclass(type(value), kinds)
 
 
 def _reason(name: str) -> str:

@@ -165,7 +165,17 @@ class Walk:
         is_data = not callable(value) and type(value).__module__ == "builtins" and "." not in name
         if is_data and not is_module(value):
             return
-        self._refuse(impure_object(value, name, lazy=self.lazy))
+        self._judged(lambda: impure_object(value, name, lazy=self.lazy))
+
+    def _judged(self, judge: Callable[[], str | None]) -> None:
+        """Refuse what is found to read more; objects may raise whatever they like when they are asked who they are."""
+        try:
+            reason = judge()
+        except Exception as error:
+            if self.tolerant:
+                return
+            raise Uncacheable("it holds an object that cannot be looked into") from error
+        self._refuse(reason)
 
     def _refuse(self, reason: str | None) -> None:
         if reason is None:
@@ -297,7 +307,7 @@ class Walk:
 
     def _judge_module(self, module: types.ModuleType | str) -> None:
         """Of a module that is not read off at once, any attribute that code reads anywhere may be read."""
-        self._refuse(impure_member(module, self._attributes, lazy=self.lazy))
+        self._judged(lambda: impure_member(module, self._attributes, lazy=self.lazy))
 
     def _reached(self, reached: Reached) -> Part:
         """Code that a name leads to is walked on to; any other global of the user's becomes a node of its own."""
