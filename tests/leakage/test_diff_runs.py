@@ -11,9 +11,8 @@ import polars as pl
 import pytest
 
 import timefence_pl as tf
-from timefence_pl.leakage import diff_runs
 from timefence_pl.leakage.diff_rows import ROW
-from timefence_pl.leakage.diff_runs import RowOrder, SortedRuns, free_memory
+from timefence_pl.leakage.diff_runs import RowOrder, SortedRuns
 
 
 def test_ranges_of_several_runs_hold_every_row_once_and_equal_ones_together(tmp_path: Path) -> None:
@@ -71,17 +70,6 @@ def test_as_many_parts_as_memory_asks_for_agree_with_one(monkeypatch: pytest.Mon
         assert tf.diff(tmp_path / "old.parquet", new, keys="k", label_time="at").to_dict() == wanted.to_dict()
     assert set(taken) == {1, max(taken)}
     assert max(taken) > 5
-
-
-def test_the_limit_of_the_control_group_counts(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    files = [tmp_path / n for n in ("max", "current", "stat")]
-    monkeypatch.setattr(diff_runs, "_GROUP_FILES", files)
-    machine = free_memory()
-    assert machine > 0
-    for text, left in (("5000", 1000 + 10), ("max", None), ("100", 0)):
-        for file, content in zip(files, (text, "4000\n", "anon 3\ninactive_file 10\n"), strict=True):
-            file.write_text(content)
-        assert free_memory() == left if left is not None else free_memory() > 5_000
 
 
 def test_a_full_disk_is_said_to_be_one(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,7 +6,6 @@ or streamed from the sources to the file (for what does not fit).
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -25,6 +24,7 @@ from timefence_pl.execution.observation import Observation
 from timefence_pl.execution.output import OutputFile
 from timefence_pl.execution.steps import Steps
 from timefence_pl.faults import CHECK_DATA, NOT_COMPUTED, faults_are_ours, polars_faults
+from timefence_pl.memory import free_memory
 from timefence_pl.plan.alignment import LABEL_ROW, Alignment, LabelFacts, Merge, SortedLabels
 from timefence_pl.plan.guards import duplicate_problem
 from timefence_pl.plan.latest import LABEL_TICK
@@ -155,11 +155,7 @@ def choose_engine(files: Sequence[str], *, known: bool) -> Engine:
     if not known:
         return "streaming"
     needed = sum(Path(f).stat().st_size for f in files if Path(f).is_file()) * _GROWTH
-    try:
-        available = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        available = 4 << 30
-    return "in-memory" if needed <= available * _SHARE else "streaming"
+    return "in-memory" if needed <= free_memory() * _SHARE else "streaming"
 
 
 def run_local(

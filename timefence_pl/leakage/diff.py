@@ -26,8 +26,9 @@ from timefence_pl.leakage.data import DataSet
 from timefence_pl.leakage.diff_columns import LARGEST, ColumnChanges
 from timefence_pl.leakage.diff_result import DiffResult
 from timefence_pl.leakage.diff_rows import HASH, ROW, pair_rows
-from timefence_pl.leakage.diff_runs import RowOrder, SortedRuns, free_memory
+from timefence_pl.leakage.diff_runs import RowOrder, SortedRuns
 from timefence_pl.leakage.equality import Tolerance, comparable, exact_form, is_float_like, tolerance_of
+from timefence_pl.memory import free_memory
 from timefence_pl.plan.compatibility import comparable as check_times
 from timefence_pl.plan.ticks import clock_of
 from timefence_pl.plan.time_key import key_column

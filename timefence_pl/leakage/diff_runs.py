@@ -7,7 +7,6 @@ meet. Neither step holds more than a run or a range. Knows nothing of what is co
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
@@ -16,7 +15,7 @@ import polars as pl
 
 from timefence_pl.leakage.diff_rows import ROW
 
-__all__ = ["RowOrder", "SortedRuns", "free_memory"]
+__all__ = ["RowOrder", "SortedRuns"]
 
 #: A run is written when so many bytes are held, in so many groups of rows, each of which can be read alone.
 _RUN: Final = 128 << 20
@@ -27,7 +26,6 @@ _FEWEST: Final = 1_024
 _PAIRS: Final = 16_000_000
 
 _PLACE: Final = "__tf_place"
-_GROUP_FILES: Final = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory.current", "/sys/fs/cgroup/memory.stat")
 
 
 class SortedRuns:
@@ -126,18 +124,3 @@ class RowOrder:
             if pairs.height:
                 yield int(pairs["new"][0]) > last and pairs["new"].is_sorted()
                 last = int(pairs["new"][-1])
-
-
-def free_memory() -> int:
-    """Bytes that may be used, by the machine and by the control group the process runs in."""
-    try:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (ValueError, OSError):
-        free = 4 << 30
-    try:
-        most, used, statistics = (Path(f).read_text(encoding="ascii") for f in _GROUP_FILES)
-        given_back = dict(line.split() for line in statistics.splitlines())["inactive_file"]
-        left = int(most) - int(used) + int(given_back)
-    except (OSError, ValueError, KeyError):  # no group, no limit ("max"), or not this system
-        return free
-    return min(free, max(left, 0))
