@@ -193,7 +193,7 @@ def build(
         cache={} if cache is None else cache.status,
         build_key=key,
         reused=found is not None,
-        engine=engine,
+        engine=engine if target is not None else "in-memory",  # what is kept in memory is made there
         inputs=inputs,
     )
     messages = list(made.messages)

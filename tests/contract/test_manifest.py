@@ -209,6 +209,26 @@ def test_the_environment_is_told() -> None:
     assert environment["polars_version"] == pl.__version__
 
 
+@pytest.mark.parametrize(
+    ("events", "output", "engine"),
+    [
+        (EVENTS, None, "in-memory"),
+        (EVENTS, "set.parquet", "in-memory"),
+        (EVENTS.lazy(), None, "in-memory"),
+        (EVENTS.lazy(), "set.parquet", "streaming"),
+        (EVENTS.lazy(), "set.csv", "in-memory"),
+    ],
+    ids=["frame, kept", "frame, to a file", "lazy, kept", "lazy, to a file", "lazy, to text"],
+)
+@pytest.mark.parametrize("with_store", [False, True])
+def test_the_engine_is_the_one_that_ran(
+    tmp_path: Path, events: Any, output: str | None, engine: str, *, with_store: bool
+) -> None:
+    store = tf.Store(tmp_path / "store") if with_store else None
+    result = tf.build(labels(), feature(events), None if output is None else tmp_path / output, store=store)
+    assert result.manifest["environment"]["engine"] == engine
+
+
 def test_ids_sort_by_time() -> None:
     manifests = [tf.build(labels(), feature()).manifest for _ in range(4)]
     ids = [m["build_id"] for m in manifests]
