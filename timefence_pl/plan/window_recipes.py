@@ -11,13 +11,13 @@ from weakref import WeakKeyDictionary
 
 import polars as pl
 
-from timefence_pl.definitions.aggregates import SINCE_LAST, aggregate_type, with_since_last
+from timefence_pl.definitions.aggregates import aggregate_type, with_since_last
 from timefence_pl.definitions.window import Window
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.window_expressions import Part, Split, Splitter, last_rows, settled
 from timefence_pl.plan.window_rows import alike_in_groups
 
-__all__ = ["Recipe", "aggregates_plan", "recipe_of", "since_type"]
+__all__ = ["Recipe", "recipe_of", "since_type"]
 
 
 _RECIPES: WeakKeyDictionary[Window, dict[object, Recipe]] = WeakKeyDictionary()
@@ -104,11 +104,6 @@ def _read(window: Window, schema: Mapping[str, pl.DataType], since: pl.DataType)
             singly.add(name)
     types = {name: aggregate_type(expr, schema, since) for name, expr in window.aggregates.items()}
     return Recipe(types, tuple(splitter.parts), splits, exprs, frozenset(singly), tails, since)
-
-
-def aggregates_plan(window: Window) -> pl.LazyFrame:
-    """The aggregates as a plan over no rows: what of a window feature its sorted events do not tell."""
-    return pl.LazyFrame(schema={**window.source.schema, SINCE_LAST: pl.Duration("us")}).select(**window.aggregates)
 
 
 def since_type(events: Clock, labels: Clock) -> pl.DataType:
