@@ -90,13 +90,21 @@ def build(
         feature_times: As for :func:`point_in_time`.
         splits: ``{name: (start, end)}``, half-open ``[start, end)`` by label time, in the label column's zone; each is
             written to ``{stem}_{name}{suffix}`` beside the output.
-        purge: Drop rows of an earlier split with ``label_time >= later start - purge``.
+        purge: With splits, the time before a later split's start from which rows of the split before it are dropped
+            (``label_time >= later start - purge``), so that nothing is learnt from labels whose outcome reaches into
+            the later split. The main output keeps them; ``stats.purged_rows`` counts them.
         store: Take features that it has from it, keep those that it has not, keep the manifest; a build whose result it
             has already is not run again but verified and copied.
         progress: Called with a line of text at each step.
-        compression: Of Parquet and Arrow output.
+        compression: ``"zstd"``, ``"lz4"`` or ``"uncompressed"``; for Parquet also ``"snappy"``, ``"gzip"`` and
+            ``"brotli"``. Text files are not compressed.
         check_lookahead: Check first, as :func:`check_lookahead` does, that no feature looks ahead; nothing is built
             where one does, does not repeat itself, or cannot be checked.
+
+    Returns:
+        The set as it was written, or in memory, with its statistics, manifest and explanations. It has every label row
+        once, in the labels' order (with ``on_missing="skip"`` those for which every feature but windows found a
+        row): the label columns, then ``{feature}__{column}``.
 
     Raises:
         TimefenceLeakageError: If ``check_lookahead`` is set and not every feature passes.

@@ -108,7 +108,7 @@ _NAMED: Final = 4
 def explain_plan(
     labels: Labels, plan: TrainingPlan, options: JoinOptions, cache: Mapping[str, CacheStatus] | None = None
 ) -> ExplainResult:
-    """Explain a plan; runs nothing.
+    """Explain a plan, which is not run; the rows of sources in memory and in Parquet files are counted for the costs.
 
     Args:
         labels: The labels.

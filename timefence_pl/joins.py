@@ -112,6 +112,9 @@ def explain(
 ) -> ExplainResult:
     """Explain how features would be joined; ``.row(n)`` explains what one label row gets.
 
+    Nothing is joined. The rows of sources in memory and in Parquet files are counted, to tell what the join costs;
+    ``.row(n)`` reads the labels and the sources.
+
     Args:
         labels: As for :func:`point_in_time`.
         features: As for :func:`point_in_time`.

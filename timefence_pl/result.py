@@ -66,7 +66,8 @@ class BuildResult:
         splits: Path of each split's file; empty without an output.
         stats: Figures.
         manifest: What went in and came out, JSON-ready.
-        plan: The lazy frame that was run.
+        plan: The main output as one lazy frame over the sources, or over what the store has of them. A run in memory
+            computes the same piece by piece.
     """
 
     output_path: str | None

@@ -48,11 +48,24 @@ def test_the_suffix_tells_the_format(folder: Path, suffix: str, *, lazy: bool) -
     assert result.validate()
 
 
-@pytest.mark.parametrize("compression", ["zstd", "lz4", "snappy", "gzip", "brotli", "uncompressed"])
-@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+@pytest.mark.parametrize(
+    ("suffix", "compression"),
+    [
+        *(("parquet", c) for c in ("zstd", "lz4", "snappy", "gzip", "brotli", "uncompressed")),
+        *(("arrow", c) for c in ("zstd", "lz4", "uncompressed")),
+    ],
+)
 def test_every_compression_can_be_read_back(folder: Path, suffix: str, compression: str) -> None:
     result = tf.build(labels(), feature(), folder / f"set.{suffix}", compression=compression)
     assert result.frame()["f__x"].to_list() == EXPECTED
+
+
+@pytest.mark.parametrize("compression", ["snappy", "gzip", "brotli"])
+def test_a_compression_that_arrow_files_do_not_have_is_refused(folder: Path, compression: str) -> None:
+    for events in (EVENTS, EVENTS.lazy()):
+        with pytest.raises(TimefenceConfigError, match=f"compression='{compression}'(.|\n)*'zstd', 'lz4'"):
+            tf.build(labels(), feature(events), "set.arrow", compression=compression)
+    assert contents(folder) == {}
 
 
 VALUES = {

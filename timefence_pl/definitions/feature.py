@@ -79,7 +79,8 @@ class Feature(Frozen):
             (``"keep_last"`` with a warning).
 
     Raises:
-        TimefenceConfigError: For arguments that cannot be meant.
+        TimefenceConfigError: For invalid arguments, or where no name can be derived.
+        TimefenceValidationError: If ``columns`` are not distinct names, or the ``.sql`` file cannot be read.
 
     Examples:
         >>> import polars as pl

@@ -27,6 +27,7 @@ class FeatureSet(Frozen):
 
     Raises:
         TimefenceConfigError: If an element is not a feature, or two have the same name.
+        TimefenceValidationError: If there are no features.
     """
 
     #: The group's name.

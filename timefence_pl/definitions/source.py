@@ -236,10 +236,21 @@ class Source(Frozen):
 
 
 def ParquetSource(path: str | Path, **options: Any) -> Source:  # noqa: N802 - the ancestor's name
-    """A :class:`Source` over Parquet files."""
+    """A :class:`Source` over Parquet files.
+
+    Args:
+        path: A path, URI, glob or directory.
+        **options: As for :class:`Source`: ``keys``, ``timestamp`` and what else it takes.
+    """
     return Source(path=path, format="parquet", **options)
 
 
 def CSVSource(path: str | Path, **options: Any) -> Source:  # noqa: N802 - the ancestor's name
-    """A :class:`Source` over CSV files."""
+    """A :class:`Source` over CSV files.
+
+    Args:
+        path: A path, URI, glob or directory.
+        **options: As for :class:`Source`: ``keys``, ``timestamp``, ``delimiter``, ``timestamp_format`` and what else it
+            takes.
+    """
     return Source(path=path, format="csv", **options)

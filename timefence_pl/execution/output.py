@@ -29,6 +29,7 @@ from timefence_pl.store.files import writes_of_polars
 __all__ = ["COMPRESSIONS", "OutputFile", "check_output", "refuse_inputs"]
 
 COMPRESSIONS: Final = ("zstd", "lz4", "snappy", "gzip", "brotli", "uncompressed")
+_ARROW: Final = ("zstd", "lz4", "uncompressed")
 _FORMATS: Final = {".parquet": "parquet", ".pq": "parquet", ".csv": "csv", ".ndjson": "ndjson", ".arrow": "ipc"}
 
 
@@ -39,7 +40,7 @@ class OutputFile:
     Attributes:
         path: Where it will stand.
         format: ``"parquet"``, ``"csv"``, ``"ndjson"`` or ``"ipc"``.
-        compression: Of Parquet files; Arrow files take it where they can.
+        compression: Of Parquet and Arrow files; text files are not compressed.
         schema: Its columns, which a text file is read back with.
     """
 
@@ -88,7 +89,7 @@ class OutputFile:
             elif self.format == "ndjson":
                 frame.write_ndjson(path)
             else:
-                frame.write_ipc(path, compression=_ipc_compression(self.compression))
+                frame.write_ipc(path, compression=self.compression)  # type: ignore[call-overload]
 
     def sink(self, frame: pl.LazyFrame, path: Path) -> None:
         """Stream a lazy frame in this file's format to ``path``.
@@ -96,23 +97,24 @@ class OutputFile:
         Raises:
             TimefenceStoreError: If the file system refuses.
         """
+        compression: Any = self.compression
         with writes_of_polars():
             if self.format == "parquet":
-                compression: Any = self.compression
                 frame.sink_parquet(path, compression=compression, engine="streaming")
             elif self.format == "csv":
                 frame.sink_csv(path, engine="streaming")
             elif self.format == "ndjson":
                 frame.sink_ndjson(path, engine="streaming")
             else:
-                frame.sink_ipc(path, compression=_ipc_compression(self.compression), engine="streaming")
+                frame.sink_ipc(path, compression=compression, engine="streaming")
 
 
 def check_output(output: str | Path, compression: str, schema: pl.Schema) -> OutputFile:
     """Check where, and as what, a build is to write.
 
     Raises:
-        TimefenceConfigError: If the format cannot be told, cannot hold a column, or the path cannot be a file's.
+        TimefenceConfigError: If the format cannot be told, cannot hold a column or be compressed so, or the path
+            cannot be a file's.
     """
     if not isinstance(output, str | os.PathLike) or not str(output) or "\0" in str(output):
         raise TimefenceConfigError(message(f"output={shortened(output)} is not a path.", fix="Give a path, or None."))
@@ -139,6 +141,14 @@ def check_output(output: str | Path, compression: str, schema: pl.Schema) -> Out
         ) from error
     if folder:
         raise TimefenceConfigError(message(f"output={str(output)!r} is a folder.", fix="Give a file's name in it."))
+    if kind == "ipc" and compression not in _ARROW:
+        raise TimefenceConfigError(
+            message(
+                f"An Arrow file cannot be compressed by compression={compression!r}.",
+                where=f"output: {path}",
+                fix=f"Use one of {listing(_ARROW)}, or write .parquet.",
+            )
+        )
     unfit = [n for n, t in schema.items() if not _holds(kind, t)]
     if unfit:
         raise TimefenceConfigError(
@@ -260,7 +270,3 @@ def refuse_inputs(outputs: Iterable[Path], tables: Iterable[Table], plans: Itera
 
 def _local(name: str) -> str:
     return unquote(urlparse(name).path) if name.startswith("file:") else name
-
-
-def _ipc_compression(compression: str) -> Any:
-    return compression if compression in ("zstd", "lz4", "uncompressed") else "zstd"

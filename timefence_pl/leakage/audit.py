@@ -71,9 +71,8 @@ def audit(
     row and feature is ``ok``; ``absent`` (nothing where a value is due); ``future`` (the value of a row of the entity
     that became known too late); ``stale`` (that of an older row); ``unexpected`` (a value from nowhere, where none is
     due); or ``differs`` (from nowhere, where another is due). ``future`` and ``unexpected`` are leakage. Rows may come in
-    any order and number, with label times repeated. Where all is ``ok`` this costs little more than a build (1.1
-    times as much); where values are wrong, what they come from is sought too: 1.5 builds where 4 % of a row feature's
-    values or 0.4 % of a window's are wrong, 1.9 where 20 %, 3.4 where 41 % of a window's are. Features are also checked
+    any order and number, with label times repeated. Where all is ``ok`` this costs little more than a build; where
+    values are wrong, what they come from is sought too, and costs the more the more there are. Features are also checked
     for looking ahead (:func:`check_lookahead`), since a value that was computed from the future is rebuilt the same.
 
     With ``feature_time_columns``, the data set's own columns are compared: ``feature_time < label_time - embargo``

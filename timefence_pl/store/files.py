@@ -129,7 +129,9 @@ class WholeFiles:
 
 @contextmanager
 def whole_files() -> Iterator[WholeFiles]:
-    """Files that are all put in place at the end, or removed if anything fails.
+    """Files that are all put in place at the end, one after the other, or removed if anything fails before.
+
+    Each appears whole or not at all. Where the file system refuses one of several, those before it stand.
 
     Raises:
         TimefenceStoreError: If the file system refuses.

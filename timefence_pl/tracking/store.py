@@ -50,7 +50,8 @@ class Store(BuildStore):
             SHA-256.
 
     Raises:
-        TimefenceConfigError: For an unknown hash.
+        TimefenceConfigError: For an unknown hash, or a path that no folder could have.
+        TimefenceStoreError: If a file stands where the folder should be.
 
     Examples:
         >>> import tempfile, polars as pl, timefence_pl as tf
