@@ -57,8 +57,9 @@ def point_in_time(
             run no Python, the last of duplicates is taken.
 
     Returns:
-        Every label row once, in the labels' order: the label columns, then ``{feature}__{column}``. While it runs it
-        raises :class:`TimefenceDuplicateError` where a label's match is one of several duplicates, and
+        Every label row once (with ``on_missing="skip"`` those for which every feature but windows found a row), in the
+        labels' order: the label columns, then ``{feature}__{column}``. While it runs it raises
+        :class:`TimefenceDuplicateError` where a label's match is one of several duplicates, and
         :class:`TimefenceSchemaError` for text that is not of ``timestamp_format`` and for what a database refuses.
         Faults that only Polars sees end in Polars' errors there, since the plan is run by whoever collects it: a file
         that is torn or has vanished, a late type in a CSV file, a Delta or Iceberg table that changed under the plan,
