@@ -75,7 +75,7 @@ _MODULES = {_name: _module for _module, _names in _HOMES.items() for _name in _n
 
 if _typing.TYPE_CHECKING:
     from timefence_pl._public import *  # noqa: F403
-else:  # a type checker is not to take every name for one of ours
+else:  # a type checker is not to take every name for one of this package's
     __all__ = sorted([*_MODULES, "__version__"])  # noqa: PLE0605 - names, sorted
 
     def __getattr__(name: str) -> object:

@@ -1,6 +1,6 @@
 """Checks of plain arguments: one of a few words, a boolean, a function.
 
-Takes what the user passed, of whatever type, gives it back or an error of ours. Nothing is compared with ``==`` before
+Takes what the user passed, of whatever type, gives it back or a ``TimefenceError``. Nothing is compared with ``==`` before
 its type is known: frames and arrays answer such a question with a frame, or not at all.
 """
 

@@ -5,7 +5,7 @@ Takes plain values (names, counts, example rows), gives exceptions. Knows no def
 Every message says what happened, where, why it matters and how to mend it. The tree::
 
     TimefenceError
-    +-- TimefenceConfigError        an argument, or a combination of arguments, that cannot be meant
+    +-- TimefenceConfigError        an invalid argument, or combination of arguments
     +-- TimefenceValidationError    input that is missing or cannot be used
     +-- TimefenceSchemaError        a column that is missing, or has a data type that does not fit
     +-- TimefenceDuplicateError     a label would have to choose between duplicate feature rows
@@ -63,7 +63,7 @@ class TimefenceError(Exception):
 
 
 class TimefenceConfigError(TimefenceError):
-    """An argument, or a combination of arguments, that cannot be meant."""
+    """An invalid argument, or combination of arguments."""
 
 
 class TimefenceValidationError(TimefenceError):

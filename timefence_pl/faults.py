@@ -1,4 +1,4 @@
-"""Faults that only reading the data shows, as errors of ours.
+"""Faults that only reading the data shows, as a ``TimefenceError``.
 
 Takes what Polars, Arrow or the file system raised, gives a :class:`TimefenceSchemaError`. Knows nothing of plans.
 """
@@ -43,7 +43,7 @@ def polars_faults(*further: type[BaseException]) -> tuple[type[BaseException], .
 
 @contextmanager
 def faults_are_ours(what: str, fix: str, where: str = "") -> Iterator[None]:
-    """Turn faults of Polars, Arrow and the file system into one of ours; errors of a user's own function pass.
+    """Turn faults of Polars, Arrow and the file system into a ``TimefenceError``; errors of a user's own function pass.
 
     Args:
         what: What cannot be done, in a sentence.

@@ -30,7 +30,7 @@ RELIED_ON: dict[str, list[str]] = {
         "store/test_nothing_recomputed.py::test_a_repeat_and_a_renamed_output_are_reused",
     ],
     "3: the invariant in words": [f"{BUILD}::test_03_the_invariant_is_in_the_manifest"],
-    "4: options that cannot be meant are config errors": [
+    "4: invalid options are config errors": [
         f"{BUILD}::test_04_options_that_cannot_be_meant_are_config_errors",
         "contract/test_wrong_arguments.py::test_a_wrong_argument_is_told",
     ],

@@ -1,4 +1,4 @@
-"""Audits by rebuilding: what is clean, what leaks, how columns are found, and what cannot be meant."""
+"""Audits by rebuilding: what is clean, what leaks, how columns are found, and what is invalid."""
 
 from __future__ import annotations
 
@@ -371,7 +371,7 @@ def test_odd_names_are_read_as_they_stand() -> None:
     assert audit(SET.rename({"f__x": "^x.*$"}), columns={"f__x": "^x.*$"}).clean
 
 
-# --- what cannot be meant ----------------------------------------------------------------------------------------------
+# --- what is invalid ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(

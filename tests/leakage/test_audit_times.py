@@ -194,7 +194,7 @@ def test_files_are_read(tmp_path: Path) -> None:
         ({"feature_time_columns": {}}, tf.TimefenceValidationError, "names no column"),
         ({"feature_time_columns": ["t"]}, tf.TimefenceValidationError, "names no column"),
         ({"feature_time_columns": {"v": "gone"}}, tf.TimefenceSchemaError, "no column 'gone'"),
-        ({"feature_time_columns": {"t": "v"}}, tf.TimefenceSchemaError, "which is no time"),
+        ({"feature_time_columns": {"t": "v"}}, tf.TimefenceSchemaError, "not a time type"),
         ({"label_time": "gone"}, tf.TimefenceSchemaError, "no column 'gone' .label_time"),
         ({"keys": "gone"}, tf.TimefenceSchemaError, "no column 'gone' .keys"),
         ({"embargo": {"w": "1d"}}, tf.TimefenceConfigError, "embargo names 'w'"),

@@ -323,7 +323,7 @@ def test_parts_keep_memory_low(tmp_path: Path) -> None:
     assert used[1] < used[0] / 2, used
 
 
-# --- what cannot be meant ----------------------------------------------------------------------------------------------
+# --- what is invalid ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -332,7 +332,7 @@ def test_parts_keep_memory_low(tmp_path: Path) -> None:
         (SET, {"keys": None}, tf.TimefenceValidationError, "needs keys and label_time"),
         (SET, {"keys": "gone"}, tf.TimefenceSchemaError, "old data set has no column 'gone'"),
         (SET.drop("k"), {}, tf.TimefenceSchemaError, "new data set has no column 'k'"),
-        (SET, {"label_time": "s"}, tf.TimefenceSchemaError, "is String, which is no time"),
+        (SET, {"label_time": "s"}, tf.TimefenceSchemaError, "is String, not a time type"),
         (SET, {"keys": "x"}, tf.TimefenceSchemaError, "cannot be a key"),
         (SET, {"keys": ["k", "at"]}, tf.TimefenceConfigError, "both a key and the label time"),
         (SET.cast({"k": pl.String}), {}, tf.TimefenceSchemaError, "does not compare"),

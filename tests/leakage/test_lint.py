@@ -33,9 +33,9 @@ def test_a_finding_says_what_why_and_how() -> None:
         feature="away",
         rule="group-aggregate",
         expression='col("x").mean()',
-        message="It is computed of all rows of the group, later ones included.",
+        message="It is computed from all rows of the group, later ones included.",
         fix=(
-            "Compute it of the rows so far, as in .cum_sum().over('user') or .rolling_mean_by('at', '30d').over('user'); "
+            "Compute it from the rows so far, as in .cum_sum().over('user') or .rolling_mean_by('at', '30d').over('user'); "
             "or aggregate as of the label time with tf.Window."
         ),
     )
@@ -242,7 +242,7 @@ def test_windows_look_ahead_through_their_source_alone() -> None:
     scaled = source(EVENTS.lazy().with_columns(x=X / X.mean().over("user")))  # type: ignore[arg-type]
     (found,) = tf.lint(tf.Window(scaled, {"last": X.last()}, windows=[None], name="w"))
     assert found.rule == "group-aggregate"
-    assert found.message.startswith("In the plan of source 'events': it is computed of all rows")
+    assert found.message.startswith("In the plan of source 'events': it is computed from all rows")
 
 
 @pytest.mark.parametrize(

@@ -293,16 +293,16 @@ UNFIT = [
 
 @pytest.mark.parametrize("column", UNFIT, ids=lambda s: str(s.dtype))
 def test_what_is_no_time_is_refused_on_either_side_and_as_availability(column: pl.Series) -> None:
-    with pytest.raises(TimefenceSchemaError, match="timestamp 't' of source 'events' is .*, which is no time"):
+    with pytest.raises(TimefenceSchemaError, match="timestamp 't' of source 'events' is .*, not a time type"):
         tf.point_in_time(
             labels(pl.DataFrame({"at": [1]}), keys=[]), feature(pl.DataFrame({"t": column, "x": [1]}), source_keys=[])
         )
-    with pytest.raises(TimefenceSchemaError, match="label_time 'at' of labels is .*, which is no time"):
+    with pytest.raises(TimefenceSchemaError, match="label_time 'at' of labels is .*, not a time type"):
         tf.point_in_time(
             labels(pl.DataFrame({"at": column}), keys=[]), feature(pl.DataFrame({"t": [1], "x": [1]}), source_keys=[])
         )
     bitemporal = feature(pl.DataFrame({"t": [1], "a": column, "x": [1]}), source_keys=[], source_available_at="a")
-    with pytest.raises(TimefenceSchemaError, match="available_at 'a' of source 'events' is .*, which is no time"):
+    with pytest.raises(TimefenceSchemaError, match="available_at 'a' of source 'events' is .*, not a time type"):
         tf.point_in_time(labels(pl.DataFrame({"at": [1]}), keys=[]), bitemporal)
 
 

@@ -60,7 +60,7 @@ def test_a_value_is_returned() -> None:
 
 @pytest.mark.parametrize("dtype", [pl.String, pl.Float64, pl.Boolean, pl.Duration], ids=str)
 def test_a_returned_time_is_a_time(dtype: Any) -> None:
-    with pytest.raises(TimefenceSchemaError, match="Feature 'f' returns 't' as .*, which is no time"):
+    with pytest.raises(TimefenceSchemaError, match="Feature 'f' returns 't' as .*, not a time type"):
         tf.point_in_time(labels(), transformed(lambda events: events.with_columns(pl.col("t").cast(dtype))))
 
 

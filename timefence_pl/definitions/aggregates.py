@@ -1,6 +1,6 @@
 """Whether an expression is an aggregate: one value, in every run the same, of whatever rows a window holds.
 
-Takes expressions and a schema, gives errors of ours. The only rows it runs on are a few rows of nulls.
+Takes expressions and a schema, gives facts or a ``TimefenceError``. The only rows it runs on are a few rows of nulls.
 """
 
 from __future__ import annotations

@@ -39,7 +39,7 @@ class FeatureSet(Frozen):
         if not _is_iterable(features):
             raise TimefenceConfigError(
                 message(
-                    f"The features of a FeatureSet are {shortened(features)}, which is no list.",
+                    f"The features of a FeatureSet are {shortened(features)}, not a list.",
                     fix="Give a list of tf.Feature and tf.Window values.",
                 )
             )

@@ -42,7 +42,7 @@ class Labels(Frozen):
         storage_options: As for :class:`Source`.
 
     Raises:
-        TimefenceConfigError: For arguments that cannot be meant.
+        TimefenceConfigError: For invalid arguments.
         TimefenceValidationError: For data that cannot be read from.
 
     Examples:

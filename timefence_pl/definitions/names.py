@@ -1,6 +1,6 @@
 """Checks of the names and columns that users give; shared by all definitions.
 
-Takes raw arguments, gives tuples of names or an error of ours.
+Takes raw arguments, gives tuples of names or a ``TimefenceError``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Paths, globs and folders as users give them, and the formats that suffixes tell.
 
-Takes text, gives files in a defined order, or an error of ours. Knows nothing of tables, and opens no file.
+Takes text, gives files in a defined order, or a ``TimefenceError``. Knows nothing of tables, and opens no file.
 """
 
 from __future__ import annotations

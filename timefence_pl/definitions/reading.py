@@ -36,7 +36,7 @@ def reading_options(
         storage_options: A mapping of texts to anything.
 
     Raises:
-        TimefenceConfigError: If one cannot be meant.
+        TimefenceConfigError: If one is invalid.
         TimefenceValidationError: If the delimiter is no single byte.
         TimefenceSchemaError: If a type of the schema is none.
     """
@@ -94,7 +94,7 @@ def _schema(role: str, schema: Any) -> pl.Schema:
         except Exception as error:
             raise TimefenceSchemaError(
                 message(
-                    f"schema of {role} gives the column {name!r} the type {shortened(dtype)}, which is none.",
+                    f"schema of {role} gives the column {name!r} the type {shortened(dtype)}, not a type of Polars.",
                     fix="Use a type of Polars, as in pl.Int64 or pl.Datetime('us', 'UTC').",
                 )
             ) from error

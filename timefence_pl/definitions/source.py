@@ -56,7 +56,7 @@ class Source(Frozen):
         storage_options: For remote files, as in ``pl.scan_parquet``.
 
     Raises:
-        TimefenceConfigError: For arguments that cannot be meant.
+        TimefenceConfigError: For invalid arguments.
         TimefenceValidationError: For data that cannot be read from.
 
     Examples:

@@ -46,7 +46,7 @@ class SQLSource(Source):
         timestamp_format: As for :class:`Source`, for databases that keep times as text.
 
     Raises:
-        TimefenceConfigError: For arguments that cannot be meant.
+        TimefenceConfigError: For invalid arguments.
         TimefenceSchemaError: If the query is not accepted where it is to run.
         TimefenceValidationError: If a table, database or driver is missing.
 

@@ -1,6 +1,6 @@
 """Times that are kept as text, read in the format the user gives.
 
-Takes a column's name and a format, gives an expression. A text that is not of the format is an error of ours while the
+Takes a column's name and a format, gives an expression. A text that is not of the format is a ``TimefenceError`` while the
 plan runs, in every engine; without checks, for engines that run no Python, it is Polars'.
 """
 

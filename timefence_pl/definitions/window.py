@@ -57,7 +57,7 @@ class Window(Frozen):
         key_mapping: ``{label_key: source_key}`` where the names differ.
 
     Raises:
-        TimefenceConfigError: For arguments that cannot be meant, and aggregates that are not one defined value.
+        TimefenceConfigError: For invalid arguments, and aggregates that are not one defined value.
         TimefenceSchemaError: If an aggregate does not fit the source's columns, where these can be read now.
 
     Examples:

@@ -115,7 +115,7 @@ class Observation:
         """Check that no value was used before its embargo was over, by arithmetic apart from the match's.
 
         Raises:
-            TimefenceLeakageError: If one was, or the counts are no partition of the rows: both are faults of ours.
+            TimefenceLeakageError: If one was, or the counts are no partition of the rows: both are faults of this package.
         """
         for j in self._plan.features:
             counts = self.features[j.feature.name]

@@ -73,7 +73,7 @@ def _reason(node: dict[str, Any], known: set[str], functions: dict[str, bool]) -
     if node.get("sample") is not None:
         return "the SQL query samples rows"
     if kind == "BASE_TABLE" and str(node.get("table_name")).lower() not in known:
-        return f"the SQL query reads {node.get('table_name')!r}, which is none of its tables"
+        return f"the SQL query reads {node.get('table_name')!r}, which is not one of its tables"
     if kind == "TABLE_FUNCTION":
         name = str((node.get("function") or {}).get("function_name")).lower()
         return None if name in _MAKES_ROWS else f"the SQL query reads rows by {name}"

@@ -95,8 +95,8 @@ def audit(
             ``{column: duration}``. Features have their own.
         date_known_at: With feature-time columns: whether a ``Date`` is known at its day's ``"end"`` or ``"start"``.
         timestamp_format: The format of String label times (and feature times).
-        atol: Floats may differ by ``atol + rtol * |value due|``.
-        rtol: As said. Everything but floats must be equal exactly; null equals null, NaN equals NaN.
+        atol: The absolute part of how far floats may differ, ``atol + rtol * |value due|``.
+        rtol: The relative part. Everything but floats must be equal exactly; null equals null, NaN equals NaN.
         check_lookahead: Whether to check the features for looking ahead; by default with ``features``.
         progress: With ``features``, called with a line of text at each step: the data set read, each feature audited,
             the features checked for looking ahead.

@@ -1,6 +1,6 @@
 """A data set to be audited or compared, read as it stands.
 
-Takes whatever rows can be read from, gives a lazy frame of named columns or errors of ours. Knows no feature.
+Takes whatever rows can be read from, gives a lazy frame of named columns or a ``TimefenceError``. Knows no feature.
 """
 
 from __future__ import annotations

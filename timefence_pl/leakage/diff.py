@@ -106,8 +106,8 @@ def diff(
         new: The same.
         keys: The entity key columns; a build's own by default.
         label_time: The label time column; a build's own by default.
-        atol: Floats may differ by ``atol + rtol * |new|``.
-        rtol: As said.
+        atol: The absolute part of how far floats may differ, ``atol + rtol * |new|``.
+        rtol: The relative part.
         timestamp_format: The format of String label times.
         parts: In how many parts to compare, one after the other, each held in memory; by default as many as memory
             asks for. Unless there is one, all rows are sorted into files in a temporary folder first, which takes
@@ -201,7 +201,7 @@ def _check_identity(sets: Sequence[DataSet], schemas: Sequence[pl.Schema], keys:
         if clock is None and schema[time] != pl.Null:
             raise TimefenceSchemaError(
                 message(
-                    f"The label time {time!r} of the {dataset.role} is {schema[time]}, which is no time.",
+                    f"The label time {time!r} of the {dataset.role} is {schema[time]}, not a time type.",
                     fix="Give timestamp_format= for strings, or convert it to Datetime, Date or an integer.",
                 )
             )

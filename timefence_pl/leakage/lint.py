@@ -102,7 +102,7 @@ def lint(features: Features) -> list[Finding]:
     """
     found: list[Finding] = []
     for feature in flat_features(features):
-        source_columns(feature.source)  # an error of ours where the source is not what it is declared to be
+        source_columns(feature.source)  # a ``TimefenceError`` where the source is not what it is declared to be
         found += _of_source(feature)
         if isinstance(feature, Feature):
             found += feature_findings(feature)

@@ -51,7 +51,7 @@ FUTURE: Final[dict[str, str]] = {
     "PeakMin": "later-rows",
     "ArgSort": "sorted-by-value",
 }
-#: Other rows than the column's own: what is then computed of them is computed of all rows.
+#: Other rows than the column's own: what is then computed from them is computed from all rows.
 SUBSETS: Final = frozenset(
     {
         *("Append", "ArgUnique", "ArgWhere", "DropNans", "DropNulls", "ExtendConstant", "GatherEvery", "Mode", "RLE"),

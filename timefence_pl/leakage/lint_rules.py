@@ -68,12 +68,12 @@ RULES: Final[dict[str, Rule]] = {
         "Leave out reverse=True.",
     ),
     "whole-column": Rule(
-        "It is computed of the whole column, later rows included.",
-        f"Compute it of the rows so far, as in .cum_sum(), .rolling_mean_by({{time}}, '30d') or .cumulative_eval(...); {_AS_OF}.",
+        "It is computed from the whole column, later rows included.",
+        f"Compute it from the rows so far, as in .cum_sum(), .rolling_mean_by({{time}}, '30d') or .cumulative_eval(...); {_AS_OF}.",
     ),
     "group-aggregate": Rule(
-        "It is computed of all rows of the group, later ones included.",
-        f"Compute it of the rows so far, as in .cum_sum().over({{key}}) or .rolling_mean_by({{time}}, '30d').over({{key}}); {_AS_OF}.",
+        "It is computed from all rows of the group, later ones included.",
+        f"Compute it from the rows so far, as in .cum_sum().over({{key}}) or .rolling_mean_by({{time}}, '30d').over({{key}}); {_AS_OF}.",
     ),
     "by-position": Rule(
         "It takes a row by its position, which earlier rows do not have yet.",

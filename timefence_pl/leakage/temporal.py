@@ -61,7 +61,7 @@ def audit_times(
     Raises:
         TimefenceValidationError: If there are no columns.
         TimefenceSchemaError: If a column is missing, or times do not compare.
-        TimefenceConfigError: For arguments that cannot be meant.
+        TimefenceConfigError: For invalid arguments.
     """
     if not isinstance(columns, Mapping) or not columns:
         raise TimefenceValidationError(
@@ -110,7 +110,7 @@ def _clock(name: str, dtype: pl.DataType, known_at: str) -> Clock:
     if clock is None:
         raise TimefenceSchemaError(
             message(
-                f"The column {name!r} of the data set is {dtype}, which is no time.",
+                f"The column {name!r} of the data set is {dtype}, not a time type.",
                 fix="Give timestamp_format= for strings, or convert it to Datetime, Date or an integer.",
             )
         )

@@ -1,6 +1,6 @@
 """Whether labels and a source can be joined at all, from their schemas.
 
-Takes definitions, gives the clocks and key columns of both sides or an error of ours that names both. Reads no rows.
+Takes definitions, gives the clocks and key columns of both sides or a ``TimefenceError`` that names both. Reads no rows.
 """
 
 from __future__ import annotations
@@ -259,7 +259,7 @@ def _clock(where: str, argument: str, name: str, dtype: pl.DataType, known_at: s
         text = dtype == pl.String
         raise TimefenceSchemaError(
             message(
-                f"The {argument} {name!r} of {where} is {dtype}, which is no time.",
+                f"The {argument} {name!r} of {where} is {dtype}, not a time type.",
                 fix=(
                     "Give timestamp_format=, as in '%d/%m/%Y %H:%M'; texts are read by themselves only in CSV files, "
                     "and where the year comes first."

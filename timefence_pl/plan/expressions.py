@@ -1,6 +1,6 @@
 """Reading feature expressions: what they put out, and whether they read one row at a time.
 
-Takes expressions and a schema, gives names, facts or errors of ours. Never reads rows; the only frames it runs are
+Takes expressions and a schema, gives names, facts or a ``TimefenceError``. Never reads rows; the only frames it runs are
 three rows of nulls.
 """
 

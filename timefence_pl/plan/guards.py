@@ -1,6 +1,6 @@
 """Checks that only data can make, inside the lazy plan.
 
-Takes the marks a match leaves, gives an expression to filter by: always true, or an error of ours while the plan
+Takes the marks a match leaves, gives an expression to filter by: always true, or a ``TimefenceError`` while the plan
 runs, in every engine. A filter is not pruned by any projection, so a guard cannot be lost.
 """
 

@@ -210,7 +210,7 @@ def _derived_rows(feature: Feature, columns: SourceColumns, events: pl.LazyFrame
         if found is None:
             raise TimefenceSchemaError(
                 message(
-                    f"Feature {feature.name!r} returns {name!r} as {schema[name]}, which is no time.",
+                    f"Feature {feature.name!r} returns {name!r} as {schema[name]}, not a time type.",
                     fix="Return a Datetime, Date or integer column.",
                 )
             )

@@ -30,9 +30,9 @@ class Part:
     """One aggregate of a row-wise expression.
 
     Attributes:
-        kind: What is computed of the rows; a standard deviation is the root of a ``"var"``.
+        kind: What is computed from the rows; a standard deviation is the root of a ``"var"``.
         inner: The row-wise expression; None for ``len`` and ``since_last``.
-        where: Which rows it is computed of; None for all.
+        where: Which rows it is computed from; None for all.
         inner_dtype: Of ``inner``.
         dtype: Of the result.
         ddof: Of ``var``.

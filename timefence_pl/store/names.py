@@ -1,6 +1,6 @@
 """Names that stand in a store: of feature sets, aliases, tags, experiments, runs, artifacts, parameters and metrics.
 
-Takes what a user gives, gives it back or an error of ours. No name becomes part of a path before it was here.
+Takes what a user gives, gives it back or a ``TimefenceError``. No name becomes part of a path before it was here.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ def collect_garbage(
         dry_run: Only say what would go.
 
     Raises:
-        TimefenceConfigError: For limits that cannot be meant.
+        TimefenceConfigError: For invalid limits.
     """
     boolean(dry_run, "dry_run")
     for name, limit in (("keep_builds", keep_builds), ("max_size", max_size)):

@@ -1,6 +1,6 @@
 """The rows in the bytes of a Parquet file.
 
-Takes bytes that were read, and perhaps checked, already, gives a frame or an error of ours.
+Takes bytes that were read, and perhaps checked, already, gives a frame or a ``TimefenceError``.
 """
 
 from __future__ import annotations
