@@ -55,7 +55,7 @@ def check_lookahead(features: Features, *, cutoffs: int = 5, sample: int | None 
             many entities as make about that many rows. The same are taken every time.
 
     Raises:
-        TimefenceConfigError: For arguments that cannot be meant.
+        TimefenceConfigError: For invalid arguments.
         TimefenceError: If a definition does not fit its source, or a source cannot be read.
 
     Examples:
