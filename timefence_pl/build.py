@@ -31,6 +31,7 @@ from timefence_pl.fingerprint import FileHasher, Fingerprint, Uncacheable
 from timefence_pl.identity import build_fingerprint, labels_fingerprint
 from timefence_pl.manifest import Made, build_manifest, feature_statistics, file_record, manifest_status, now
 from timefence_pl.plan.guards import chosen_among_duplicates
+from timefence_pl.plan.latest import Reason
 from timefence_pl.plan.options import DEFAULT_LOOKBACK, JoinOptions, join_options
 from timefence_pl.plan.training_set import (
     TrainingPlan,
@@ -385,8 +386,10 @@ def _messages(run: LocalRun, splits: Sequence[Split], plan: TrainingPlan) -> tup
         for earlier, later in pairwise(splits)
         if earlier.instants[1] < later.instants[0]
     ]
-    if run.observation.rows and run.observation.incomplete == run.observation.rows:
-        lines.append("Every label row has a null key or a null label time: no feature finds a row for any.")
+    seen = run.observation
+    none = not any(c.reasons[r] for c in seen.features.values() for r in Reason if r is not Reason.NO_HISTORY)
+    if seen.rows and seen.incomplete == seen.rows and none:
+        lines.append("Every label row has a null key or a null label time, and no feature found a row for any.")
     if run.unassigned:
         lines.append(f"{run.unassigned} of {run.rows} rows are in no split; the main output keeps them.")
     return tuple(lines)

@@ -43,7 +43,7 @@ class BuildStats:
         split_rows: Rows of each split.
         purged_rows: Rows the purge dropped.
         unassigned_rows: Rows in no split.
-        incomplete_labels: Label rows with a null key or a null label time, for which features find no row.
+        incomplete_labels: Label rows with a null key or a null label time; features joined by it find no row for them.
     """
 
     row_count: int

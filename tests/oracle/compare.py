@@ -106,6 +106,7 @@ class Run:
         """Runs the case one way; gives the frame, and the statistics where that way has them."""
         with warnings.catch_warnings():
             warnings.simplefilter("error")
+            warnings.filterwarnings("ignore", message="Every label row has a null key")
             if any(feature.on_duplicate == "keep_any" for feature in self._case.features):
                 warnings.filterwarnings("ignore", message="Feature .* (has duplicates|met duplicate rows)")
             if path == "build":

@@ -94,6 +94,7 @@ def run(names: dict[str, Any], path: str) -> pl.DataFrame:
     labels, features, options = names["labels"], names["features"], names["options"]
     with warnings.catch_warnings():
         warnings.simplefilter("error")
+        warnings.filterwarnings("ignore", message="Every label row has a null key")
         if path == "build":
             return tf.build(labels, features, **options).frame()
         if path == "files":

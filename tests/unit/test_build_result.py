@@ -101,6 +101,13 @@ def test_labels_of_which_none_can_match_are_warned_of(tmp_path: Path, column: st
             tf.build(asked, feature(events), output)
 
 
+def test_a_key_that_no_feature_is_joined_by_may_be_null() -> None:
+    asked = labels(LABELS.with_columns(j=pl.lit(None, dtype=pl.String)), keys=["k", "j"])
+    result = tf.build(asked, feature())
+    assert result.frame()["f__x"].to_list() == EXPECTED
+    assert result.stats.incomplete_labels == 4
+
+
 def test_the_youngest_value_counts_from_when_it_was_usable() -> None:
     events = pl.DataFrame({"k": [1], "t": [1], "a": [8], "x": [1]})
     stats = tf.build(labels(pl.DataFrame({"k": [1], "at": [10]})), feature(events, source_available_at="a")).stats
