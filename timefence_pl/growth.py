@@ -4,7 +4,8 @@ Takes a feature, its fingerprint and a store, gives the entry that covers the mo
 files that it does not cover. Reads records and file hashes, never rows.
 
 Only what is computed row by row can be continued, and only behind the files that were there: the order of files settles
-ties. Availability, tie breakers and hive partitions are read from more than the rows' own files, and are left out.
+ties. Availability, tie breakers and hive partitions are read from more than the rows' own files, and are left out; so are
+files whose types are told from others.
 """
 
 from __future__ import annotations
@@ -68,6 +69,8 @@ def find_growth(layout: Layout, feature: AnyFeature, fingerprint: Fingerprint, h
         if covered and all(parts.get(name) == fingerprint.parts.get(name) for name in _SAME):
             found.append((covered, entry.record))
     for covered, record in sorted(found, key=lambda f: -f[0]):
+        if not source.table.read_alike(files[covered:]):
+            continue
         whole = find_entry(layout, feature.name, record["key"])
         if isinstance(whole, Entry) and isinstance(whole.record.get("dropped"), int):
             return Growth(whole, tuple(files[covered:]))

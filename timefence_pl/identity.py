@@ -95,7 +95,7 @@ def table_fingerprint(table: Table, hasher: FileHasher) -> Fingerprint:
     if table.frame is not None:
         if table.in_memory:
             return fingerprint_frame(table.frame.collect(engine="in-memory"), algorithm=hasher.algorithm)
-        return fingerprint_plan(table.frame, hasher)
+        return fingerprint_plan(table.plan(), hasher)
     kind = table.file_format()
     lake = table.lake()
     if lake is not None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +235,40 @@ def test_a_damaged_entry_is_not_continued(tmp_path: Path, computed: list[int]) -
     write(rows(1), folder, "part-1")
     assert "only" not in built(Inputs(labels(), features(source(folder))[1]), tmp_path, store)["g"]
     assert computed == []
+
+
+# --- files that read otherwise by themselves -------------------------------------------------------------------------------
+
+
+def _ipc(value: Any) -> Callable[[Path], object]:
+    return lambda path: pl.DataFrame({"k": [2], "t": [3], "x": [value]}).write_ipc(path)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "contents"),
+    [
+        ("ndjson", ['{"k":1,"t":1,"x":10}\n', '{"k":2,"t":2,"x":1.5}\n']),
+        ("ndjson", ['{"k":1,"t":1,"x":true}\n', '{"k":2,"t":2,"x":3}\n']),
+        ("ndjson", ['{"k":1,"t":1,"x":1}\n', '{"k":2,"t":8.7,"x":2}\n']),
+        ("ndjson", ['{"k":1,"t":1,"x":1}\n', '{"k":2,"t":8}\n']),
+        ("csv", ["k,t,x\n1,1,A1\n", "k,t,x\n2,1,007\n"]),
+        ("csv", ["k,t,x\n1,1,1\n", "k,t,x\n2,1,1.5\n", "k,t,x\n3,1,3\n"]),
+        ("arrow", [_ipc(1), _ipc(1.5)]),
+        ("arrow", [_ipc(date(2024, 1, 1)), _ipc(datetime(2024, 1, 1, 5))]),
+    ],
+)
+def test_files_of_other_types_are_not_continued(tmp_path: Path, suffix: str, contents: list[Any]) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    store = tf.Store(tmp_path / "store")
+    asked = tf.Labels(pl.DataFrame({"k": [1, 2, 3], "T": [9] * 3}), keys="k", label_time="T")
+    for number, content in enumerate(contents):
+        path = folder / f"{number}.{suffix}"
+        content(path) if callable(content) else path.write_text(content)
+        source = tf.Source(folder, keys="k", timestamp="t", name="e")
+        given = [
+            tf.Feature(source, columns="x", name="f"),
+            tf.Window(source, {"x": pl.col("x").last()}, windows=[None], name="w"),
+        ]
+        made = [outcome(Inputs(asked, given, {"join": "inclusive"}), None, s)[0] for s in (store, None)]
+        assert_same(*made)

@@ -228,3 +228,23 @@ def test_years_that_come_first_are_read(tmp_path: Path) -> None:
     assert schema["a"] == pl.Date()
     assert schema["b"] == schema["c"] == pl.Datetime("us")
     assert schema["e"] == pl.Date()
+
+
+def test_times_of_csv_files_keep_their_nanoseconds(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("k,t,x\n1,2024-01-01T00:00:00.000000900,5\n1,2024-01-01T00:00:00,4\n")
+    late = tf.Source(tmp_path / "t.csv", keys="k", timestamp="t")
+    assert late.schema["t"] == pl.Datetime("ns")
+    at = pl.Series(["2024-01-01T00:00:00.000000500"]).str.to_datetime("%Y-%m-%dT%H:%M:%S%.9f")
+    asked = tf.Labels(pl.DataFrame({"k": [1], "T": at}), keys="k", label_time="T")
+    assert tf.build(asked, tf.Feature(late, columns="x", name="f")).frame()["f__x"].to_list() == [4]
+
+
+def test_times_finer_than_their_format_reads_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("k,t,x\n1,01.02.2024 00:00:00.000000900,5\n1,01.02.2024 00:00:00.5,4\n")
+    asked = tf.Labels(pl.DataFrame({"k": [1], "T": [datetime(2025, 1, 1)]}), keys="k", label_time="T")
+    cut = tf.Source(tmp_path / "t.csv", keys="k", timestamp="t", timestamp_format="%d.%m.%Y %H:%M:%S%.f")
+    with pytest.raises(TimefenceSchemaError, match=r"finer than microseconds: '01.02.2024 00:00:00.000000900'"):
+        tf.build(asked, tf.Feature(cut, columns="x", name="f"))
+    (tmp_path / "t.csv").write_text("k,t,x\n1,01.02.2024 00:00:00.000001000,5\n1,01.02.2024 00:00:00.5,4\n")
+    whole = tf.Source(tmp_path / "t.csv", keys="k", timestamp="t", timestamp_format="%d.%m.%Y %H:%M:%S%.f")
+    assert tf.build(asked, tf.Feature(whole, columns="x", name="f")).frame()["f__x"].to_list() == [4]

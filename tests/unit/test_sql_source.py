@@ -507,3 +507,34 @@ def test_numbers_and_types_that_frames_do_not_have() -> None:
         )
     with pytest.raises(TimefenceSchemaError, match="column 'k' twice"):
         query("SELECT a.k, b.k, a.t, a.x FROM events a JOIN events b ON a.k = b.k", connection=duckdb_file())
+
+
+@pytest.mark.parametrize(
+    "query", ["SELECT k, t, x FROM e WHERE x > 0", "SELECT k, t, max(x) FILTER (x > 0) AS x FROM e GROUP BY ALL"]
+)
+@pytest.mark.parametrize("how", ["folder", "glob", "source"])
+@pytest.mark.parametrize("stored", [False, True])
+def test_files_of_its_tables_may_come_and_go(tmp_path: Path, query: str, how: str, *, stored: bool) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+
+    def add(name: str, k: int) -> None:
+        pl.DataFrame({"k": [k], "t": [1], "x": [10 * k]}).write_parquet(folder / f"{name}.parquet")
+
+    add("a", 1)
+    table = {"folder": folder, "glob": str(folder / "*.parquet"), "source": tf.Source(folder, keys="k", timestamp="t")}
+    asked = tf.Labels(pl.DataFrame({"k": [1, 2], "T": [9, 9]}), keys="k", label_time="T")
+    store = tf.Store(tmp_path / "store") if stored else None
+
+    def of() -> tf.SQLSource:
+        return tf.SQLSource(query, keys="k", timestamp="t", name="e", tables={"e": table[how]})
+
+    def found(source: tf.SQLSource) -> list[int | None]:
+        return tf.build(asked, tf.Feature(source, columns="x", name="f"), store=store).frame()["f__x"].to_list()
+
+    kept = of()
+    assert found(kept) == [10, None]
+    add("b", 2)
+    assert found(kept) == found(of()) == [10, 20]
+    (folder / "a.parquet").unlink()
+    assert found(kept) == found(of()) == [None, 20]

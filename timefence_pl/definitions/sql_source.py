@@ -5,8 +5,9 @@ Takes a query and where it runs, gives a :class:`Source`. Asks the query for its
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -90,8 +91,9 @@ class SQLSource(Source):
             raise TimefenceConfigError(message(f"The query of {role} is empty.", fix="Give one SELECT."))
         query = query.strip().rstrip(";").rstrip()
         made = {t: _table(f"table {t!r} of {role}", v) for t, v in _named(role, tables).items()}
+        rows = partial(_rows, query, connection, made)
         try:
-            dialect, frame = _frame(query, connection, {t: v.scan() for t, v in made.items()})
+            dialect, frame = rows()
         except (TimefenceSchemaError, TimefenceValidationError) as error:
             raise type(error)(f"{role}: {error}") from error
         options: dict[str, Any] = {
@@ -109,7 +111,13 @@ class SQLSource(Source):
             connection=connection,
             tables=made,
             dialect=dialect,
-            _table=replace(self._table, role=role, behind=tuple(made.values()), unordered=True),
+            _table=replace(
+                self._table,
+                role=role,
+                behind=tuple(made.values()),
+                unordered=True,
+                remake=None if all(t.in_memory for t in made.values()) else partial(_made_anew, rows),
+            ),
         )
 
     def described(self) -> str:
@@ -134,6 +142,15 @@ def _table(role: str, value: object) -> Table:
     if isinstance(value, Source):
         return value.table
     return Table.of(role, value, None, None, None, {})
+
+
+def _rows(query: str, connection: object, tables: Mapping[str, Table]) -> tuple[str, pl.LazyFrame]:
+    """What :func:`_frame` gives over the files that the tables have now."""
+    return _frame(query, connection, {name: table.scan() for name, table in tables.items()})
+
+
+def _made_anew(rows: Callable[[], tuple[str, pl.LazyFrame]]) -> pl.LazyFrame:
+    return rows()[1]
 
 
 def _frame(query: str, connection: object, tables: Mapping[str, pl.LazyFrame]) -> tuple[str, pl.LazyFrame]:

@@ -7,7 +7,7 @@ Knows no keys, times or features, and never reads rows.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -32,6 +32,7 @@ from timefence_pl.definitions.paths import (
     stem_of,
     stripped,
 )
+from timefence_pl.definitions.times import FINER_THAN_MICROSECONDS
 from timefence_pl.errors import TimefenceError, TimefenceSchemaError, TimefenceValidationError, listing, message
 from timefence_pl.faults import polars_faults, reason_of
 from timefence_pl.fingerprint.inputs import reread, scanned_paths
@@ -59,6 +60,7 @@ class Table:
         table: A Delta or Iceberg table that is open already.
         behind: Tables that ``frame`` reads and its plan does not show, as those of a query in DuckDB.
         unordered: Whether the rows of ``frame`` come in no order that could be relied on.
+        remake: Makes ``frame`` anew, over the files that its tables have now; None where it never changes.
     """
 
     role: str
@@ -71,6 +73,7 @@ class Table:
     table: object = None
     behind: tuple[Table, ...] = ()
     unordered: bool = False
+    remake: Callable[[], pl.LazyFrame] | None = None
 
     @classmethod
     def of(
@@ -165,6 +168,18 @@ class Table:
         """The same table over some of its files, with the columns and types that all of them have together."""
         return replace(self, patterns=tuple(files), format=self.file_format(), columns=self.schema())
 
+    def read_alike(self, files: Sequence[str]) -> bool:
+        """Whether some of its files read by themselves have the columns and types that all of them have together.
+
+        Else values may come out otherwise: a number in a text column has lost its zeros, a time its finer units.
+        """
+        try:
+            return (
+                replace(self, patterns=tuple(files), format=self.file_format()).scan().collect_schema() == self.schema()
+            )
+        except polars_faults(TimefenceError):
+            return False
+
     def local_files(self, kind: TableFormat | None = None) -> list[str]:
         """The files on this machine, of one format if asked; empty for frames, lakes and remote data."""
         if self.frame is not None or self.file_format() in ("delta", "iceberg"):
@@ -181,7 +196,7 @@ class Table:
         if self.frame is None:
             return self.local_files() or list(self.patterns)
         behind = [name for table in self.behind for name in table.inputs()]
-        return behind if self.in_memory else [*behind, *scanned_paths(self.frame)]
+        return behind if self.in_memory else [*behind, *scanned_paths(self.plan())]
 
     def would_read(self, path: str) -> bool:
         """Whether a file of this path would be among the rows, if it were there: inside a directory or glob."""
@@ -249,9 +264,14 @@ class Table:
             return frame
         return frame.select(cs.by_name(name).cast(dtype) for name, dtype in self.columns.items())
 
+    def plan(self) -> pl.LazyFrame:
+        """The lazy frame of a table that is one, as it is now."""
+        assert self.frame is not None  # noqa: S101 - the caller's case
+        return self.frame if self.remake is None else self.remake()
+
     def _scan(self) -> pl.LazyFrame:
         if self.frame is not None:
-            return self.frame if self.in_memory else reread(self.frame)
+            return self.frame if self.in_memory else reread(self.plan())
         kind = self.file_format()
         storage = self.options.get("storage_options")
         schema = self.options.get("schema")
@@ -275,10 +295,10 @@ class Table:
         made = [f.with_columns(pl.lit(v[i], v.dtype).alias(v.name) for v in values) for i, f in enumerate(frames)]
         return pl.concat(made, how="vertical_relaxed")
 
-    def _version(self) -> object:
+    def version(self) -> object:
         """What the schema depends on, cheaply asked: the files as the file system tells them."""
         if self.frame is not None:
-            return None
+            return tuple(table.version() for table in self.behind)
         found = []
         for name in self.local_files():
             status = Path(name).stat()
@@ -339,7 +359,7 @@ class Table:
         Raises:
             TimefenceSchemaError: If the schema cannot be read.
         """
-        version = self._version()
+        version = self.version()
         known = _SCHEMAS.get(self)
         if known is not None and known[0] == version:
             return pl.Schema(known[1])
@@ -401,18 +421,22 @@ def _csv_schema_of(name: str, separator: str, dates: bool, *_version: int) -> pl
     temporal = [n for n, dtype in schema.items() if dtype.is_temporal() and dtype != pl.Time]
     if not temporal:
         return schema
-    # Polars takes the first of "02/01/2024" for the day. Texts that may mean another day stay texts.
     texts = (
         pl.scan_csv(name, **{**read, "infer_schema_length": 0}).select(cs.by_name(temporal)).head(_INFERRED).collect()
     )
-    return pl.Schema(
-        {n: d if n not in temporal or _begins_with_year(texts[n]) else pl.String() for n, d in schema.items()}
-    )
+    return pl.Schema({n: _time_type(texts[n], d) if n in temporal else d for n, d in schema.items()})
 
 
-def _begins_with_year(texts: pl.Series) -> bool:
-    """Whether times are written with the year first, so that they can be read in one way only."""
-    return bool(texts.str.contains(r"^\s*[+-]?\d{4}").all())
+def _time_type(texts: pl.Series, dtype: pl.DataType) -> pl.DataType:
+    """The type that texts are read as for which Polars would take another: of what may mean another day, String.
+
+    Of "02/01/2024" it takes the first number for the day, and of nanoseconds it drops what is finer than microseconds.
+    """
+    if not texts.str.contains(r"^\s*[+-]?\d{4}").all():
+        return pl.String()
+    if isinstance(dtype, pl.Datetime) and texts.str.contains(FINER_THAN_MICROSECONDS).any():
+        return pl.Datetime("ns", dtype.time_zone)
+    return dtype
 
 
 def _text(role: str, value: object) -> str:

@@ -15,10 +15,13 @@ import polars as pl
 
 from timefence_pl.errors import TimefenceSchemaError, message
 
-__all__ = ["times_of_text"]
+__all__ = ["FINER_THAN_MICROSECONDS", "times_of_text"]
 
+#: A fraction of a second that microseconds do not hold.
+FINER_THAN_MICROSECONDS: Final = r"[.,]\d{6}\d*[1-9]"
 _EXAMPLES: Final = 3
 _DIRECTIVE: Final = re.compile(r"%[-_0.#:]*\d*([A-Za-z+%])")
+_FRACTION: Final = re.compile(r"%\.?f")
 #: Directives of a day alone.
 _OF_DATES: Final = frozenset("YCyqmbBhdeaAwuUWGgVjDxFv%nt")
 
@@ -48,15 +51,28 @@ def times_of_text(
 
 def _checked(what: str, given: str, columns: Sequence[pl.Series]) -> pl.Series:
     times, text = columns
+    if isinstance(times.dtype, pl.Datetime) and times.dtype.time_unit != "ns" and _FRACTION.search(given):
+        finer = text.filter(text.str.contains(FINER_THAN_MICROSECONDS).fill_null(value=False))
+        if not finer.is_empty():
+            raise TimefenceSchemaError(
+                message(
+                    f"The {what} has times finer than microseconds: {_examples(finer)}.",
+                    why=f"timestamp_format={given!r} reads microseconds; a time cut short may be before one that it is after.",
+                    fix="Read nanoseconds: %.9f in place of %.f, or %9f of %f.",
+                )
+            )
     odd = text.filter(times.is_null() & text.is_not_null())
     if odd.is_empty():
         return times
-    examples = ", ".join(repr(v[:60]) for v in odd.unique(maintain_order=True).head(_EXAMPLES).to_list())
     raise TimefenceSchemaError(
         message(
-            f"The {what} has text that is not of timestamp_format={given!r}: {examples}.",
+            f"The {what} has text that is not of timestamp_format={given!r}: {_examples(odd)}.",
             where=f"{len(odd):,} value(s) of the {len(text):,} looked at",
             why="A time that cannot be read cannot be joined.",
             fix=("give the format that the texts have", "correct the texts, or make them null"),
         )
     )
+
+
+def _examples(texts: pl.Series) -> str:
+    return ", ".join(repr(v[:60]) for v in texts.unique(maintain_order=True).head(_EXAMPLES).to_list())

@@ -129,6 +129,10 @@ def earlier_rows(like: SortedFrame, parts: Mapping[str, pl.LazyFrame], facts: Ma
         entity, tick = unpack(spec, pl.col(KEY))
         rows = together.with_columns(entity.alias(ENTITY), tick.alias(EVENT_TICK))
     hashed = [SECOND_HASH] if spec.hashed else []
+    if like.keep_first and facts["duplicates"]:
+        # A copy behind each row that was the first of several stands for the others, so that it is marked again.
+        times = pl.col(DUPLICATE).cast(pl.UInt32) + 1
+        rows = rows.select(pl.all().gather(pl.int_range(pl.len()).repeat_by(times).explode()))
     return rows.select(ENTITY, EVENT_TICK, *hashed, *(f"{f}__{c}" for f in parts for c in like.outputs[f]))
 
 
