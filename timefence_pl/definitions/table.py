@@ -171,11 +171,16 @@ class Table:
     def read_alike(self, files: Sequence[str]) -> bool:
         """Whether some of its files read by themselves have the columns and types that all of them have together.
 
-        Else values may come out otherwise: a number in a text column has lost its zeros, a time its finer units.
+        Else values may come out otherwise: a number in a text column has lost its zeros, a time its finer units. Whole
+        numbers of a text file are the same as floats.
         """
+        kind, every = self.file_format(), self.schema()
         try:
-            return (
-                replace(self, patterns=tuple(files), format=self.file_format()).scan().collect_schema() == self.schema()
+            own = replace(self, patterns=tuple(files), format=kind).scan().collect_schema()
+            if list(own) != list(every):
+                return False
+            return all(
+                own[n] == e or (kind == "csv" and own[n].is_integer() and e == pl.Float64) for n, e in every.items()
             )
         except polars_faults(TimefenceError):
             return False
