@@ -204,6 +204,28 @@ def test_deleted_rows_of_an_iceberg_table_are_gone(folder: Path) -> None:
     assert (cached, found) == (False, [10, 10, 30, None])
 
 
+@pytest.mark.parametrize("scheme", ["file://", ""])
+def test_partitions_whose_folders_have_escapes_are_read_and_kept(folder: Path, scheme: str) -> None:
+    from pyiceberg.transforms import IdentityTransform  # noqa: PLC0415 - optional
+
+    rows = EVENTS.with_columns(p=pl.Series(["d/e", "x y", "ü%2F#?"]))
+    catalog = _catalog(folder / "ware house")
+    catalog.create_namespace("lake")
+    options = {"location": f"{scheme}{folder}/ware house/events"}
+    with catalog.create_table_transaction("lake.events", rows.to_arrow().schema, **options) as made:
+        made.update_spec().add_field("p", IdentityTransform(), "p").commit()
+    table = catalog.load_table("lake.events")
+    table.append(rows.to_arrow())
+    path = _delta("events", rows, partition_by=["p"])
+    for data in (table, path):
+        one = feature(data, columns=["x", "p"])
+        assert _cached(one)[::2] == (False, EXPECTED)
+        assert _cached(one) == (True, "", EXPECTED)
+        assert tf.build(labels(), one).frame()["f__p"].to_list() == ["d/e", "x y", "ü%2F#?", None]
+        found = [Path(name) for name in one.source.table.inputs() if name.endswith(".parquet")]
+        assert [p.is_file() for p in found] == [True] * 3
+
+
 @pytest.mark.usefixtures("folder")
 def test_a_compacted_delta_table_gives_the_same() -> None:
     from deltalake import DeltaTable  # noqa: PLC0415 - optional

@@ -7,6 +7,7 @@ version. Knows nothing of sources. The packages are imported when a table is rea
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal
@@ -182,9 +183,9 @@ class LakeTable:
             target = _open_iceberg(target, self._storage)
         files = tuple(
             LakeFile(
-                str(task.file.file_path),
+                _without_scheme(task.file.file_path),
                 repr(task.file.partition),
-                tuple(sorted(d.file_path for d in task.delete_files)),
+                tuple(sorted(_without_scheme(d.file_path) for d in task.delete_files)),
             )
             for task in target.scan().plan_files()
         )
@@ -208,6 +209,11 @@ def _open_iceberg(target: str, storage: Mapping[str, Any] | None) -> Any:
     if "/" in target:
         return StaticTable.from_metadata(target, properties)
     return load_catalog(**properties).load_table(target)
+
+
+def _without_scheme(path: str) -> str:
+    """A file's path as Iceberg keeps it: behind ``file:`` stands what is on disk, whose ``%2F`` is no escape."""
+    return re.sub(r"^file:(//)?(?=/)", "", path)
 
 
 def _folders(path: str) -> str:
