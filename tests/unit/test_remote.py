@@ -8,6 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 import timefence_pl as tf
@@ -109,6 +110,20 @@ def test_a_file_uri_may_be_a_glob_or_a_folder(tmp_path: Path, uri: str) -> None:
     one = feature(uri.format(str(folder).replace(" ", "%20")), source_format="parquet")
     assert values(labels(), one) == EXPECTED
     assert [Path(name).name for name in one.source.files()] == ["p1.parquet", "p2.parquet"]
+
+
+def test_a_file_uri_may_have_escapes_or_be_a_path_as_it_is(tmp_path: Path) -> None:
+    for name, rows in {"a b": EVENTS, "a%20b": LABELS, "p=d%2Fe": EVENTS, "#1": EVENTS}.items():
+        (tmp_path / name).mkdir()
+        rows.write_parquet(tmp_path / name / "e.parquet")
+    for spelled in ("a b", "a%20b", "p=d%252Fe", "p=d%2Fe", "%231", "#1"):
+        uri = f"file://{tmp_path}/{spelled}/e.parquet"
+        assert values(labels(), feature(uri)) == EXPECTED
+        if spelled == "p=d%2Fe":
+            continue  # Polars knows it escaped only
+        result = tf.build(labels(), feature(pl.scan_parquet(uri)), store=tf.Store(tmp_path / "store"))
+        assert result.frame()["f__x"].to_list() == EXPECTED
+        assert result.manifest["features"]["f"]["cache_key"]
 
 
 def test_file_uris_that_find_nothing_are_errors_of_ours(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from urllib.parse import unquote
 
 from timefence_pl.errors import TimefenceValidationError, did_you_mean_file, listing, message
+from timefence_pl.fingerprint.files import unescaped
 
 __all__ = [
     "MAGIC",
@@ -70,7 +71,7 @@ def local_path(role: str, pattern: str) -> str:
     if scheme.lower() == "file":
         host, slash, path = rest.partition("/")
         if host in ("", "localhost") and slash:
-            return unquote("/" + path)
+            return unescaped("/" + path)
         raise TimefenceValidationError(
             message(
                 f"{role} cannot be read from {pattern!r}: it names a file of the machine {host!r}.",

@@ -18,12 +18,22 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from timefence_pl.errors import TimefenceValidationError, message
 from timefence_pl.fingerprint.keys import Algorithm, Fingerprint, Uncacheable, hash_parts, new_hasher
 
-__all__ = ["GRAIN_NS", "FileHasher", "HashMemo", "Versions", "is_remote", "labels_of", "local_path", "object_versions"]
+__all__ = [
+    "GRAIN_NS",
+    "FileHasher",
+    "HashMemo",
+    "Versions",
+    "is_remote",
+    "labels_of",
+    "local_path",
+    "object_versions",
+    "unescaped",
+]
 
 #: How old a file must be when it is hashed for its hash to be remembered. Two seconds is the coarsest grain in use
 #: (FAT); ext4 and xfs step with the kernel's tick, a few milliseconds.
@@ -226,10 +236,19 @@ def is_remote(path: str) -> bool:
 
 
 def local_path(path: str) -> str:
-    """A local path without its ``file://``, with ``~`` expanded."""
+    """A local path without its ``file://`` and that one's escapes, with ``~`` expanded."""
     if path.startswith("file://"):
-        return unquote(urlsplit(path).path)
+        return unescaped("/" + path.removeprefix("file://").partition("/")[2])
     return os.path.expanduser(path)  # noqa: PTH111
+
+
+def unescaped(path: str) -> str:
+    """The path of a ``file://`` URI without its escapes, as Polars reads it; as it is, if only that is there.
+
+    Many write a URI by putting ``file://`` before a path, in which ``%2F`` may be part of a folder's name.
+    """
+    plain = unquote(path)
+    return path if os.path.exists(path) and not os.path.exists(plain) else plain  # noqa: PTH110 - as it is spelled
 
 
 def labels_of(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
