@@ -223,6 +223,23 @@ def test_a_new_file_is_read_with_the_types_of_all(tmp_path: Path, computed: list
     assert set(computed) == {40}
 
 
+def test_texts_of_a_new_file_stay_as_they_are_written(tmp_path: Path, computed: list[int]) -> None:
+    folder, store = tmp_path / "events", tf.Store(tmp_path / "store")
+    folder.mkdir()
+    (folder / "0.csv").write_text("k,t,x\nA1,1,10\n007,2,20\n", encoding="utf-8")
+    given = tf.Labels(pl.DataFrame({"k": ["A1", "007", "7"], "at": [9, 9, 9]}), keys="k", label_time="at")
+
+    def one() -> list[Any]:
+        return [tf.Feature(source(folder, "csv"), columns="x", name="f", on_duplicate="keep_last")]
+
+    built(Inputs(given, one()), tmp_path, store)
+    for i, more in enumerate(("007,3,30\n", "7,4,40\n007,5,\n", "")):
+        (folder / f"{i + 1}.csv").write_text(f"k,t,x\n{more}", encoding="utf-8")
+        assert ONLY in built(Inputs(given, one()), tmp_path, store)["f"]
+    assert tf.build(given, one(), store=store).frame()["f__x"].to_list() == [10, None, 40]
+    assert set(computed) == {1, 2, 0}
+
+
 def test_a_damaged_entry_is_not_continued(tmp_path: Path, computed: list[int]) -> None:
     folder, store = tmp_path / "events", tf.Store(tmp_path / "store")
     write(rows(0), folder, "part-0")

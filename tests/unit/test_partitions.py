@@ -116,6 +116,15 @@ def test_values_of_folders_have_one_type_in_every_format(kind: str, folders: lis
     assert dict(source("data").scan().select("x", "p").collect().rows()) == dict(enumerate(read))
 
 
+def test_texts_of_csv_files_in_folders_stay_as_they_are_written() -> None:
+    for day, text in {"2024-01-01": "A1,1,10", "2024-01-02": "007,2,20", "2024-01-03": ""}.items():
+        Path(f"data/day={day}").mkdir(parents=True)
+        Path(f"data/day={day}/0.csv").write_text(f"k,t,x\n{text}\n", encoding="utf-8")
+    given = labels(pl.DataFrame({"k": ["A1", "007"], "at": [9, 9]}))
+    frame = joined(given, feature("data", columns=["x", "day"]))
+    assert frame.rows() == [("A1", 9, 10, date(2024, 1, 1)), ("007", 9, 20, date(2024, 1, 2))]
+
+
 @pytest.mark.parametrize("kind", FORMATS)
 def test_folders_can_be_left_unread(kind: str) -> None:
     assert list(source(partitioned(kind), hive_partitioning=False).schema) == ["k", "t", "x"]

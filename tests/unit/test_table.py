@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -437,6 +438,69 @@ def test_columns_of_csv_files_are_brought_together() -> None:
     Path("data/c.csv").write_text("k,t,y\n1,5,5.5\n", encoding="utf-8")
     with pytest.raises(TimefenceSchemaError, match="columns of source 'events'"):
         _ = source("data").schema
+
+
+@pytest.mark.usefixtures("folder")
+def test_texts_of_csv_files_stay_as_they_are_written() -> None:
+    Path("data").mkdir()
+    Path("data/a.csv").write_text('k,t,x\nA1,1,10\n" 8",5,\n', encoding="utf-8")
+    Path("data/b.csv").write_text("k,t,x\n007,5,5.0\n1e3,5,1\n", encoding="utf-8")
+    given = labels(pl.DataFrame({"k": ["A1", "007", "7", " 8", "1e3"], "at": [9] * 5}))
+    for data in ("data", "data/*.csv", ["data/b.csv", "data/a.csv"]):
+        assert values(given, feature(data)) == [10.0, 5.0, None, None, 1.0]
+
+
+@pytest.mark.usefixtures("folder")
+@pytest.mark.parametrize(
+    ("one", "other", "read"),
+    [
+        ("1", "2.50", [1.0, 2.5]),
+        ("1", "99999999999999999999", [1, 99999999999999999999]),
+        ("01", "b", ["01", "b"]),
+        ("1", "true", ["1", "true"]),
+        ("1.50", "true", ["1.50", "true"]),
+        ("1", "2024-01-01", ["1", "2024-01-01"]),
+        ("1.0", "2024-01-01T00:00:00", ["1.0", "2024-01-01T00:00:00"]),
+        ("99999999999999999999", "2024-01-01", ["99999999999999999999", "2024-01-01"]),
+        ("10:00:00", "2024-01-01", ["10:00:00", "2024-01-01"]),
+        ("2024-01-01T00:00:00Z", "2024-01-01T00:00:00", ["2024-01-01T00:00:00Z", "2024-01-01T00:00:00"]),
+        ("02/01/2024", "2024-01-01", ["02/01/2024", "2024-01-01"]),
+        ("2024-01-02", "2024-01-01T05:00:00", [datetime(2024, 1, 2), datetime(2024, 1, 1, 5)]),
+        ("2024-01-02", "", [date(2024, 1, 2), None]),
+        ("", "", [None, None]),
+    ],
+)
+@pytest.mark.parametrize("flip", [False, True])
+def test_a_column_of_csv_files_has_a_type_that_holds_all(one: str, other: str, read: list[Any], flip: bool) -> None:
+    Path("data").mkdir()
+    for i, text in enumerate([other, one] if flip else [one, other]):
+        Path(f"data/{i}.csv").write_text(f"k,t,x\n1,{i},{text}\n", encoding="utf-8")
+    expected = read[::-1] if flip else read
+    frame = source("data").scan().collect()
+    assert frame["x"].to_list() == expected
+    assert source("data").schema == frame.schema
+    single = "".join(f"1,{i},{text}\n" for i, text in enumerate([one, other]))
+    Path("both.csv").write_text(f"k,t,x\n{single}", encoding="utf-8")
+    if not isinstance(read[0], datetime):  # one file of both is text
+        assert source("both.csv").scan().collect()["x"].to_list() == read
+
+
+@pytest.mark.usefixtures("folder")
+def test_csv_files_and_columns_without_values_have_no_say_in_types() -> None:
+    Path("data").mkdir()
+    Path("data/a.csv").write_text("k,t,x\n", encoding="utf-8")
+    with pytest.raises(TimefenceSchemaError, match="timestamp 't' of source 'events' is String"):
+        tf.point_in_time(labels(), feature("data"))
+    EVENTS.head(1).write_csv("data/b.csv")
+    EVENTS.tail(2).write_csv("data/c.csv")
+    assert source("data").schema == EVENTS.schema
+    assert values(labels(), feature("data")) == EXPECTED
+    Path("data/d.csv").write_text("k,t,x\n1,7,\n" + "2,9,\n" * 12_000, encoding="utf-8")
+    assert source("data").schema == EVENTS.schema
+    with Path("data/d.csv").open("a", encoding="utf-8") as file:
+        file.write("2,9,none\n")
+    assert source("data").schema["x"] == pl.String
+    assert source("data").scan().collect()["x"].drop_nulls().to_list() == ["10", "50", "30", "none"]
 
 
 @pytest.mark.usefixtures("folder")

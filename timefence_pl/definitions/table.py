@@ -18,6 +18,7 @@ import polars as pl
 import polars.selectors as cs
 
 from timefence_pl.choices import one_of
+from timefence_pl.definitions.csv_types import common_types, read_types
 from timefence_pl.definitions.paths import (
     MAGIC,
     TableFormat,
@@ -295,7 +296,7 @@ class Table:
         if kind == "ndjson":
             frames = [pl.scan_ndjson(name, schema=schema, storage_options=storage) for name in files]
         else:
-            frames = [self._scan_csv(name, schema, storage) for name in files]
+            frames = self._scan_csvs(files, schema, storage)
         values = [_as_folders_are_read(name, texts) for name, texts in folders.items()]
         made = [f.with_columns(pl.lit(v[i], v.dtype).alias(v.name) for v in values) for i, f in enumerate(frames)]
         return pl.concat(made, how="vertical_relaxed")
@@ -343,9 +344,36 @@ class Table:
                 return f"{names[0]} has the columns {listing(columns[names[0]])}\n{name} has {listing(columns[name])}"
         return ""
 
-    def _scan_csv(self, name: str, schema: Any, storage: Any) -> pl.LazyFrame:
+    def _scan_csvs(self, files: Sequence[str], schema: Any, storage: Any) -> list[pl.LazyFrame]:
+        """CSV files with the types that they have together, or with those of more files (:meth:`of_files`)."""
+        if schema is not None or (len(files) == 1 and self.columns is None):
+            return [self._scan_csv(name, schema, storage) for name in files]
+        own = [self._csv_types(name, storage) for name in files]
+        types = {name: found for name, found in zip(files, own, strict=True) if found is not None}
+        if None in own or any(list(found) != list(own[0] or ()) for found in types.values()):
+            return [self._scan_csv(name, None, storage) for name in files]  # the scan tells what is wrong
+        if self.columns is None and all(found == own[0] for found in own):
+            return [self._scan_csv(name, own[0], storage) for name in files]
+        local = {name: self._separator(name) for name in files if not is_remote(name)}
+        common = common_types(types, local) | dict(self.columns or {})
+        frames = []
+        for name in files:
+            read = read_types(types[name], common)
+            casts = [cs.by_name(c).cast(common[c]) for c, dtype in read.items() if dtype != common[c]]
+            frames.append(self._scan_csv(name, read, storage).with_columns(casts))
+        return frames
+
+    def _csv_types(self, name: str, storage: Any) -> pl.Schema | None:
+        if is_remote(name):
+            return self._scan_csv(name, None, storage).collect_schema()
+        return _csv_schema(name, self._separator(name), self.options.get("parse_dates", True))
+
+    def _separator(self, name: str) -> str:
         default = "\t" if stripped(name).endswith(".tsv") else ","
-        separator, dates = self.options.get("delimiter") or default, self.options.get("parse_dates", True)
+        return self.options.get("delimiter") or default
+
+    def _scan_csv(self, name: str, schema: Any, storage: Any) -> pl.LazyFrame:
+        separator, dates = self._separator(name), self.options.get("parse_dates", True)
         if schema is None and not is_remote(name):
             schema = _csv_schema(name, separator, dates)
         return pl.scan_csv(
