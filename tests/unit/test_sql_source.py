@@ -455,7 +455,9 @@ def test_views_and_macros_of_a_database_may_read_anything() -> None:
         "CREATE MACRO m(a) AS a + random()",
     )
     assert other_inputs(ALL, [], path) is None
-    assert "'v'" in str(other_inputs("SELECT * FROM v", [], path))
+    view = "the SQL query reads the view 'v', whose tables are not followed"
+    assert other_inputs("SELECT * FROM v", [], path) == other_inputs("FROM main.v", [], path) == view
+    assert other_inputs("SELECT * FROM r", [], path) == "the SQL query reads 'r', which is not one of its tables"
     assert "uses m" in str(other_inputs("SELECT m(x) FROM events", [], path))
 
 

@@ -56,15 +56,17 @@ def other_inputs(query: str, tables: Collection[str], database: str | Path | Non
             return "the SQL query is of a kind that is not known here"
         functions = dict(connection.execute(_FUNCTIONS).fetchall())
         own = [n for (n,) in connection.execute("SELECT table_name FROM duckdb_tables() WHERE NOT internal").fetchall()]
+        views = connection.execute("SELECT lower(view_name) FROM duckdb_views() WHERE NOT internal").fetchall()
     finally:
         connection.close()
     nodes = list(_nodes(parsed))
     known = {n.lower() for n in (*tables, *own)}
     known |= {e["key"].lower() for n in nodes for e in (n.get("cte_map") or {}).get("map", ())}
-    return next((reason for n in nodes if (reason := _reason(n, known, functions)) is not None), None)
+    reasons = (_reason(n, known, {n for (n,) in views}, functions) for n in nodes)
+    return next((reason for reason in reasons if reason is not None), None)
 
 
-def _reason(node: dict[str, Any], known: set[str], functions: dict[str, bool]) -> str | None:
+def _reason(node: dict[str, Any], known: set[str], views: set[str], functions: dict[str, bool]) -> str | None:
     kind = node.get("type")
     if kind == "COLUMN_REF" and [str(n).lower() for n in node.get("column_names", ())] in [[w] for w in _CLOCK_WORDS]:
         return f"the SQL query uses {node['column_names'][0]}, which may change from run to run"
@@ -73,6 +75,8 @@ def _reason(node: dict[str, Any], known: set[str], functions: dict[str, bool]) -
     if node.get("sample") is not None:
         return "the SQL query samples rows"
     if kind == "BASE_TABLE" and str(node.get("table_name")).lower() not in known:
+        if str(node.get("table_name")).lower() in views:
+            return f"the SQL query reads the view {node['table_name']!r}, whose tables are not followed"
         return f"the SQL query reads {node.get('table_name')!r}, which is not one of its tables"
     if kind == "TABLE_FUNCTION":
         name = str((node.get("function") or {}).get("function_name")).lower()
