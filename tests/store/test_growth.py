@@ -270,11 +270,15 @@ def _ipc(value: Any) -> Callable[[Path], object]:
         ("ndjson", ['{"k":1,"t":1,"x":1}\n', '{"k":2,"t":8}\n']),
         ("csv", ["k,t,x\n1,1,A1\n", "k,t,x\n2,1,007\n"]),
         ("csv", ["k,t,x\n1,1,1\n", "k,t,x\n2,1,1.5\n", "k,t,x\n3,1,3\n"]),
+        ("csv", ["k,t,x\n1,1,A1\n", "k,t,x\n2,1,007\n", "k,t,x\n", "k,t,x\n3,1,true\n"]),
+        ("csv", ["k,t,x\n1,1,1\n", "k,t,x\n2,1,\n", "k,t,x\n3,1,3\n"]),
+        ("csv", ["k,t,x\n1,1,1.5\n", "k,t,x\n2,1,99999999999999999999\n", "k,t,x\n3,1,2024-01-01\n"]),
+        ("csv", [f"k,t,x\n1,1,2024-01-01{time}\n" for time in ("T05:00:00", "", "T05:00:00.123456789", "T06:00:00")]),
         ("arrow", [_ipc(1), _ipc(1.5)]),
         ("arrow", [_ipc(date(2024, 1, 1)), _ipc(datetime(2024, 1, 1, 5))]),
     ],
 )
-def test_files_of_other_types_are_not_continued(tmp_path: Path, suffix: str, contents: list[Any]) -> None:
+def test_files_of_other_types_come_out_as_without_a_store(tmp_path: Path, suffix: str, contents: list[Any]) -> None:
     folder = tmp_path / "in"
     folder.mkdir()
     store = tf.Store(tmp_path / "store")

@@ -172,17 +172,14 @@ class Table:
     def read_alike(self, files: Sequence[str]) -> bool:
         """Whether some of its files read by themselves have the columns and types that all of them have together.
 
-        Else values may come out otherwise: a number in a text column has lost its zeros, a time its finer units. Whole
-        numbers of a text file are the same as floats.
+        Else values may come out otherwise: a number has lost its fraction, a time its finer units. CSV files are read
+        with the types of all in any case.
         """
-        kind, every = self.file_format(), self.schema()
+        kind = self.file_format()
+        if kind == "csv":
+            return True
         try:
-            own = replace(self, patterns=tuple(files), format=kind).scan().collect_schema()
-            if list(own) != list(every):
-                return False
-            return all(
-                own[n] == e or (kind == "csv" and own[n].is_integer() and e == pl.Float64) for n, e in every.items()
-            )
+            return replace(self, patterns=tuple(files), format=kind).scan().collect_schema() == self.schema()
         except polars_faults(TimefenceError):
             return False
 
