@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 
@@ -49,6 +49,9 @@ __all__ = [
     "labels_fingerprint",
     "source_fingerprint",
 ]
+
+#: How files of a format are read, where that was changed: entries of before are not to be found again.
+_READING: Final = {"csv": "csv 2", "ndjson": "ndjson 2", "ipc": "ipc 2"}
 
 
 def source_fingerprint(source: Source, hasher: FileHasher) -> Fingerprint:
@@ -103,7 +106,8 @@ def table_fingerprint(table: Table, hasher: FileHasher) -> Fingerprint:
     files = table.files()
     names = [_partition(f) for f in files] if _hive(files, table) else None
     options = {k: repr(v) for k, v in table.options.items() if k != "storage_options"}
-    return combined("files", {"content": hasher.fingerprint(files, names=names), "format": kind, "options": options})
+    how = _READING.get(kind, kind)
+    return combined("files", {"content": hasher.fingerprint(files, names=names), "format": how, "options": options})
 
 
 def _lake_fingerprint(kind: str, snapshot: Snapshot, hasher: FileHasher, *, role: str) -> Fingerprint:

@@ -47,13 +47,16 @@ def read_types(own: Types, common: Types) -> dict[str, pl.DataType]:
 
 
 def _common(kinds: AbstractSet[pl.DataType]) -> pl.DataType:
-    """What holds all values of these types; numbers and times in one column are texts, as in one file."""
+    """What holds all values of these types; numbers and times in one column are texts, as in one file.
+
+    Dates and times in one column are texts, too: a date made a time would be known at its midnight.
+    """
     if len(kinds) == 1:
         return next(iter(kinds))
     if all(k.is_numeric() for k in kinds):
         return pl.Float64() if any(k.is_float() for k in kinds) else pl.Int128()
     times = [k for k in kinds if isinstance(k, pl.Datetime)]
-    if len(times) + (pl.Date in kinds) == len(kinds) and len({k.time_zone for k in times}) == 1:
+    if len(times) == len(kinds) and len({k.time_zone for k in times}) == 1:
         return max(times, key=lambda k: ("ms", "us", "ns").index(k.time_unit))
     return pl.String()
 
