@@ -25,7 +25,7 @@ from timefence_pl.execution.dropped import dropped_rows
 from timefence_pl.execution.local import Engine, LabelOrders, LocalRun, choose_engine, run_local
 from timefence_pl.execution.output import COMPRESSIONS, OutputFile, check_output, refuse_inputs
 from timefence_pl.execution.steps import Progress, Steps
-from timefence_pl.faults import CHECK_DATA, NOT_COMPUTED, faults_are_ours
+from timefence_pl.faults import CHECK_DATA, NOT_COMPUTED, faults_are_ours, polars_faults
 from timefence_pl.feature_cache import FeatureCache
 from timefence_pl.fingerprint import FileHasher, Fingerprint, Uncacheable
 from timefence_pl.identity import build_fingerprint, labels_fingerprint
@@ -34,6 +34,7 @@ from timefence_pl.plan.guards import chosen_among_duplicates
 from timefence_pl.plan.latest import Reason
 from timefence_pl.plan.options import DEFAULT_LOOKBACK, JoinOptions, join_options
 from timefence_pl.plan.training_set import (
+    AnyFrame,
     TrainingPlan,
     check_definitions,
     derived_plans,
@@ -181,13 +182,22 @@ def build(
             cache.not_needed()
             made = found
         else:
-            frames = None if cache is None else cache.frames(flat, use_hints=streamed, planned=planned)
-            dropped = dropped_rows([f.source for f in flat], {} if cache is None else cache.dropped)
-            if cache is not None and frames is not None:
-                frames = cache.computed(flat, frames, dropped) if streamed else frames
-                plan = training_set(labels, flat, frames, options)
             algorithm = "xxh3_128" if hasher is None else hasher.algorithm
-            made = _run(labels, plan, options, parts, target, engine, cache, ahead, dropped, say, algorithm)
+            attempt = partial(
+                _computed, labels, flat, planned, plan, options, parts, target, engine, cache, algorithm=algorithm
+            )
+            done = None
+            try:
+                done = attempt(ahead=ahead, say=say)
+            except polars_faults(TimefenceError):
+                if cache is None or not cache.lost():
+                    raise
+            if done is None and cache is not None:
+                # An entry was removed after it was found, by gc or repair in another process: once more without any.
+                cache.forget_entries()
+                done = attempt(ahead=None, say=Steps(progress, len(flat)))
+            assert done is not None  # noqa: S101 - without a cache it was raised
+            plan, made = done
             if key is not None and cache is not None and hasher is not None:
                 key = key if _unchanged(labels, key, cache, hasher) else None
     seconds = time.perf_counter() - clock
@@ -257,6 +267,31 @@ def _profiled(labels: Labels, features: list[AnyFeature], options: JoinOptions) 
 
 def _hasher(store: BuildStore | None) -> AbstractContextManager[FileHasher | None]:
     return nullcontext() if store is None else store.hasher()
+
+
+def _computed(
+    labels: Labels,
+    features: list[AnyFeature],
+    planned: Mapping[str, AnyFrame],
+    plan: TrainingPlan,
+    options: JoinOptions,
+    splits: Sequence[Split],
+    target: OutputFile | None,
+    engine: Engine,
+    cache: FeatureCache | None,
+    *,
+    ahead: LabelOrders | None,
+    say: Steps,
+    algorithm: str,
+) -> tuple[TrainingPlan, Made]:
+    """The plan that is run, with what the store has in it, and what it gave."""
+    streamed = engine == "streaming"
+    frames = None if cache is None else cache.frames(features, use_hints=streamed, planned=planned)
+    dropped = dropped_rows([f.source for f in features], {} if cache is None else cache.dropped)
+    if cache is not None and frames is not None:
+        frames = cache.computed(features, frames, dropped) if streamed else frames
+        plan = training_set(labels, features, frames, options)
+    return plan, _run(labels, plan, options, splits, target, engine, cache, ahead, dropped, say, algorithm)
 
 
 def _run(

@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
 import polars as pl
@@ -39,7 +40,7 @@ from timefence_pl.plan.window_events import (
     restored_events,
     stored_events,
 )
-from timefence_pl.store.features import Entry, EntryProblem, find_entry, list_entries, put_entry, set_aside
+from timefence_pl.store.features import Entry, EntryProblem, find_entry, list_entries, put_entry, set_aside, stamp_of
 from timefence_pl.store.layout import Layout
 
 __all__ = ["CacheStatus", "FeatureCache"]
@@ -149,6 +150,9 @@ class FeatureCache:
         self._features: dict[str, AnyFeature] = {}
         self._uncacheable: dict[str, str] = {}
         self._entries: dict[str, Entry | EntryProblem | None] = {}
+        # The files of entries that are read, as they were when they were found.
+        self._used: dict[Path, tuple[int, int] | None] = {}
+        self._forgotten = False
         #: By feature name.
         self.status: dict[str, CacheStatus] = {}
         #: Rows dropped from sources, known from entries, by source identity.
@@ -207,10 +211,22 @@ class FeatureCache:
                 frames.update(self._to_compute(frame, group.source, missing))
         return frames
 
+    def lost(self) -> bool:
+        """Whether the file of an entry that was found has gone since, or another stands in its place."""
+        return any(stamp is None or stamp_of(path) != stamp for path, stamp in self._used.items())
+
+    def forget_entries(self) -> None:
+        """Take nothing from the store from now on: every feature is computed from its source."""
+        self._forgotten = True
+        self._used.clear()
+
     def _check_entries(self, features: Sequence[AnyFeature]) -> None:
         """Look for the features' entries and hash those that are there, several at a time."""
         self.identify(features)
         named = [f.name for f in features if f.name in self.fingerprints]
+        if self._forgotten:
+            self._entries = dict.fromkeys(named)
+            return
         with ThreadPoolExecutor(self._hasher.threads) as pool:
             found = pool.map(lambda name: find_entry(self._layout, name, self.fingerprints[name].key), named)
             self._entries = dict(zip(named, found, strict=True))
@@ -235,12 +251,13 @@ class FeatureCache:
         for feature in features:
             fingerprint = self.fingerprints.get(feature.name)
             growth = None
-            if fingerprint is not None:
+            if fingerprint is not None and not self._forgotten:
                 growth = find_growth(self._layout, feature, fingerprint, self._hasher)
             if growth is None:
                 others.append(feature)
                 continue
             record, count = growth.entry.record, len(growth.files)
+            self._used[growth.entry.path] = stamp_of(growth.entry.path)
             status = self.status[feature.name]
             self.status[feature.name] = replace(
                 status, reason=f"{status.reason}; only {count} new file{'s' if count > 1 else ''} computed"
@@ -328,7 +345,12 @@ class FeatureCache:
     def computed(
         self, features: Sequence[AnyFeature], frames: Mapping[str, AnyFrame], dropped: Mapping[tuple[object, ...], int]
     ) -> dict[str, AnyFrame]:
-        """The same frames, with those that were missing computed, stored, and read back: one at a time in memory."""
+        """The same frames, with those that were missing computed, stored, and read back: one at a time in memory.
+
+        Where entries are forgotten none would be read back, and the frames stay as they are.
+        """
+        if self._forgotten:
+            return dict(frames)
         first = dict(self.status)
         for frame in {id(f): f for f in frames.values()}.values():
             if all(status.key is None for status in self._missing.get(id(frame), {}).values()):
@@ -349,12 +371,15 @@ class FeatureCache:
         found = self._entries[feature.name]
         if isinstance(found, Entry):
             self.status[feature.name] = CacheStatus(hit=True, reason="", key=fingerprint.key, parts=fingerprint.parts)
+            self._used[found.path] = stamp_of(found.path)
             if isinstance(found.record.get("dropped"), int):
                 self.dropped[feature.source.identity()] = found.record["dropped"]
             return found
         if isinstance(found, EntryProblem):
             set_aside(self._layout, found.path)
             reason = f"the entry was damaged ({found.reason}) and set aside"
+        elif self._forgotten:
+            reason = "entries were removed from the store while they were read"
         else:
             reason = self._what_changed(feature.name, fingerprint)
         self.status[feature.name] = CacheStatus(hit=False, reason=reason, key=fingerprint.key, parts=fingerprint.parts)

@@ -28,7 +28,17 @@ from timefence_pl.store.files import (
 from timefence_pl.store.layout import STORE_FORMAT, Layout
 from timefence_pl.store.records import sealed, unsealed
 
-__all__ = ["Entry", "EntryProblem", "find_entry", "list_entries", "put_entry", "set_aside", "unreadable_entries"]
+__all__ = [
+    "Entry",
+    "EntryProblem",
+    "check_entry",
+    "find_entry",
+    "list_entries",
+    "put_entry",
+    "set_aside",
+    "stamp_of",
+    "unreadable_entries",
+]
 
 #: Rows that compression is tried on, and the share of their size below which it pays.
 _SAMPLE: Final = 1 << 16
@@ -133,6 +143,15 @@ def check_entry(path: Path, record: Mapping[str, Any]) -> str | None:
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
     return None
+
+
+def stamp_of(path: Path) -> tuple[int, int] | None:
+    """What tells a file from another that was put in its place; None where there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def list_entries(layout: Layout) -> list[Entry]:
