@@ -1,7 +1,10 @@
-"""gc while others build: what it removes under their hands costs work, and neither a build nor a value."""
+"""gc while others work: what it removes under a build's hands costs work, and neither a build nor a value; what is
+being published or begun is left alone.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +15,10 @@ import pytest
 import timefence_pl as tf
 from tests.store.outcomes import Inputs, assert_same, engine, outcome
 from tests.store.test_growth import features, labels, rows, source, write
+from timefence_pl.store import builds
+from timefence_pl.store import features as stored
+from timefence_pl.store.locks import Holding
+from timefence_pl.tracking import publishing, run
 
 REMOVED = "entries were removed from the store while they were read"
 
@@ -102,3 +109,99 @@ def test_a_fault_that_is_there_without_entries_too(tmp_path: Path) -> None:
     with pytest.raises(tf.TimefenceError):
         tf.build(labels(), feature, tmp_path / "set_.arrow", store=store, progress=at("Computing", remove, told))
     assert not (tmp_path / "set_.arrow").exists()
+
+
+# --- what is being written ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["publication", "run"])
+def test_what_just_begins_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str) -> None:
+    store, began = tf.Store(tmp_path / "store"), []
+
+    def holding(path: Path) -> Holding:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        assert tf.Store(store.path).gc(dry_run=False).paths == ()  # the folder is there, and its lock is not
+        began.append(path.parent)
+        return Holding(path)
+
+    monkeypatch.setattr(publishing if what == "publication" else run, "Holding", holding)
+    if what == "publication":
+        assert store.publish("set", rows(1).drop_nulls().unique("k"), keys="k").version == 1
+    else:
+        with store.start_run("models") as begun:
+            begun.log_metrics({"m": 1.0})
+        assert store.run(begun.run_id).status == "FINISHED"
+    assert len(began) == 1
+
+
+@pytest.mark.parametrize("what", ["publication", "run"])
+def test_what_never_began_goes_after_an_hour(tmp_path: Path, what: str) -> None:
+    store = tf.Store(tmp_path / "store")
+    store.publish("set", rows(1).drop_nulls().unique("k"), keys="k")
+    with store.start_run("models"):
+        pass
+    left = store.path / ("feature_sets/set/.publishing-x" if what == "publication" else "runs/models/begun")
+    left.mkdir()
+    (left / "data.parquet").write_bytes(b"half")
+    (left / (".lock" if what == "publication" else ".alive")).touch()
+    assert store.gc(dry_run=False).paths == ()
+    os.utime(left, (1, 1))
+    holding = Holding(left / (".lock" if what == "publication" else ".alive"))
+    os.utime(left, (1, 1))
+    assert store.gc(dry_run=False).paths == ()  # it lives, however long it takes
+    holding.release()
+    os.utime(left, (1, 1))
+    assert store.gc(dry_run=False).paths == (left,)
+    assert not left.exists()
+
+
+def test_a_manifest_written_while_gc_looks_is_no_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = tf.Store(tmp_path / "store")
+    manifest = store.save_build({"build_id": "one"})
+    data = manifest.read_bytes()
+    manifest.unlink()
+    read, told = builds._read, []
+
+    def read_then_written(path: Path) -> Any:
+        found = read(path)
+        told.append(path)
+        if len(told) == 2:
+            path.write_bytes(data)
+        return found
+
+    monkeypatch.setattr(builds, "_read", read_then_written)
+    store.gc(keep_builds=1, dry_run=False)
+    assert manifest.read_bytes() == data
+
+
+def test_an_entry_written_again_while_gc_looks_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, told = tf.Store(tmp_path / "store"), []
+    events = tf.Source(rows(1), keys="k", timestamp="t", name="events")
+    tf.build(labels(), tf.Feature(events, columns="y", name="g", on_duplicate="keep_last"), store=store)
+    read = stored._record
+
+    def gone_for_a_moment(path: Path) -> Any:
+        told.append(path)
+        return None if len(told) == 2 else read(path)
+
+    monkeypatch.setattr(stored, "_record", gone_for_a_moment)
+    assert store.gc(dry_run=False).paths == ()
+    assert len(told) > 2
+    assert store.cache_info()["entries"] == 1
+
+
+def test_two_collections_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = tf.Store(tmp_path / "store")
+    events = tf.Source(rows(1), keys="k", timestamp="t", name="events")
+    feature = tf.Feature(events, columns="y", name="g", on_duplicate="keep_last")
+    tf.build(labels(), feature, tmp_path / "set.parquet", store=store)
+    rmdir = Path.rmdir
+
+    def the_other_first(path: Path) -> None:
+        rmdir(path)
+        rmdir(path)
+
+    monkeypatch.setattr(Path, "rmdir", the_other_first)
+    store.gc(keep_builds=0, max_size=0, dry_run=False)
+    info = store.cache_info()
+    assert (info["entries"], info["builds"]) == (0, 0)

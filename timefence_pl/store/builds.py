@@ -10,7 +10,7 @@ import shutil
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
@@ -20,7 +20,10 @@ from timefence_pl.store.files import refused_by_file_system, write_whole
 from timefence_pl.store.layout import STORE_FORMAT, Layout
 from timefence_pl.store.records import is_sealed, sealed
 
-__all__ = ["damaged_builds", "list_builds", "read_build", "save_build"]
+__all__ = ["NO_MANIFEST", "damaged_builds", "list_builds", "read_build", "save_build"]
+
+#: What is wrong with a build whose manifest is not written, or not yet.
+NO_MANIFEST: Final = "it has no manifest"
 
 
 def save_build(layout: Layout, manifest: Mapping[str, Any], algorithm: str = "xxh3_128") -> Path:
@@ -89,9 +92,10 @@ def damaged_builds(layout: Layout) -> dict[Path, str]:
         return {}
     found: dict[Path, str] = {}
     for folder in sorted(f for f in layout.builds.iterdir() if f.is_dir() and not f.is_symlink()):
+        there = (folder / "build.json").exists()  # before it is read: it may be written just now
         manifest = _read(folder / "build.json")
         if manifest is None:
-            found[folder] = "its manifest cannot be read" if (folder / "build.json").exists() else "it has no manifest"
+            found[folder] = "its manifest cannot be read" if there else NO_MANIFEST
         elif not is_sealed(manifest):
             found[folder] = "its manifest has changed"
     return found

@@ -171,7 +171,8 @@ def unreadable_entries(layout: Layout) -> list[Path]:
     if not layout.features.is_dir():
         return []
     records = sorted(p for p in layout.features.glob("*.json") if not is_temporary(p))
-    return [p.with_suffix(".parquet") for p in records if _record(p) is None]
+    # One that is gone by now is another's doing: what stands there later is an entry.
+    return [p.with_suffix(".parquet") for p in records if _record(p) is None and p.exists() and _record(p) is None]
 
 
 def set_aside(layout: Layout, path: Path) -> None:

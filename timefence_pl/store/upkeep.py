@@ -16,14 +16,14 @@ from typing import Any, Final
 from timefence_pl.choices import boolean, shortened
 from timefence_pl.durations import DurationLike, parse_duration
 from timefence_pl.errors import TimefenceConfigError, TimefenceStoreError, message
-from timefence_pl.store.builds import damaged_builds, list_builds
+from timefence_pl.store.builds import NO_MANIFEST, damaged_builds, list_builds
 from timefence_pl.store.features import Entry, check_entry, list_entries, set_aside, unreadable_entries
 from timefence_pl.store.files import has_hash, is_temporary
 from timefence_pl.store.layout import Layout
 
-__all__ = ["Garbage", "Problem", "cache_info", "collect_garbage", "verify_store"]
+__all__ = ["Garbage", "Problem", "cache_info", "collect_garbage", "is_old", "verify_store"]
 
-# A live writer's temporary files are left alone.
+# A live writer's temporary files and folders are left alone.
 _ABANDONED_SECONDS: Final = 3_600.0
 
 
@@ -160,7 +160,9 @@ def collect_garbage(
         paths += [layout.record(path), *([path] if path.exists() else [])]
     recorded = {e.path for e in entries} | set(paths)
     if layout.features.is_dir():
-        paths += [p for p in layout.features.glob("*.parquet") if p not in recorded and not is_temporary(p) and _old(p)]
+        paths += [
+            p for p in layout.features.glob("*.parquet") if p not in recorded and not is_temporary(p) and is_old(p)
+        ]
     if layout.aside.is_dir():
         paths += sorted(layout.aside.rglob("*"), reverse=True)  # what is in a folder before it
     if keep_builds is not None:
@@ -192,16 +194,17 @@ def _changed(path: Path, record: dict[str, Any]) -> str | None:
 
 def _damaged_builds(layout: Layout) -> dict[Path, str]:
     """Builds that are not as they were written; not those that may be being written."""
-    return {f: why for f, why in damaged_builds(layout).items() if (f / "build.json").exists() or _old(f)}
+    return {f: why for f, why in damaged_builds(layout).items() if why != NO_MANIFEST or is_old(f)}
 
 
 def _abandoned(layout: Layout) -> Iterable[Path]:
     if not layout.root.is_dir():
         return []
-    return [p for p in layout.root.rglob(".*") if p.is_file() and is_temporary(p) and _old(p)]
+    return [p for p in layout.root.rglob(".*") if p.is_file() and is_temporary(p) and is_old(p)]
 
 
-def _old(path: Path) -> bool:
+def is_old(path: Path) -> bool:
+    """Whether a file or folder that nobody finishes is to be taken for abandoned: nothing was put in it for an hour."""
     try:
         return time.time() - path.stat().st_mtime > _ABANDONED_SECONDS
     except OSError:
@@ -217,7 +220,10 @@ def _age_ns(entry: Entry) -> int:
 
 
 def _size(path: Path) -> int:
-    return path.lstat().st_size if path.is_file() and not path.is_symlink() else 0
+    try:
+        return path.lstat().st_size if path.is_file() and not path.is_symlink() else 0
+    except FileNotFoundError:  # another has removed it
+        return 0
 
 
 def _remove(path: Path) -> None:
@@ -225,7 +231,9 @@ def _remove(path: Path) -> None:
         if path.is_dir() and not path.is_symlink():
             path.rmdir()
         else:
-            path.unlink(missing_ok=True)
+            path.unlink()
+    except FileNotFoundError:  # another has removed it
+        return
     except OSError as error:
         raise TimefenceStoreError(
             message(f"{str(path)!r} cannot be removed: {error.strerror}.", fix="Check the store's permissions.")

@@ -35,6 +35,7 @@ from timefence_pl.store.layout import STORE_FORMAT, Layout
 from timefence_pl.store.locks import Holding, is_held, locked
 from timefence_pl.store.names import checked_stored_name
 from timefence_pl.store.records import sealed
+from timefence_pl.store.upkeep import is_old
 from timefence_pl.tracking.aliases import UNCHECKED, State, changed, commit, moved, read_state
 from timefence_pl.tracking.content import content_of, schema_text
 from timefence_pl.tracking.fingerprints import SetFingerprint, fingerprint_of, hash_sha256
@@ -156,9 +157,9 @@ def checked_metadata(metadata: object) -> dict[str, Any]:
 def abandoned(folder: SetFolder) -> list[Path]:
     """What killed publishers left: folders of publications whose process is gone, and numbers claimed past the last.
 
-    The caller holds the set's lock, so that no publisher is between claiming and recording.
+    A folder is made before its lock: one that is young may be a publication that just begins. The caller holds the set's lock, so that no publisher is between claiming and recording.
     """
-    left = [staging for staging in folder.stagings() if not is_held(staging / ".lock")]
+    left = [staging for staging in folder.stagings() if is_old(staging) and not is_held(staging / ".lock")]
     last = read_state(folder).last
     return left + [folder.version(n) for n in folder.claimed() if n > last]
 

@@ -399,8 +399,9 @@ class Store(BuildStore):
     ) -> Garbage:
         """Remove what is not needed; only says what it would remove unless ``dry_run=False``.
 
-        What killed processes left is always removed: temporary files after an hour, publications and runs that were
-        never finished at once.
+        What killed processes left is always removed: temporary files, and publications and runs that never began, after
+        an hour; versions that were never finished at once. Builds, publications and runs go on meanwhile: a build whose
+        cached frames are removed computes them again.
 
         Args:
             keep_builds: Keep this many newest builds' manifests; all by default. Outputs are never removed.

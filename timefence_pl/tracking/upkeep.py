@@ -26,7 +26,7 @@ from timefence_pl.store.files import refused_by_file_system
 from timefence_pl.store.layout import Layout
 from timefence_pl.store.locks import is_held, locked
 from timefence_pl.store.names import checked_stored_name
-from timefence_pl.store.upkeep import Garbage, Problem, collect_garbage, verify_store
+from timefence_pl.store.upkeep import Garbage, Problem, collect_garbage, is_old, verify_store
 from timefence_pl.tracking.aliases import read_state
 from timefence_pl.tracking.fingerprints import hash_sha256
 from timefence_pl.tracking.folders import RunFolder, SetFolder, experiment_names, folders_in, run_folders, set_names
@@ -180,7 +180,12 @@ def collect(layout: Layout, keep_versions: int | None, *, dry_run: bool, **limit
             if not dry_run:
                 delete_version(layout, f"{name}:v{number}", force=False, users=_users(layout))
     for experiment in experiment_names(layout):
-        left = [f.path for f in run_folders(layout, experiment) if not f.record.exists() and not is_held(f.alive)]
+        # A folder is made before its lock: one that is young may be a run that just begins.
+        left = [
+            f.path
+            for f in run_folders(layout, experiment)
+            if is_old(f.path) and not is_held(f.alive) and not f.record.exists()
+        ]
         left += [p for p in folders_in(layout.runs / experiment) if p.name.startswith(_DELETING)]
         size += sum(map(_size, left))
         paths += left
@@ -263,6 +268,8 @@ def _remove(paths: Sequence[Path]) -> None:
             if path.is_dir() and not path.is_symlink():
                 shutil.rmtree(path)
             else:
-                path.unlink(missing_ok=True)
+                path.unlink()
+        except FileNotFoundError:  # another removes it just now
+            continue
         except OSError as error:
             raise refused_by_file_system(error, str(path)) from error
