@@ -255,6 +255,37 @@ def test_a_file_that_is_no_database() -> None:
         query(connection="sqlite:///events.db")
 
 
+@pytest.mark.parametrize(
+    ("column", "told"),
+    [
+        ("INTERVAL 1 DAY", "INTERVAL in the column 'x'.\n\n  x: INTERVAL\n"),
+        ("[INTERVAL 1 DAY]", r"x: INTERVAL\[\]"),
+        ("{'a': INTERVAL 1 DAY}", r'x: STRUCT\("?a"? INTERVAL\)'),
+        ("union_value(a := 1)", "x: .*union"),
+    ],
+)
+def test_columns_that_polars_has_no_type_for_are_named(column: str, told: str) -> None:
+    path = duckdb_file()
+    with pytest.raises(tf.TimefenceSchemaError, match=f"(?s)SQL source 'events': .*{told}.*Cast"):
+        last(f"SELECT k, t, {column} AS x FROM events", connection=path)
+
+
+@pytest.mark.parametrize("column", ["'INTERVAL'::ENUM('INTERVAL')", "{'INTERVAL': 1}", "epoch(INTERVAL 1 DAY)"])
+def test_what_only_has_the_name_of_an_interval_is_read(column: str) -> None:
+    frame = last(f"SELECT k, t, {column} AS x FROM events", connection=duckdb_file()).source.scan().collect()
+    assert frame["x"].null_count() == 0
+
+
+def test_a_feature_of_intervals_is_named() -> None:
+    times = pl.Series([1, 2]).cast(pl.Datetime("us"))
+    events = tf.Source(pl.DataFrame({"k": [1, 1], "t": times}), keys="k", timestamp="t", name="events")
+    query = "SELECT k, t, t - lag(t) OVER (PARTITION BY k ORDER BY t) AS gap FROM {source}"
+    rows = tf.Labels(pl.DataFrame({"k": [1], "at": times[1:]}), keys="k", label_time="at")
+    with pytest.raises(tf.TimefenceSchemaError, match="(?s)SQL of feature 'since'.*the column 'gap'.*epoch") as raised:
+        tf.build(rows, tf.Feature(events, sql=query, dialect="duckdb", name="since"))
+    assert "'events'" in str(raised.value)
+
+
 @pytest.mark.parametrize("uri", ["sqlite:///event.db", "duckdb:///event.duckdb", "event.duckdb"])
 def test_a_database_that_does_not_exist_is_named_with_the_nearest(uri: str) -> None:
     sqlite_file()

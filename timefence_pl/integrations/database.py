@@ -16,6 +16,7 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from timefence_pl.errors import TimefenceSchemaError, TimefenceValidationError, listing, message
+from timefence_pl.faults import polars_faults
 from timefence_pl.integrations.duckdb import duckdb_query
 from timefence_pl.integrations.sqlite import sqlite_path, sqlite_query
 
@@ -79,7 +80,7 @@ def _as_declared(frame: pl.DataFrame, schema: pl.Schema, query: str) -> pl.DataF
         )
     try:
         return frame.cast(dict(schema.items()))
-    except pl.exceptions.PolarsError as error:
+    except polars_faults() as error:
         odd = [f"{n}: {schema[n]}, and in rows {frame.schema[n]}" for n in schema if schema[n] != frame.schema[n]]
         raise TimefenceSchemaError(
             message(

@@ -7,10 +7,11 @@ DuckDB is imported when a function is called; where it is missing, the error nam
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import polars as pl
 from polars.io.plugins import register_io_source
@@ -21,10 +22,16 @@ from timefence_pl.errors import (
     TimefenceSchemaError,
     TimefenceValidationError,
     did_you_mean_file,
+    listing,
     message,
 )
+from timefence_pl.faults import polars_faults, reason_of
 
 __all__ = ["duckdb_query", "duckdb_version", "installed", "open_database"]
+
+#: In DuckDB's name of a type, what users named: values of an ENUM, fields of a STRUCT.
+_QUOTED: Final = re.compile(r"'(?:[^']|'')*'|\"(?:[^\"]|\"\")*\"")
+_INTERVAL: Final = re.compile(r"\bINTERVAL\b(?! \w)")
 
 
 def installed() -> bool:
@@ -72,14 +79,17 @@ def duckdb_query(query: str, tables: Mapping[str, pl.LazyFrame], connection: obj
 def _run(query: str, tables: Mapping[str, pl.DataFrame], connection: object, *, rows: bool = True) -> pl.DataFrame:
     duckdb = _duckdb()
     cursor = _cursor(duckdb, connection)
+    table = None
     try:
         for name, frame in tables.items():
             cursor.register(name, frame.to_arrow())
         relation = cursor.sql(query)
         _check_names(None if relation is None else relation.columns, query)
+        _check_types(dict(zip(relation.columns, map(str, relation.types), strict=True)), query)
         wide = [n for n, t in zip(relation.columns, relation.types, strict=True) if str(t) == "HUGEINT"]
         relation = relation if rows else relation.limit(0)
-        return pl.DataFrame(pl.from_arrow(relation.to_arrow_table())).with_columns(pl.col(wide).cast(pl.Int64))
+        table = relation.to_arrow_table()
+        return pl.DataFrame(pl.from_arrow(table)).with_columns(pl.col(wide).cast(pl.Int64))
     except duckdb.Error as error:
         raise TimefenceSchemaError(
             message(
@@ -90,11 +100,11 @@ def _run(query: str, tables: Mapping[str, pl.DataFrame], connection: object, *, 
         ) from error
     except TimefenceError:
         raise
-    except Exception as error:  # of Arrow's or Polars', for types and numbers that they do not have
+    except polars_faults(Exception) as error:  # for types and numbers that Arrow or Polars do not have
         raise TimefenceSchemaError(
             message(
                 "The result of the DuckDB query cannot be read.",
-                where=f"{str(error).strip().splitlines()[0][:300]}\nquery: {query[:300]}",
+                where=f"{_unread(table)}{reason_of(error).splitlines()[0][:300]}\nquery: {query[:300]}",
                 fix="Cast the column to a number, a text or a time in the query.",
             )
         ) from error
@@ -112,6 +122,31 @@ def _check_names(names: Sequence[str] | None, query: str) -> None:
                 f"The query returns the column {twice[0]!r} twice.",
                 where=query[:300],
                 fix="Name its columns one by one, or join with USING.",
+            )
+        )
+
+
+def _unread(table: Any) -> str:
+    """Which columns Polars cannot take from Arrow, as a line; nothing where it takes each."""
+    odd = []
+    for name in () if table is None else table.column_names:
+        try:
+            pl.from_arrow(table.select([name]))
+        except polars_faults(Exception):
+            odd.append(f"{name}: {str(table.schema.field(name).type)[:80]}")
+    return "".join(f"{line}\n" for line in odd[:6])
+
+
+def _check_types(types: Mapping[str, str], query: str) -> None:
+    spans = [n for n, t in types.items() if _INTERVAL.search(_QUOTED.sub("", t))]
+    if spans:
+        one = len(spans) == 1
+        raise TimefenceSchemaError(
+            message(
+                f"The query returns an INTERVAL in the column{'' if one else 's'} {listing(spans)}.",
+                where="\n".join([*(f"{n}: {types[n]}" for n in spans[:6]), f"query: {query[:300]}"]),
+                why="It counts months beside days and seconds; Polars has no such type.",
+                fix=f"Cast {'it' if one else 'them'} in the query, as in epoch({spans[0]}) AS {spans[0]}, in seconds.",
             )
         )
 

@@ -24,6 +24,7 @@ from timefence_pl.errors import (
     listing,
     message,
 )
+from timefence_pl.faults import faults_are_ours
 
 __all__ = ["sqlite_path", "sqlite_query"]
 
@@ -136,7 +137,13 @@ def _batches(query: str, path: Path, schema: dict[str, pl.DataType]) -> Iterator
             )
         for place, (name, dtype) in enumerate(schema.items()):
             _check_values(query, path, name, dtype, (row[place] for row in rows))
-        yield pl.DataFrame(rows, schema=schema, orient="row")
+        with faults_are_ours(
+            "The rows of the query cannot be read.",
+            "Cast the columns in the query.",
+            where=f"database {path}\nquery: {query[:300]}",
+        ):
+            frame = pl.DataFrame(rows, schema=schema, orient="row")
+        yield frame
 
 
 def _check_values(query: str, path: Path, name: str, dtype: pl.DataType, values: Iterator[Any]) -> None:
