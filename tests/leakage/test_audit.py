@@ -195,6 +195,25 @@ def test_text_never_equals_a_number() -> None:
     assert "is String where Int64 is due" in report["f"].problems[0]
 
 
+@pytest.mark.parametrize("kind", ["csv", "ndjson"])
+@pytest.mark.parametrize("dtype", [pl.Int64, pl.Float32, pl.Boolean, pl.Date, pl.Datetime("ms"), pl.String])
+def test_a_column_of_nulls_equals_nulls_due_whatever_its_type(tmp_path: Path, kind: str, dtype: Any) -> None:
+    events = EVENTS.with_columns(x=pl.lit(None, dtype=dtype))
+    tf.build(labels(), feature(events), tmp_path / f"set.{kind}")
+    report = audit(tmp_path / f"set.{kind}", feature(events))
+    assert report["f"].problems == ()
+    assert report.clean
+    for found in (pl.String, pl.Null, pl.List(pl.Int64), pl.Time):
+        assert wrong([None] * 4, found, features=feature(events)).clean
+
+
+def test_a_column_of_nulls_where_values_are_due_is_absent() -> None:
+    report = wrong([None] * 4, pl.String)
+    assert report["f"].counts["absent"] == 3
+    assert not report.clean
+    assert report.failing_rows("f")["x__found"].null_count() == 3
+
+
 def test_no_features_are_an_error() -> None:
     with pytest.raises(tf.TimefenceValidationError, match="no features"):
         audit(SET, [])

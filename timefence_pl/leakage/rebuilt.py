@@ -17,7 +17,7 @@ from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.faults import CHECK_DATA, NOT_COMPUTED, faults_are_ours
 from timefence_pl.leakage.columns import Pairing
-from timefence_pl.leakage.equality import Tolerance, equal
+from timefence_pl.leakage.equality import Tolerance, comparable, equal
 from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, age_bins, counted
 from timefence_pl.plan.alignment import LABEL_ROW, ROW_OF, Alignment, Merge
 from timefence_pl.plan.guards import duplicate_problem
@@ -187,7 +187,9 @@ def _compared(
     name = joined.feature.name
     present = tuple(p for p in pairings if p.data is not None)
     # Named first: a series gathers by its name, which may read as a pattern.
-    columns = [data.get_column(str(p.data)).alias(FOUND.format(i)) for i, p in enumerate(present)]
+    columns = [
+        _typed(data.get_column(str(p.data)), merged[p.output]).alias(FOUND.format(i)) for i, p in enumerate(present)
+    ]
     found = [c.gather(rows[LABEL_ROW]) for c in columns]
     due = [merged[p.output].alias(DUE.format(i)) for i, p in enumerate(present)]
     types = tuple((f.dtype, d.dtype) for f, d in zip(found, due, strict=True))
@@ -220,6 +222,13 @@ def _compared(
         ages=tally.drop_nulls(AGE_BIN).group_by(AGE_BIN).agg(pl.col("rows").sum()).sort(AGE_BIN),
         reasons=tally.group_by(BUCKET, "reason").agg(pl.col("rows").sum()).sort(BUCKET, "reason"),
     )
+
+
+def _typed(found: pl.Series, due: pl.Series) -> pl.Series:
+    """A column found; where it holds nothing, of the type due: text files do not tell the type of a column of nulls."""
+    if comparable(found.dtype, due.dtype) or found.null_count() < len(found):
+        return found
+    return due.clear(len(found))
 
 
 def _wrong(found: Sequence[pl.Series], due: Sequence[pl.Series], tolerance: Tolerance) -> pl.DataFrame | None:
