@@ -190,6 +190,23 @@ def test_an_entry_written_again_while_gc_looks_is_kept(tmp_path: Path, monkeypat
     assert store.cache_info()["entries"] == 1
 
 
+def test_a_folder_that_vanishes_while_gc_looks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = tf.Store(tmp_path / "store")
+    store.publish("set", rows(1).drop_nulls().unique("k"), keys="k")
+    ends = store.path / "feature_sets" / "set" / ".publishing-ends"
+    ends.mkdir()
+    scandir = os.scandir
+
+    def ended(path: Any = ".") -> Any:
+        if str(path) == str(ends) and ends.exists():
+            ends.rmdir()
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", ended)
+    assert store.gc(dry_run=False).paths == ()
+    assert not ends.exists()
+
+
 def test_two_collections_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = tf.Store(tmp_path / "store")
     events = tf.Source(rows(1), keys="k", timestamp="t", name="events")

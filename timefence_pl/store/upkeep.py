@@ -198,9 +198,9 @@ def _damaged_builds(layout: Layout) -> dict[Path, str]:
 
 
 def _abandoned(layout: Layout) -> Iterable[Path]:
-    if not layout.root.is_dir():
-        return []
-    return [p for p in layout.root.rglob(".*") if p.is_file() and is_temporary(p) and is_old(p)]
+    # Passes over folders that vanish meanwhile, as those of publications do.
+    named = (Path(folder) / name for folder, _, names in os.walk(layout.root) for name in names)
+    return [p for p in named if is_temporary(p) and p.is_file() and is_old(p)]
 
 
 def is_old(path: Path) -> bool:
