@@ -269,7 +269,7 @@ def test_labels_are_let_go_of_before_the_output_is_written(tmp_path: Path, monke
 
     def spied(self: OutputFile, frame: pl.DataFrame, path: Path) -> None:
         gc.collect()
-        alive.append(sum(isinstance(o, SortedLabels) for o in gc.get_objects()))
+        alive.append(sum(type(o) is SortedLabels for o in gc.get_objects()))
         original(self, frame, path)
 
     monkeypatch.setattr(OutputFile, "write", spied)
