@@ -184,7 +184,7 @@ def build(
         else:
             algorithm = "xxh3_128" if hasher is None else hasher.algorithm
             attempt = partial(
-                _computed, labels, flat, planned, plan, options, parts, target, engine, cache, algorithm=algorithm
+                _run, labels, flat, planned, plan, options, parts, target, engine, cache, algorithm=algorithm
             )
             done = None
             try:
@@ -269,7 +269,7 @@ def _hasher(store: BuildStore | None) -> AbstractContextManager[FileHasher | Non
     return nullcontext() if store is None else store.hasher()
 
 
-def _computed(
+def _run(
     labels: Labels,
     features: list[AnyFeature],
     planned: Mapping[str, AnyFrame],
@@ -284,30 +284,16 @@ def _computed(
     say: Steps,
     algorithm: str,
 ) -> tuple[TrainingPlan, Made]:
-    """The plan that is run, with what the store has in it, and what it gave."""
-    streamed = engine == "streaming"
-    frames = None if cache is None else cache.frames(features, use_hints=streamed, planned=planned)
+    """Run the plan, with what the store has in it, count, write; what can fail does so before any file is put in place.
+
+    Returns:
+        The plan that was run, and what it gave.
+    """
+    frames = None if cache is None else cache.frames(features, use_hints=engine == "streaming", planned=planned)
     dropped = dropped_rows([f.source for f in features], {} if cache is None else cache.dropped)
     if cache is not None and frames is not None:
-        frames = cache.computed(features, frames, dropped) if streamed else frames
+        frames = cache.computed(features, frames, dropped) if engine == "streaming" else frames
         plan = training_set(labels, features, frames, options)
-    return plan, _run(labels, plan, options, splits, target, engine, cache, ahead, dropped, say, algorithm)
-
-
-def _run(
-    labels: Labels,
-    plan: TrainingPlan,
-    options: JoinOptions,
-    splits: Sequence[Split],
-    target: OutputFile | None,
-    engine: Engine,
-    cache: FeatureCache | None,
-    ahead: LabelOrders | None,
-    dropped: Mapping[tuple[object, ...], int],
-    say: Steps,
-    algorithm: str,
-) -> Made:
-    """Run the plan, count, write; what can fail does so before any file is put in place."""
     keep = None if cache is None else partial(cache.keep, dropped=dropped)
     with nullcontext() if target is None else whole_files() as files:
         run = run_local(
@@ -330,7 +316,7 @@ def _run(
                 {"name": s.name, **file_record(files, target.beside(s.name).path, run.split_rows[s.name], algorithm)}
                 for s in splits
             ]
-    return Made(
+    made = Made(
         rows=run.rows,
         label_count=run.observation.rows,
         label_range=run.label_range,
@@ -344,6 +330,7 @@ def _run(
         frame=run.frame,
         messages=_messages(run, splits, plan),
     )
+    return plan, made
 
 
 def _target(

@@ -18,7 +18,7 @@ import polars as pl
 import polars.selectors as cs
 
 from timefence_pl.choices import one_of
-from timefence_pl.definitions.csv_types import common_types, read_types
+from timefence_pl.definitions.csv_types import INFERRED, common_types, inferred_types, read_types
 from timefence_pl.definitions.paths import (
     MAGIC,
     TableFormat,
@@ -33,7 +33,6 @@ from timefence_pl.definitions.paths import (
     stem_of,
     stripped,
 )
-from timefence_pl.definitions.times import FINER_THAN_MICROSECONDS
 from timefence_pl.errors import TimefenceError, TimefenceSchemaError, TimefenceValidationError, listing, message
 from timefence_pl.faults import polars_faults, reason_of
 from timefence_pl.fingerprint.inputs import reread, scanned_paths
@@ -41,8 +40,6 @@ from timefence_pl.integrations.lakes import LakeTable, lake_kind, lake_name
 
 __all__ = ["Table"]
 
-#: Rows of a CSV file that its columns' types are inferred from.
-_INFERRED: Final = 10_000
 _FORMATS: Final = ("parquet", "csv", "ndjson", "ipc", "delta", "iceberg")
 
 
@@ -363,7 +360,7 @@ class Table:
     def _csv_types(self, name: str, storage: Any) -> pl.Schema | None:
         if is_remote(name):
             return self._scan_csv(name, None, storage).collect_schema()
-        return _csv_schema(name, self._separator(name), self.options.get("parse_dates", True))
+        return inferred_types(name, self._separator(name), self.options.get("parse_dates", True))
 
     def _separator(self, name: str) -> str:
         default = "\t" if stripped(name).endswith(".tsv") else ","
@@ -372,13 +369,13 @@ class Table:
     def _scan_csv(self, name: str, schema: Any, storage: Any) -> pl.LazyFrame:
         separator, dates = self._separator(name), self.options.get("parse_dates", True)
         if schema is None and not is_remote(name):
-            schema = _csv_schema(name, separator, dates)
+            schema = inferred_types(name, separator, dates)
         return pl.scan_csv(
             name,
             glob=False,
             separator=separator,
             schema=schema,
-            infer_schema_length=_INFERRED,
+            infer_schema_length=INFERRED,
             try_parse_dates=dates,
             storage_options=storage,
         )
@@ -433,40 +430,6 @@ def _as_folders_are_read(name: str, values: Sequence[str | None]) -> pl.Series:
         return texts[name]
     positions = texts[name].is_not_null().cum_sum().cast(pl.Int64) - 1
     return read[name].gather(positions.clip(0)).set(texts[name].is_null(), None)
-
-
-def _csv_schema(name: str, separator: str, dates: bool) -> pl.Schema | None:
-    """What Polars infers of a CSV file, once: it costs as much as reading a tenth of a million rows; None if it fails."""
-    try:
-        status = Path(name).stat()
-        return _csv_schema_of(name, separator, dates, status.st_size, status.st_mtime_ns, status.st_ino)
-    except (pl.exceptions.PolarsError, OSError):
-        return None  # the scan tells what is wrong
-
-
-@lru_cache(maxsize=65_536)
-def _csv_schema_of(name: str, separator: str, dates: bool, *_version: int) -> pl.Schema:
-    read: dict[str, Any] = {"glob": False, "separator": separator, "infer_schema_length": _INFERRED}
-    schema = pl.scan_csv(name, **read, try_parse_dates=dates).collect_schema()
-    temporal = [n for n, dtype in schema.items() if dtype.is_temporal() and dtype != pl.Time]
-    if not temporal:
-        return schema
-    texts = (
-        pl.scan_csv(name, **{**read, "infer_schema_length": 0}).select(cs.by_name(temporal)).head(_INFERRED).collect()
-    )
-    return pl.Schema({n: _time_type(texts[n], d) if n in temporal else d for n, d in schema.items()})
-
-
-def _time_type(texts: pl.Series, dtype: pl.DataType) -> pl.DataType:
-    """The type that texts are read as for which Polars would take another: of what may mean another day, String.
-
-    Of "02/01/2024" it takes the first number for the day, and of nanoseconds it drops what is finer than microseconds.
-    """
-    if not texts.str.contains(r"^\s*[+-]?\d{4}").all():
-        return pl.String()
-    if isinstance(dtype, pl.Datetime) and texts.str.contains(FINER_THAN_MICROSECONDS).any():
-        return pl.Datetime("ns", dtype.time_zone)
-    return dtype
 
 
 def _text(role: str, value: object) -> str:
