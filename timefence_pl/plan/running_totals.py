@@ -135,16 +135,14 @@ class Column:
         """The mean, null of nothing."""
         if self._values.dtype.is_float() or self._bound >= 1 << 127:
             found = self._float_sum
-            sums = pl.DataFrame([found.values[w].alias(w) for w in self._windows])
         else:
-            found = Results({})
             whole = self._integer_sum(pl.Int128() if self._bound >= 1 << 63 else pl.Int64())
-            sums = whole.select(pl.all().cast(pl.Float64) / 10.0**self._scale)
-        counts = self._present
-        means = sums.select(
-            pl.when(counts[w] > 0).then(pl.col(w) / counts[w]).cast(dtype).alias(w) for w in self._windows
-        )
-        return Results(means.to_dict(), found.doubtful)
+            found = Results({w: whole[w].cast(pl.Float64) / 10.0**self._scale for w in self._windows})
+        none, counts = pl.Series([None], dtype=dtype), self._present
+        means = {
+            w: (found.values[w] / counts[w]).cast(dtype).zip_with(counts[w] > 0, none) for w in self._windows
+        }
+        return Results(means, found.doubtful)
 
     def _integer_sum(self, dtype: pl.DataType) -> pl.DataFrame:
         def whole() -> pl.DataFrame:
@@ -186,10 +184,8 @@ class Column:
         if totals is None:
             return None
         found = self._spans.differences(totals)
-        back = self._unscaled(scale)
-        return Results(
-            found.select((pl.col(at(w, "x")).cast(pl.Float64) * back).alias(w) for w in self._windows).to_dict()
-        )
+        back = 2.0 ** -_clamped(scale)
+        return Results({w: found[at(w, "x")].cast(pl.Float64) * back for w in self._windows})
 
     def _scaled_sum(self, facts: Facts, scale: int | pl.Series) -> Results:
         def make() -> pl.DataFrame:
@@ -308,9 +304,9 @@ def _whole(values: pl.Series, power: float) -> pl.DataFrame | None:
     """Finite values times a power of two as Int64 ``x``, nulls as 0; None if any is not whole. All products fit."""
     for some in (values.head(_GLANCE), values):  # most values that lose digits lose them at once
         scaled = some * power
-        whole = scaled.cast(pl.Int64, wrap_numerical=True)
-        if not (whole.cast(pl.Float64) == scaled).all():
+        if not (scaled.floor() == scaled).all():
             return None
+    whole = scaled.cast(pl.Int64, wrap_numerical=True)
     return (whole.fill_null(0) if whole.null_count() else whole).alias("x").to_frame()
 
 

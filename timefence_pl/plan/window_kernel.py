@@ -24,7 +24,7 @@ from timefence_pl.plan.window_recipes import Recipe
 from timefence_pl.plan.window_results import FeatureResults
 from timefence_pl.plan.window_rows import patched
 from timefence_pl.plan.window_spans import KnownEvents, Spans
-from timefence_pl.plan.window_values import EventValues
+from timefence_pl.plan.window_values import EventValues, when
 
 __all__ = ["Kernel", "Task", "event_values", "reason"]
 
@@ -94,7 +94,7 @@ class Kernel:
         found = [f.to_series() for f in pl.collect_all(frames, engine="in-memory")]
         valid = self._labels[VALID]
         if not valid.all():
-            found = [pl.select(pl.when(valid).then(rows)).to_series() for rows in found]
+            found = [when(valid, rows) for rows in found]
         self._found.update(zip(wanted, found, strict=True))
 
     def _tick_at(self, rows: pl.Series, order: str) -> pl.Series:
@@ -178,17 +178,15 @@ class Kernel:
         last = spans.last(task.bounds.longest, None)
         held = last.is_not_null()
         end, order = (spans.end, KEY) if spans.known is None else (spans.known.end, KNOWN_KEY)
-        usable = self._tick_at(end, order)
         marks: list[pl.Series] = []
+        # What a window holds was usable: the reason asks of other labels alone.
+        usable = self._tick_at(end if task.known else when(~held, end), order)
         if task.reason:
             empty = outputs.select(pl.all_horizontal(pl.all().is_null())).to_series()
-            marks.append(
-                pl.select(reason(pl.lit(held), pl.lit(empty), pl.lit(usable.is_not_null())))
-                .to_series()
-                .alias(task.reason)
-            )
+            some = held | usable.is_not_null()
+            marks.append(pl.select(reason(pl.lit(held), pl.lit(empty), pl.lit(some))).to_series().alias(task.reason))
         if task.known:
-            marks.append(pl.select(pl.when(held).then(usable)).to_series().alias(task.known))
+            marks.append(when(held, usable).alias(task.known))
         if task.feature_time:
             time = self._frame.event_clock.times(pl.lit(self._tick_at(last, KEY)))
             marks.append(pl.select(time).to_series().alias(task.feature_time))

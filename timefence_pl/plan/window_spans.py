@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from timefence_pl.plan.cached import cached
-from timefence_pl.plan.window_values import Totals
+from timefence_pl.plan.window_values import Totals, running_sums
 
 __all__ = ["KnownEvents", "Spans", "at"]
 
@@ -60,10 +60,9 @@ class Spans:
         #: The windows' names.
         self.windows = list(starts)
         self._end = end
-        self._starts = dict(starts)
-        rows = pl.DataFrame([end.alias("stop"), *(s.alias(f"first/{w}") for w, s in starts.items())])
-        self._rows = rows.select((pl.all() + 1).fill_null(0))
-        self._lengths = self._rows.select((pl.col("stop") - pl.col(f"first/{w}")).alias(w) for w in self.windows)
+        self._starts = {w: _behind(s) for w, s in starts.items()}
+        self._stop = _behind(end)
+        self._lengths = pl.DataFrame([(self._stop - s).alias(w) for w, s in self._starts.items()])
 
     @property
     def end(self) -> pl.Series:
@@ -73,11 +72,11 @@ class Spans:
     @property
     def stop(self) -> pl.Series:
         """The row after the windows' last, as Int64."""
-        return self._rows["stop"].cast(pl.Int64)
+        return self._stop.cast(pl.Int64)
 
     def first(self, window: str) -> pl.Series:
         """The first row of a window's span, as Int64; :attr:`stop` where it is empty."""
-        return self._rows[f"first/{window}"].cast(pl.Int64)
+        return self._starts[window].cast(pl.Int64)
 
     @property
     def lengths(self) -> pl.DataFrame:
@@ -99,24 +98,24 @@ class Spans:
             One row a label, for each window and column a column (see :func:`at`); booleans are counted.
         """
         if self.known is None:
-            return self._between(totals.running, totals.running, self._end, self.windows)
+            return self._between(totals.running, totals.running, self._stop, self.windows)
         found = []
+        stop = _behind(self.known.end)
         for window in self.windows:
             mask = self.known.within(window)
             counted = totals if mask is None else Totals(totals.values.select(_masked(totals.values, mask)))
-            as_known = counted.values.select(pl.all().gather(self.known.order).cum_sum())
-            in_time = counted.running
-            found.append(self._between(as_known, in_time, self.known.end, [window]))
+            as_known = running_sums(counted.values.select(pl.all().gather(self.known.order)))
+            found.append(self._between(as_known, counted.running, stop, [window]))
         return pl.concat(found, how="horizontal")
 
     def _between(
-        self, ends: pl.DataFrame, starts: pl.DataFrame, end: pl.Series, windows: Sequence[str]
+        self, ends: pl.DataFrame, starts: pl.DataFrame, stop: pl.Series, windows: Sequence[str]
     ) -> pl.DataFrame:
-        upper = ends.select(pl.all().gather(end).fill_null(0))
-        return starts.select(
-            (upper[c] - pl.col(c).gather(self._starts[w]).fill_null(0)).alias(at(w, c))
-            for w in windows
-            for c in starts.columns
+        # Series one after the other, not an expression: they take the memory that totals leave, where the threads of
+        # a query take new pages.
+        upper = {c.name: c[stop] for c in ends}
+        return pl.DataFrame(
+            [(upper[c.name] - c[self._starts[w]]).alias(at(w, c.name)) for w in windows for c in starts]
         )
 
     def last(self, window: str, mask: pl.Series | None) -> pl.Series:
@@ -128,7 +127,7 @@ class Spans:
             if mask is not None:
                 order = pl.select(pl.when(mask.gather(self.known.order)).then(order)).to_series()
             row = order.cum_max().forward_fill().gather(self.known.end)
-        return _kept(row, row >= self._rows[f"first/{window}"])
+        return _kept(row, row >= self._starts[window])
 
     def first_of(self, window: str, mask: pl.Series | None) -> pl.Series:
         """The row of the first event in a window's span, of those in the mask; null where there is none."""
@@ -141,6 +140,11 @@ class Spans:
 def at(window: str, column: str) -> str:
     """The name under which :meth:`Spans.differences` puts out a column for a window."""
     return f"{window}/{column}"
+
+
+def _behind(rows: pl.Series) -> pl.Series:
+    """The position after a row; 0 where there is none."""
+    return (rows + 1).fill_null(0)
 
 
 def _masked(values: pl.DataFrame, mask: pl.Series) -> list[pl.Expr]:

@@ -14,7 +14,7 @@ import polars as pl
 
 from timefence_pl.plan.cached import cached
 
-__all__ = ["EventValues", "Facts", "Totals", "Values", "text", "when"]
+__all__ = ["EventValues", "Facts", "Totals", "Values", "running_sums", "text", "when"]
 
 
 class Totals:
@@ -30,8 +30,8 @@ class Totals:
 
     @cached
     def running(self) -> pl.DataFrame:
-        """For each event the sum up to it, which wraps; booleans are counted."""
-        return self.values.select(pl.all().cum_sum())
+        """See :func:`running_sums`."""
+        return running_sums(self.values)
 
 
 @dataclass(frozen=True)
@@ -157,6 +157,15 @@ class Values:
 def when(mask: pl.Series, values: pl.Series) -> pl.Series:
     """Values where a mask holds, null elsewhere."""
     return pl.select(pl.when(mask).then(values)).to_series()
+
+
+def running_sums(values: pl.DataFrame) -> pl.DataFrame:
+    """For each number of rows, from none to all, the sum of as many first ones.
+
+    Args:
+        values: Integers, whose sums wrap, or booleans, which are counted; no nulls.
+    """
+    return pl.DataFrame([pl.concat([pl.Series(c.name, [0]).cast(c.dtype), c]).cum_sum() for c in values])
 
 
 class EventValues:

@@ -109,7 +109,7 @@ class WindowMerge:
         del first, labels
 
     def at_once(self, labels: Probe) -> pl.DataFrame:
-        """What :meth:`over` gives for label rows in memory, computed now, with all threads.
+        """What :meth:`over` gives for label rows in memory, computed now, with all threads; perhaps in several pieces.
 
         Not to be called within a plan: its threads would wait for those that wait for it.
         """
@@ -121,13 +121,13 @@ class WindowMerge:
             return run(rows, events)
         try:
             with ThreadPoolExecutor(len(parts)) as pool:
-                return pl.concat(pool.map(run, *zip(*parts, strict=True)), rechunk=True)
+                return pl.concat(pool.map(run, *zip(*parts, strict=True)), rechunk=False)
         except TimefenceSchemaError:  # it counts the labels of one part: told again, of all
             return run(rows, events)
 
     def complete(self, merged: pl.DataFrame) -> pl.DataFrame:
         """What :meth:`at_once` gave: no values stand apart."""
-        return merged
+        return merged.rechunk()
 
     def columns(self, merged: pl.DataFrame, wanted: Collection[str], order: pl.Series) -> pl.DataFrame:
         """Columns of the result.
@@ -137,7 +137,9 @@ class WindowMerge:
             wanted: The result's columns; others of ``merged`` are left out.
             order: Which of its rows, in order.
         """
-        return merged.select(pl.col(c).gather(order) for c in merged.columns if c in wanted)
+        # In one piece: to gather from several costs more than to join them first.
+        found = merged.select(c for c in merged.columns if c in wanted).rechunk()
+        return found.select(pl.all().gather(order))
 
 
 class WindowsOver:
@@ -336,4 +338,4 @@ def _outputs(
 ) -> pl.DataFrame:
     types = {n: d for task in tasks for n, d in _output_types(task, frame).items()}
     outputs = Kernel(labels, events, frame, clock).outputs(tasks, values)
-    return outputs.select(pl.col(n).cast(d) for n, d in types.items())
+    return pl.DataFrame([outputs[n] if outputs.schema[n] == d else outputs[n].cast(d) for n, d in types.items()])
