@@ -139,9 +139,7 @@ class Column:
             whole = self._integer_sum(pl.Int128() if self._bound >= 1 << 63 else pl.Int64())
             found = Results({w: whole[w].cast(pl.Float64) / 10.0**self._scale for w in self._windows})
         none, counts = pl.Series([None], dtype=dtype), self._present
-        means = {
-            w: (found.values[w] / counts[w]).cast(dtype).zip_with(counts[w] > 0, none) for w in self._windows
-        }
+        means = {w: (found.values[w] / counts[w]).cast(dtype).zip_with(counts[w] > 0, none) for w in self._windows}
         return Results(means, found.doubtful)
 
     def _integer_sum(self, dtype: pl.DataType) -> pl.DataFrame:
@@ -304,7 +302,7 @@ def _whole(values: pl.Series, power: float) -> pl.DataFrame | None:
     """Finite values times a power of two as Int64 ``x``, nulls as 0; None if any is not whole. All products fit."""
     for some in (values.head(_GLANCE), values):  # most values that lose digits lose them at once
         scaled = some * power
-        if not (scaled.floor() == scaled).all():
+        if (scaled % 1.0).sum():  # remainders are not below 0
             return None
     whole = scaled.cast(pl.Int64, wrap_numerical=True)
     return (whole.fill_null(0) if whole.null_count() else whole).alias("x").to_frame()

@@ -32,6 +32,7 @@ __all__ = ["Kernel", "Task", "event_values", "reason"]
 AT_ONCE = 8
 
 _ROW: Final = "__tf_row"
+_FIRST: Final = {KEY: "__tf_first", KNOWN_KEY: "__tf_known_first"}
 _PROBE: Final = "__tf_probe"
 
 
@@ -59,12 +60,14 @@ class Kernel:
     """
 
     def __init__(self, labels: pl.DataFrame, events: pl.DataFrame, frame: SortedEvents, clock: Clock) -> None:
-        self._labels = labels
         self._events = events
         self._keys = events.drop(list(frame.schema))
         self._frame = frame
         self._clock = clock
         self._look_ups = LookUps(frame, clock, LabelEnds.of(labels))
+        orders = [o for o in _FIRST if o in self._keys.columns]
+        self._labels = labels.with_columns(self._look_ups.first(o).alias(_FIRST[o]) for o in orders)
+        #: For each look-up the position behind the event found; 0 where there is none.
         self._found: dict[LookUp, pl.Series] = {}
 
     def outputs(self, tasks: Sequence[Task], values: EventValues | None = None) -> pl.DataFrame:
@@ -81,33 +84,36 @@ class Kernel:
         return pl.concat([self._feature(t, values) for t in tasks], how="horizontal")
 
     def _look_up(self, wanted: Sequence[LookUp]) -> None:
+        orders = list(dict.fromkeys(w.order for w in wanted))
         # One name on both sides: a join of two names costs half as much again.
-        rows = {o: self._keys.select(pl.col(o).alias(_PROBE)).with_row_index(_ROW) for o in {w.order for w in wanted}}
-        probes = self._labels.select(self._look_ups.probe(w).alias(f"{_PROBE}{i}") for i, w in enumerate(wanted))
+        behind = {o: self._keys.select(pl.col(o).alias(_PROBE)).with_row_index(_ROW, offset=1) for o in orders}
+        probes = self._labels.select(
+            self._look_ups.probe(w, pl.col(_FIRST[w.order])).alias(f"{_PROBE}{i}") for i, w in enumerate(wanted)
+        )
         frames = [
             probes.lazy()
             .select(pl.col(f"{_PROBE}{i}").alias(_PROBE))
-            .join_asof(rows[w.order].lazy(), on=_PROBE, check_sortedness=False)
-            .select(_ROW)
+            .join_asof(behind[w.order].lazy(), on=_PROBE, check_sortedness=False)
+            .select(pl.col(_ROW).fill_null(0))
             for i, w in enumerate(wanted)
         ]
         found = [f.to_series() for f in pl.collect_all(frames, engine="in-memory")]
         valid = self._labels[VALID]
         if not valid.all():
-            found = [when(valid, rows) for rows in found]
+            found = [pl.select(pl.when(valid).then(positions).otherwise(0)).to_series() for positions in found]
         self._found.update(zip(wanted, found, strict=True))
 
     def _tick_at(self, rows: pl.Series, order: str) -> pl.Series:
         """The ticks of some rows' keys; null where they are not of the label's entity."""
         key = pl.lit(self._keys[order].gather(rows))
-        return self._labels.select(self._look_ups.tick(order, key)).to_series()
+        return self._labels.select(self._look_ups.tick(order, key, pl.col(_FIRST[order]))).to_series()
 
     # -- spans ------------------------------------------------------------------------------------------------------
 
     def _spans(self, bounds: WindowBounds, windows: Sequence[str]) -> Spans:
         return Spans(
             events=self._keys.height,
-            end=self._found[self._look_ups.end(bounds)],
+            stop=self._found[self._look_ups.end(bounds)],
             starts={w: self._found[self._look_ups.start(bounds, w)] for w in windows},
             known=self._known_events(bounds),
         )
@@ -116,21 +122,21 @@ class Kernel:
         look_up = self._look_ups.known_end(bounds)
         if look_up is None:
             return None
-        end = self._found[look_up]
-        if self._frame.mixed_clocks:
-            _refuse_unclear([(self._tick_at(end, KNOWN_KEY) == INT64_MAX).fill_null(value=False)])
 
         def within(window: str) -> pl.Series | None:
             length = bounds.lengths[window]
             return None if length is None else self._delays < length
 
-        return KnownEvents(
+        known = KnownEvents(
             order=self._keys[KNOWN_ORDER],
-            end=end,
+            stop=self._found[look_up],
             within=within,
             since=self._keys[KNOWN],
             limit=self._labels.select(self._look_ups.limit(look_up)).to_series(),
         )
+        if self._frame.mixed_clocks:
+            _refuse_unclear([(self._tick_at(known.end, KNOWN_KEY) == INT64_MAX).fill_null(value=False)])
+        return known
 
     @cached
     def _delays(self) -> pl.Series:

@@ -92,14 +92,23 @@ class LookUps:
         ends = [self.end(bounds), *([] if known is None else [known])]
         return [*ends, *(self.start(bounds, w) for w in bounds.lengths)]
 
-    def probe(self, look_up: LookUp) -> pl.Expr:
-        """The key to search for, of ``ENTITY`` and ``LABEL_TICK``."""
+    def first(self, order: str) -> pl.Expr:
+        """The lowest key of ``ENTITY``."""
+        return first_key(self._spec(order), pl.col(ENTITY), self.ends.entity)
+
+    def probe(self, look_up: LookUp, first: pl.Expr | None = None) -> pl.Expr:
+        """The key to search for, of ``ENTITY`` and ``LABEL_TICK``.
+
+        Args:
+            look_up: The look-up.
+            first: What :meth:`first` gave for its order, where it is at hand.
+        """
         spec = self._spec(look_up.order)
         lowest = before(spec, pl.col(ENTITY), self.ends.entity)
         if look_up.shift is None:
             return lowest
         bound = self._bound(look_up, look_up.shift)
-        key = probe_from(spec, first_key(spec, pl.col(ENTITY), self.ends.entity), bound.tick, bound.ends)
+        key = probe_from(spec, self.first(look_up.order) if first is None else first, bound.tick, bound.ends)
         return key if bound.below is None else pl.when(bound.below).then(lowest).otherwise(key)
 
     def limit(self, look_up: LookUp) -> pl.Expr:
@@ -107,9 +116,9 @@ class LookUps:
         bound = self._bound(look_up, look_up.shift or 0)
         return bound.tick if bound.below is None else pl.when(~bound.below).then(bound.tick)
 
-    def tick(self, order: str, key: pl.Expr) -> pl.Expr:
-        """The tick of a key found by a look-up in this order; null where it is not of ``ENTITY``."""
-        return tick_of(self._spec(order), key, first_key(self._spec(order), pl.col(ENTITY), self.ends.entity))
+    def tick(self, order: str, key: pl.Expr, first: pl.Expr | None = None) -> pl.Expr:
+        """The tick of a key found by a look-up in this order; null where it is not of ``ENTITY``; as :meth:`probe`."""
+        return tick_of(self._spec(order), key, self.first(order) if first is None else first)
 
     def clock(self, order: str) -> Clock:
         """The clock of the ticks in an order."""

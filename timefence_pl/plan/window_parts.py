@@ -34,9 +34,17 @@ def cut_between_entities(
     if count < 2:
         return [(labels, events)]
     places = [events.height * i // count for i in range(1, count)]
-    entities = events[KEY].gather(places).to_frame().select(unpack(frame.spec, pl.col(KEY))[0].alias(ENTITY))
-    entities = entities.unique(maintain_order=True)
-    cuts = entities.with_columns(before(frame.spec, pl.col(ENTITY)).alias(KEY)).drop_nulls()
+    cuts = (
+        events[KEY]
+        .gather(places)
+        .to_frame()
+        .lazy()
+        .select(unpack(frame.spec, pl.col(KEY))[0].alias(ENTITY))
+        .unique(maintain_order=True)
+        .with_columns(before(frame.spec, pl.col(ENTITY)).alias(KEY))
+        .drop_nulls()
+        .collect(engine="in-memory")
+    )
     event_cuts = [0, *events[KEY].search_sorted(cuts[KEY], side="right"), events.height]
     label_cuts = [0, *labels[ENTITY].search_sorted(cuts[ENTITY], side="left"), labels.height]
     return [

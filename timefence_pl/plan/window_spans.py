@@ -28,7 +28,7 @@ class KnownEvents:
 
     Attributes:
         order: For each event in that order its row in match order.
-        end: For each label the last event in that order that it may use; null where there is none.
+        stop: For each label how many events in that order it may use.
         within: For a window's name, whether each event (in match order) became known within the window's length;
             None where all did.
         since: For each event the time from which it is known.
@@ -36,10 +36,15 @@ class KnownEvents:
     """
 
     order: pl.Series
-    end: pl.Series
+    stop: pl.Series
     within: Callable[[str], pl.Series | None]
     since: pl.Series
     limit: pl.Series
+
+    @cached
+    def end(self) -> pl.Series:
+        """For each label the last event in that order that it may use; null where there is none."""
+        return _before(self.stop)
 
 
 class Spans:
@@ -47,27 +52,28 @@ class Spans:
 
     Args:
         events: Number of events.
-        end: For each label the last row before the upper bound; null where there is none.
-        starts: For each window the last row before its lower bound; null where there is none.
+        stop: For each label the number of rows before the upper bound.
+        starts: For each window the number of rows before its lower bound.
         known: Set where events become known later than their time.
     """
 
-    def __init__(self, events: int, end: pl.Series, starts: Mapping[str, pl.Series], known: KnownEvents | None) -> None:
+    def __init__(
+        self, events: int, stop: pl.Series, starts: Mapping[str, pl.Series], known: KnownEvents | None
+    ) -> None:
         #: Number of events.
         self.events = events
         #: Where events become known later than their time, the order in which they do.
         self.known = known
         #: The windows' names.
         self.windows = list(starts)
-        self._end = end
-        self._starts = {w: _behind(s) for w, s in starts.items()}
-        self._stop = _behind(end)
-        self._lengths = pl.DataFrame([(self._stop - s).alias(w) for w, s in self._starts.items()])
+        self._starts = dict(starts)
+        self._stop = stop
+        self._lengths = pl.DataFrame([(stop - s).alias(w) for w, s in starts.items()])
 
-    @property
+    @cached
     def end(self) -> pl.Series:
         """For each label the last row before the upper bound; null where there is none."""
-        return self._end
+        return _before(self._stop)
 
     @property
     def stop(self) -> pl.Series:
@@ -100,12 +106,11 @@ class Spans:
         if self.known is None:
             return self._between(totals.running, totals.running, self._stop, self.windows)
         found = []
-        stop = _behind(self.known.end)
         for window in self.windows:
             mask = self.known.within(window)
             counted = totals if mask is None else Totals(totals.values.select(_masked(totals.values, mask)))
             as_known = running_sums(counted.values.select(pl.all().gather(self.known.order)))
-            found.append(self._between(as_known, counted.running, stop, [window]))
+            found.append(self._between(as_known, counted.running, self.known.stop, [window]))
         return pl.concat(found, how="horizontal")
 
     def _between(
@@ -121,7 +126,9 @@ class Spans:
     def last(self, window: str, mask: pl.Series | None) -> pl.Series:
         """The row of a window's last event, of those in the mask; null where there is none."""
         if self.known is None:
-            row = self._end if mask is None else _rows(mask).forward_fill().gather(self._end)
+            if mask is None:
+                return _kept(self._stop - 1, self._stop > self._starts[window])
+            row = _rows(mask).forward_fill().gather(self.end)
         else:
             order = self.known.order.cast(pl.Int64)
             if mask is not None:
@@ -142,9 +149,9 @@ def at(window: str, column: str) -> str:
     return f"{window}/{column}"
 
 
-def _behind(rows: pl.Series) -> pl.Series:
-    """The position after a row; 0 where there is none."""
-    return (rows + 1).fill_null(0)
+def _before(positions: pl.Series) -> pl.Series:
+    """The row before a position; null before the first."""
+    return _kept(positions - 1, positions > 0)
 
 
 def _masked(values: pl.DataFrame, mask: pl.Series) -> list[pl.Expr]:

@@ -120,8 +120,9 @@ class WindowMerge:
         if len(parts) == 1:
             return run(rows, events)
         try:
-            with ThreadPoolExecutor(len(parts)) as pool:
-                return pl.concat(pool.map(run, *zip(*parts, strict=True)), rechunk=False)
+            with ThreadPoolExecutor(len(parts) - 1) as pool:
+                others = [pool.submit(run, *part) for part in parts[1:]]
+                return pl.concat([run(*parts[0]), *(other.result() for other in others)], rechunk=False)
         except TimefenceSchemaError:  # it counts the labels of one part: told again, of all
             return run(rows, events)
 
