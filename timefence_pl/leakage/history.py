@@ -22,7 +22,7 @@ from timefence_pl.plan.ticks import INT64_MAX, Clock
 from timefence_pl.plan.time_key import ENTITY, SECOND_HASH
 from timefence_pl.plan.training_set import JoinedFeature
 
-__all__ = ["SOURCE_NUMBER", "History", "entity_of", "history", "instant"]
+__all__ = ["SOURCE_NUMBER", "History", "entity_of", "history", "instant", "source_numbers"]
 
 #: A row's number in its source, from 0; null where feature rows are no source rows.
 SOURCE_NUMBER: Final = "__tf_number"
@@ -92,6 +92,21 @@ def history(joined: JoinedFeature, entities: pl.Series) -> History:
     made = made.with_columns(_known(made, frame).alias(KNOWN_INSTANT)).drop(_NEVER_KNOWN)
     # The last of equal rows is the one taken.
     return History(made.reverse() if feature.on_duplicate == "keep_first" else made, usable)
+
+
+def source_numbers(joined: JoinedFeature) -> pl.DataFrame | None:
+    """For each of a feature's rows, in the order they are made in, ``SOURCE_NUMBER`` and ``EVENT_TICK``.
+
+    None where feature rows are no source rows.
+    """
+    feature, frame = joined.feature, joined.frame
+    assert isinstance(feature, Feature)  # noqa: S101 - windows have events
+    assert isinstance(frame, SortedFrame)  # noqa: S101
+    if feature.mode in ("sql", "transform"):
+        return None
+    (alone,) = row_sets([feature])
+    numbers = _numbers(alone, _numbered(feature.source), frame.event_clock)
+    return numbers.select(SOURCE_NUMBER, EVENT_TICK).collect(engine="in-memory")
 
 
 def _of_entities(rows: pl.DataFrame, entities: pl.Series) -> pl.DataFrame:

@@ -14,20 +14,15 @@ import polars as pl
 
 from timefence_pl.definitions.window import Window
 from timefence_pl.leakage.equality import Tolerance
-from timefence_pl.leakage.history import SOURCE_NUMBER, History, entity_of, history, instant
+from timefence_pl.leakage.history import instant
 from timefence_pl.leakage.origins import (
-    FUTURE_ROW,
-    KNOWN_INSTANT,
     LIMIT,
     NEVER,
-    PAST_ROW,
     Sought,
-    in_match_order,
-    origins,
 )
-from timefence_pl.leakage.rebuilt import DUE, DUE_KNOWN, DUE_ROW, DUE_TIME, FOUND, WRONG, Rebuilt
+from timefence_pl.leakage.rebuilt import DUE, DUE_KNOWN, DUE_TIME, FOUND, WRONG, Rebuilt
+from timefence_pl.leakage.row_origins import DUE_NUMBER, EVENT_OF, NUMBER_OF, row_origins
 from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, counted
-from timefence_pl.leakage.value_keys import ID, KEY, one_key
 from timefence_pl.leakage.verdicts import (
     FOUND_IN_FUTURE,
     FOUND_IN_PAST,
@@ -39,9 +34,8 @@ from timefence_pl.leakage.verdicts import (
 from timefence_pl.leakage.window_origins import FUTURE_HOW, FUTURE_INSTANT, PAST_HOW, PAST_INSTANT, window_origins
 from timefence_pl.plan.alignment import LABEL_ROW
 from timefence_pl.plan.latest import LABEL_TICK, VALID
-from timefence_pl.plan.prepare import EVENT_TICK, KNOWN, SortedFrame
+from timefence_pl.plan.prepare import SortedFrame
 from timefence_pl.plan.ticks import INT64_MAX, Clock
-from timefence_pl.plan.time_key import ENTITY
 from timefence_pl.plan.window_events import SortedEvents
 from timefence_pl.plan.windows import WindowBounds
 
@@ -58,8 +52,8 @@ _TYPES: Final = {
     PAST_INSTANT: pl.Int128(),
 }
 _ROW_TYPES: Final = {
-    **{f"__tf_{s}_event": pl.Int64() for s in ("future", "past")},
-    **{f"__tf_{s}_number": pl.UInt32() for s in ("future", "past", "due")},
+    **{EVENT_OF.format(s): pl.Int64() for s in ("future", "past")},
+    **{n: pl.UInt32() for n in (NUMBER_OF.format("future"), NUMBER_OF.format("past"), DUE_NUMBER)},
 }
 _WINDOW_TYPES: Final = {FUTURE_HOW: pl.String(), PAST_HOW: pl.String()}
 #: Whether a column is wrong, and holds something: what is sought.
@@ -155,7 +149,7 @@ def _origins(failing: pl.DataFrame, rebuilt: Rebuilt, clock: Clock, tolerance: T
     found = (
         _of_windows(valid, rebuilt, clock, columns, tolerance)
         if windows
-        else _of_rows(valid, rebuilt, columns, tolerance)
+        else valid.select(_AT).hstack(row_origins(valid.drop(_AT), rebuilt, clock, columns, tolerance))
     )
     if found.height < numbered.height:
         found = numbered.select(_AT).join(found, on=_AT, how="left", maintain_order="left")
@@ -165,71 +159,6 @@ def _origins(failing: pl.DataFrame, rebuilt: Rebuilt, clock: Clock, tolerance: T
 
 def _nothing(types: Mapping[str, pl.DataType], height: int) -> pl.DataFrame:
     return pl.select(pl.repeat(False if t == pl.Boolean else None, height, dtype=t).alias(n) for n, t in types.items())
-
-
-def _of_rows(valid: pl.DataFrame, rebuilt: Rebuilt, columns: Sequence[Sought], tolerance: Tolerance) -> pl.DataFrame:
-    """Values of one row each, sought among the entity's rows; those with the same wrong columns together."""
-    assert isinstance(rebuilt.joined.frame, SortedFrame)  # noqa: S101 - windows have events
-    entity = entity_of(rebuilt.joined.frame)
-    past = history(rebuilt.joined, valid[ENTITY])
-    rows, order = past.rows, rebuilt.joined.frame.order
-    sought = valid.select(_AT, *entity, LIMIT, *(n for c in columns for n in (c.found, c.wanted)))
-    parts = []
-    for flags, group in sought.group_by([c.wanted for c in columns], maintain_order=True):
-        wanted = [c for c, flag in zip(columns, flags, strict=True) if flag]
-        found = origins(group, rows, entity, wanted, tolerance, order)
-        part = [group[_AT]]
-        for at, flag, when, side in (
-            (found[FUTURE_ROW], FOUND_IN_FUTURE, FUTURE_INSTANT, "future"),
-            (found[PAST_ROW], FOUND_IN_PAST, PAST_INSTANT, "past"),
-        ):
-            part += [
-                at.is_not_null().alias(flag),
-                rows[KNOWN_INSTANT].gather(at).cast(pl.Int128).alias(when),
-                rows[EVENT_TICK].gather(at).alias(f"__tf_{side}_event"),
-                rows[SOURCE_NUMBER].gather(at).alias(f"__tf_{side}_number"),
-            ]
-        parts.append(pl.DataFrame(part))
-    found = parts[0] if len(parts) == 1 else pl.concat(parts).sort(_AT)
-    due = _numbers_told(valid, past, rebuilt.joined.frame)
-    due = _numbers_sought(valid, rows, entity, rebuilt.joined.frame) if due is None else due
-    return found.with_columns(due.alias("__tf_due_number"))
-
-
-def _numbers_told(valid: pl.DataFrame, past: History, frame: SortedFrame) -> pl.Series | None:
-    """The numbers of the source rows due, where the rebuild told which they are and these are of the times due."""
-    if DUE_ROW not in valid.columns:
-        return None
-    at, usable = valid[DUE_ROW], past.usable
-    if usable.height <= int(at.max() or 0):  # type: ignore[arg-type]
-        return None
-    tick = valid.select(frame.event_clock.ticks(pl.col(DUE_TIME))).to_series()
-    same = (usable[ENTITY].gather(at) == valid[ENTITY]) & (usable[EVENT_TICK].gather(at) == tick)
-    return usable[SOURCE_NUMBER].gather(at) if (same | at.is_null()).all() else None
-
-
-def _numbers_sought(valid: pl.DataFrame, rows: pl.DataFrame, entity: Sequence[str], frame: SortedFrame) -> pl.Series:
-    """The numbers of the source rows due: the last in match order of those with their times."""
-    event = frame.event_clock.ticks(pl.col(DUE_TIME)).alias(EVENT_TICK)
-    known = [pl.col(DUE_KNOWN).alias(KNOWN)] if frame.bitemporal else []
-    keys = [*entity, EVENT_TICK, *([KNOWN] if known else [])]
-    key = one_key([pl.col(k) for k in keys])
-    asked = (
-        valid.select(*entity, event, *known)
-        .with_row_index(ID)
-        .filter(pl.col(EVENT_TICK).is_not_null())
-        .with_columns(key)
-    )
-    near = rows.select(*dict.fromkeys([*keys, KNOWN_INSTANT, *frame.order, SOURCE_NUMBER]), key)
-    near = near.filter(near[KEY].is_in(asked[KEY].implode()) & (near[KNOWN_INSTANT].cast(pl.Int128) < NEVER))
-    if near[KEY].n_unique() < near.height:
-        near, _ = in_match_order(near, near[KNOWN_INSTANT], entity, frame.order)
-        near = near.unique(keys, keep="last", maintain_order=True)
-    due = asked.join(near, on=KEY)
-    same = pl.all_horizontal(pl.col(k) == pl.col(f"{k}_right") for k in keys)
-    due = due.filter(same)
-    nothing = pl.repeat(None, valid.height, dtype=pl.UInt32, eager=True)
-    return nothing.scatter(due[ID], due[SOURCE_NUMBER])
 
 
 def _of_windows(
@@ -266,8 +195,12 @@ def _shown(failing: pl.DataFrame, rebuilt: Rebuilt, clock: Clock) -> pl.DataFram
     stale = pl.col(_VERDICT) == "stale"
     origin: list[pl.Expr | pl.Series] = []
     if isinstance(joined.frame, SortedFrame):
-        event = pl.when(future).then(pl.col("__tf_future_event")).when(stale).then(pl.col("__tf_past_event"))
-        number = pl.when(future).then(pl.col("__tf_future_number")).when(stale).then(pl.col("__tf_past_number"))
+        event = (
+            pl.when(future).then(pl.col(EVENT_OF.format("future"))).when(stale).then(pl.col(EVENT_OF.format("past")))
+        )
+        number = (
+            pl.when(future).then(pl.col(NUMBER_OF.format("future"))).when(stale).then(pl.col(NUMBER_OF.format("past")))
+        )
         known = joined.frame.bitemporal
         origin = [
             joined.frame.event_clock.times(event).alias("found_feature_time"),
@@ -275,7 +208,7 @@ def _shown(failing: pl.DataFrame, rebuilt: Rebuilt, clock: Clock) -> pl.DataFram
             number.alias("found_source_row"),
             pl.col(DUE_TIME).alias("due_feature_time"),
             *([_known(failing, joined.frame.clock).alias("due_known_at")] if known else []),
-            pl.col("__tf_due_number").alias("due_source_row"),
+            pl.col(DUE_NUMBER).alias("due_source_row"),
         ]
     else:
         how = pl.when(future).then(pl.col(FUTURE_HOW)).when(stale).then(pl.col(PAST_HOW))

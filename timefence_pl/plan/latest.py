@@ -11,7 +11,7 @@ is null.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import Final
 
@@ -33,6 +33,7 @@ __all__ = [
     "Reason",
     "earliest_limit",
     "match",
+    "rows_behind",
 ]
 
 #: The label time's ticks; 0 where the row can match nothing.
@@ -44,6 +45,7 @@ _FIRST: Final = "__tf_first"
 _PROBE: Final = "__tf_probe"
 _TICK: Final = "__tf_found"
 _ALIVE: Final = "__tf_alive"
+_PLACE: Final = "__tf_place"
 
 
 class Reason(IntEnum):
@@ -163,6 +165,13 @@ def match(probe: Probe, frame: SortedFrame, wanted: Sequence[Match], *, checks: 
     if frame.spec.hashed:
         outputs = _looked_up_elsewhere(probe, frame, wanted, outputs, checks=checks)
     return joined.select(outputs)
+
+
+def rows_behind(probe: Probe, frame: SortedFrame, bounds: Bounds) -> pl.LazyFrame:
+    """For each probe row how many rows of the frame, whatever their entity, stand up to the last that it may use."""
+    places = replace(frame, frame=frame.frame.select(KEY).with_row_index(_PLACE, offset=1))
+    joined = _as_of(probe, places, bounds, checks=False)
+    return joined.select(pl.when(_ALIVE).then(pl.col(_PLACE)).fill_null(0))
 
 
 def _as_of(probe: Probe, frame: SortedFrame, bounds: Bounds, *, checks: bool) -> pl.LazyFrame:
