@@ -250,6 +250,7 @@ def test_all_events_are_aggregated_once_an_entity_with_the_same_result(
         return at(self, rows, clock, wanted)
 
     monkeypatch.setattr(window_origins.WindowsOver, "at", counted)
+    monkeypatch.setattr(window_origins, "_LITTLE", 0)
     once = audit(data, one).rows
     assert asked
     assert max(asked) <= labels["u"].n_unique()

@@ -36,7 +36,6 @@ from timefence_pl.plan.alignment import LABEL_ROW
 from timefence_pl.plan.latest import LABEL_TICK, VALID
 from timefence_pl.plan.prepare import SortedFrame
 from timefence_pl.plan.ticks import INT64_MAX, Clock
-from timefence_pl.plan.window_events import SortedEvents
 from timefence_pl.plan.windows import WindowBounds
 
 __all__ = ["Judgement", "judge", "leak_column", "times"]
@@ -168,11 +167,11 @@ def _of_windows(
     joined = rebuilt.joined
     assert isinstance(joined.feature, Window)  # noqa: S101 - chosen by it
     assert isinstance(joined.bounds, WindowBounds)  # noqa: S101
-    assert isinstance(joined.frame, SortedEvents)  # noqa: S101
+    assert rebuilt.windows is not None  # noqa: S101
     sought = valid.filter(~pl.col(NOTHING_FOUND))
     if not sought.height:
         return valid.select(_AT).hstack(_nothing({**_TYPES, **_WINDOW_TYPES}, valid.height))
-    found = window_origins(sought, joined.feature, joined.bounds, joined.frame, clock, columns, tolerance)
+    found = window_origins(sought, joined.feature, joined.bounds, rebuilt.windows, clock, columns, tolerance)
     return sought.select(_AT).hstack(
         found.with_columns(
             pl.col(FUTURE_HOW).is_not_null().alias(FOUND_IN_FUTURE), pl.col(PAST_HOW).is_not_null().alias(FOUND_IN_PAST)

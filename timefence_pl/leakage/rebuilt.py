@@ -25,7 +25,7 @@ from timefence_pl.plan.latest import LABEL_TICK, Probe
 from timefence_pl.plan.prepare import SortedFrame
 from timefence_pl.plan.rows import in_source_order
 from timefence_pl.plan.training_set import DUPLICATE_MATCH, KNOWN_TICK, REASON, AnyFrame, JoinedFeature, TrainingPlan
-from timefence_pl.plan.windows import WindowMerge
+from timefence_pl.plan.windows import WindowMerge, WindowsOver
 
 __all__ = ["DUE", "DUE_KNOWN", "DUE_ROW", "DUE_TIME", "FOUND", "WRONG", "Rebuilt", "rebuild"]
 
@@ -57,6 +57,7 @@ class Rebuilt:
         null_rows: Rows in which every value due is null.
         ages: For the rows that do not differ, ages of the values due at label time: ``AGE_BIN`` and ``rows``.
         reasons: What became of each row: ``BUCKET``, ``reason`` and ``rows``.
+        windows: Of window features: windows over their events.
     """
 
     joined: JoinedFeature
@@ -66,6 +67,7 @@ class Rebuilt:
     null_rows: int
     ages: pl.DataFrame
     reasons: pl.DataFrame
+    windows: WindowsOver | None
 
 
 class _Ordered(NamedTuple):
@@ -109,9 +111,10 @@ def rebuild(
         rows = ordered.frame.with_columns(ordered.rows.alias(LABEL_ROW))
         return _Ordered(ordered.probe, rows, bucket.gather(ordered.rows))
 
-    def compare(joined: JoinedFeature, merged: pl.DataFrame, rows: pl.DataFrame, buckets: pl.Series) -> Judged:
+    def compare(joined: JoinedFeature, merged: pl.DataFrame, ordered: _Ordered, windows: WindowsOver | None) -> Judged:
         pairs = pairings[joined.feature.name]
-        return judge(_compared(joined, merged, rows, data, pairs, tolerance, buckets, plan))
+        compared = _compared(joined, merged, ordered.rows, data, pairs, tolerance, ordered.buckets, plan)
+        return judge(replace(compared, windows=windows))
 
     # Rows are sorted while frames are, and judges wait for nothing: each may have a pool of its own.
     with (
@@ -133,12 +136,17 @@ def rebuild(
                     # With all hashes: rows that values came from are found by them.
                     frame = merges[0].frame.at_once(apart=True)
                     numbered_as_source = _in_source_order(frame, by_name)
-                    probe, rows, buckets = ordered.result()
+                    over = merges[0].on(frame)
+                    windows = WindowsOver(over.frame) if isinstance(over, WindowMerge) else None
+                    probe = ordered.result().probe
                     done = []
                     for merge in merges:
                         names = [w.feature for w in merge.wanted]
                         ready = _timed(merge).on(frame)
-                        merged = ready.complete(ready.at_once(probe))
+                        if isinstance(ready, WindowMerge):
+                            merged = ready.complete(ready.at_once(probe, windows))
+                        else:
+                            merged = ready.complete(ready.at_once(probe))
                         if not numbered_as_source:
                             merged = merged.drop(
                                 ROW_OF.format(name) for name in names if ROW_OF.format(name) in merged.columns
@@ -148,7 +156,7 @@ def rebuild(
                             if joined.feature.on_duplicate == "error" and merged[DUPLICATE_MATCH.format(name)].any():
                                 raise duplicate_problem(joined, labels, plan.observed, DUPLICATE_MATCH.format(name))
                             at_hand = replace(joined, frame=merge.on(frame).frame)
-                            done.append((name, judges.submit(compare, at_hand, merged, rows, buckets)))
+                            done.append((name, judges.submit(compare, at_hand, merged, ordered.result(), windows)))
                     return done
 
                 for future in [pool.submit(work, merges) for merges in by_frame.values()]:
@@ -221,6 +229,7 @@ def _compared(
         null_rows=int(nulls),
         ages=tally.drop_nulls(AGE_BIN).group_by(AGE_BIN).agg(pl.col("rows").sum()).sort(AGE_BIN),
         reasons=tally.group_by(BUCKET, "reason").agg(pl.col("rows").sum()).sort(BUCKET, "reason"),
+        windows=None,
     )
 
 

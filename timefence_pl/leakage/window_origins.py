@@ -23,7 +23,6 @@ from timefence_pl.leakage.origins import LIMIT, Sought
 from timefence_pl.plan.latest import LABEL_TICK, VALID
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
 from timefence_pl.plan.time_key import ENTITY, SECOND_HASH, pack_wide
-from timefence_pl.plan.window_events import SortedEvents
 from timefence_pl.plan.windows import WindowBounds, WindowMatch, WindowsOver
 
 __all__ = ["FUTURE_HOW", "FUTURE_INSTANT", "PAST_HOW", "PAST_INSTANT", "window_origins"]
@@ -47,8 +46,10 @@ _HALF_HOURS: Final = (*range(1, 29), 11.5, 72, 48, 96, 144, 336, 672, 1440)
 _SHIFTS: Final = tuple(sign * int(n * _HALF_HOUR) for n in _HALF_HOURS for sign in (1, -1))
 #: A shift is believed where it explains this share of at least so many of at most so many rows.
 _BELIEVED, _FEWEST, _MOST = 0.8, 5, 300
-#: With so many events a wrong row those of other entities are left out first.
-_FEW: Final = 8
+#: With so many events a wrong row those of other entities are left out first: their totals are made anew.
+_FEW: Final = 128
+#: Over so few events windows of all events are computed for each row of a sample: to prepare another evaluation costs more.
+_LITTLE: Final = 1 << 15
 #: Of more rows than these, windows that have the values of this share of a sample are looked for first.
 _MANY: Final = 5_000
 _MOSTLY: Final = 0.5
@@ -75,11 +76,26 @@ class _Variant:
     endless: bool = False
 
 
+@dataclass(frozen=True)
+class _Shift:
+    """A shift of the label times that is believed.
+
+    Attributes:
+        later: Whether to later times.
+        variant: The windows as of these.
+        found: If later, the rows that were looked at whose values these have, as :meth:`_Search.future` gives them.
+    """
+
+    later: bool
+    variant: _Variant
+    found: pl.DataFrame
+
+
 def window_origins(
     wrong: pl.DataFrame,
     window: Window,
     bounds: WindowBounds,
-    events: SortedEvents,
+    windows: WindowsOver,
     clock: Clock,
     columns: Sequence[Sought],
     tolerance: Tolerance,
@@ -92,7 +108,7 @@ def window_origins(
         wrong: ``ENTITY``, ``LABEL_TICK``, ``VALID``, for hashed keys ``SECOND_HASH``, ``LIMIT`` and the values found.
         window: The feature.
         bounds: As it was rebuilt.
-        events: Its events.
+        windows: Over its events.
         clock: Of the label time.
         columns: The columns that must be equal in the rows they are sought in; their ``own`` names are
             ``{feature}__{column}``.
@@ -102,7 +118,7 @@ def window_origins(
         ``FUTURE_HOW``, ``FUTURE_INSTANT``, ``PAST_HOW`` and ``PAST_INSTANT``, one row per row of ``wrong``, in order.
     """
     numbered = wrong.with_row_index(_ROW)
-    search = _Search(window, bounds, WindowsOver(events), clock, columns, tolerance)
+    search = _Search(window, bounds, windows, clock, columns, tolerance)
     if _FEW * wrong.height < search.windows.height:
         search = search.of(wrong[ENTITY])
     variants = list(_too_far(bounds))
@@ -110,17 +126,17 @@ def window_origins(
     late = search.future(numbered, first)
     others = [v for v in variants if v not in first]
     late = pl.concat([late, search.future(_without(numbered, late), others)])
-    if events.bitemporal:
+    if windows.frame.bitemporal:
         late = pl.concat([late, search.by_event_time(_without(numbered, late))])
     # Where values of the future are the rule, what else has one of them decides nothing.
     past = search.at_last_event(_without(numbered, late) if settled else numbered)
-    shift = search.shift(_without(numbered, late, past))
-    if shift is not None:
-        later, variant = shift
-        if later:
-            late = pl.concat([late, search.future(_without(numbered, late), [variant])])
-        else:
-            past = pl.concat([past, search.past(_without(numbered, late, past), variant)])
+    left = _without(numbered, late, past)
+    shift = search.shift(left, left if left.height <= _MANY else None)
+    if shift is not None and shift.later:
+        more = shift.found if left.height <= _MANY else search.future(left, [shift.variant])
+        late = pl.concat([late, more])
+    elif shift is not None:
+        past = pl.concat([past, search.past(left, shift.variant)])
     return (
         numbered.select(_ROW)
         .join(late, on=_ROW, how="left", maintain_order="left")
@@ -167,11 +183,13 @@ class _Search:
         few = self.of(tried[ENTITY])
         found = [few.fitting(tried, v, made) for v, made in zip(variants, few.evaluated(tried, variants), strict=True)]
         past = few.at_last_event(tried)
-        likely = [v for v, fits in zip(variants, found, strict=True) if fits.height > _MOSTLY * tried.height]
+        most = [fits.height > _MOSTLY * tried.height for fits in found]
+        likely = [v for v, is_most in zip(variants, most, strict=True) if is_most]
+        future = _first(tried, [fits for fits, is_most in zip(found, most, strict=True) if is_most])
         if not likely:
-            shift = few.shift(_without(tried, *found, past))
-            likely = [shift[1]] if shift is not None and shift[0] else []
-        future = few.future(tried, likely)
+            shift = few.shift(_without(tried, *found, past), tried)
+            if shift is not None and shift.later:
+                likely, future = [shift.variant], shift.found
         if future.height <= _MOSTLY * tried.height:
             return [], False
         alone = _without(future, past).height, _without(past, future, *found).height
@@ -179,11 +197,10 @@ class _Search:
 
     def future(self, rows: pl.DataFrame, variants: Sequence[_Variant]) -> pl.DataFrame:
         """The rows whose values one of these windows has: ``_ROW``, ``FUTURE_INSTANT``, ``FUTURE_HOW``, of the first."""
-        if not rows.height or not variants:
-            return pl.DataFrame(schema={_ROW: rows.schema[_ROW], FUTURE_INSTANT: pl.Int128, FUTURE_HOW: pl.String})
+        if not rows.height:
+            return _first(rows, [])
         evaluated = self.evaluated(rows, variants)
-        found = pl.concat([self.fitting(rows, v, made) for v, made in zip(variants, evaluated, strict=True)])
-        return found.unique(_ROW, keep="first", maintain_order=True) if len(variants) > 1 else found
+        return _first(rows, [self.fitting(rows, v, made) for v, made in zip(variants, evaluated, strict=True)])
 
     def fitting(self, rows: pl.DataFrame, variant: _Variant, made: pl.DataFrame) -> pl.DataFrame:
         """The rows whose values these windows have, as :meth:`future` gives them."""
@@ -210,7 +227,7 @@ class _Search:
 
         ``FUTURE_INSTANT`` is when the last of the window's events became known.
         """
-        nothing = pl.DataFrame(schema={_ROW: rows.schema[_ROW], FUTURE_INSTANT: pl.Int128, FUTURE_HOW: pl.String})
+        nothing = _first(rows, [])
         if not rows.height:
             return nothing
         search = replace(self, windows=self.windows.by_event_time(_SINCE).of(rows[ENTITY]))
@@ -242,6 +259,8 @@ class _Search:
 
     def at_last_event(self, rows: pl.DataFrame) -> pl.DataFrame:
         """The rows whose values are those of the windows as of the entity's last usable event, as :meth:`past`."""
+        if not rows.height:
+            return pl.DataFrame(schema={_ROW: rows.schema[_ROW], PAST_INSTANT: pl.Int128, PAST_HOW: pl.String})
         every = (replace(self.bounds, lengths=dict.fromkeys(self.bounds.lengths)),)
         (usable,) = self.evaluated(rows, [_Variant("", every)], values=False)
         rows = rows.with_columns(usable[_KNOWN].alias(LABEL_TICK)).filter(pl.col(LABEL_TICK).is_not_null())
@@ -257,10 +276,12 @@ class _Search:
         ]
         return pl.concat(fitting).unique(_ROW, keep="first", maintain_order=True)
 
-    def shift(self, rows: pl.DataFrame) -> tuple[bool, _Variant] | None:
-        """The windows as of label times all shifted alike that have the values of most rows, and whether they are later.
+    def shift(self, rows: pl.DataFrame, among: pl.DataFrame | None) -> _Shift | None:
+        """The windows as of label times all shifted alike that have the values of most rows; None where none is believed.
 
-        None where no shift is believed.
+        Args:
+            rows: The rows.
+            among: Where the values of later windows are looked for; in a sample of the rows where it is None.
         """
         if self.clock.kind == "integer" or rows.height < _FEWEST:
             return None
@@ -273,11 +294,11 @@ class _Search:
         # That nothing happened in the time between is known too late as well.
         variant = _Variant(how, (replace(self.bounds, embargo=self.bounds.embargo - best),), reaches=best > 0)
         if best < 0:
-            return False, variant
-        found = few.future(tried, [variant])
+            return _Shift(later=False, variant=variant, found=_first(rows, []))
+        found = few.future(tried, [variant]) if among is None else self.future(among, [variant])
         if found[FUTURE_INSTANT].is_not_null().sum() < _LATE * found.height:
             return None  # the windows differ by their lower ends alone, which lets nothing of the future in
-        return True, variant
+        return _Shift(later=True, variant=variant, found=found)
 
     def best_shift(self, tried: pl.DataFrame) -> tuple[int, int]:
         """The shift, in nanoseconds, that explains most of some rows, and how many."""
@@ -312,7 +333,8 @@ class _Search:
             variants: The windows.
             values: Compute the columns, too.
         """
-        if self._since_last or not any(v.endless for v in variants):
+        little = rows.height <= _MOST and self.windows.height <= _LITTLE
+        if self._since_last or little or not any(v.endless for v in variants):
             return self._each(rows, variants, values=values)
         entity = [c for c in (ENTITY, SECOND_HASH) if c in rows.columns]
         alone = iter(self._each(rows, [v for v in variants if not v.endless], values=values))
@@ -367,6 +389,14 @@ class _Search:
             ~pl.col(c.wanted) | equal(pl.col(c.found), pl.col(c.own).cast(c.types[1]), c.types, self.tolerance)
             for c in self.columns
         )
+
+
+def _first(rows: pl.DataFrame, found: Sequence[pl.DataFrame]) -> pl.DataFrame:
+    """Rows found of the future, each as it was found first: ``_ROW``, ``FUTURE_INSTANT`` and ``FUTURE_HOW``."""
+    if not found:
+        return pl.DataFrame(schema={_ROW: rows.schema[_ROW], FUTURE_INSTANT: pl.Int128, FUTURE_HOW: pl.String})
+    every = pl.concat(found)
+    return every.unique(_ROW, keep="first", maintain_order=True) if len(found) > 1 else every
 
 
 def _without(rows: pl.DataFrame, *found: pl.DataFrame) -> pl.DataFrame:

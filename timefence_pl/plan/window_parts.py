@@ -5,6 +5,8 @@ Takes label rows and events in time-key order, gives pieces of both; no entity's
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Final
 
@@ -13,26 +15,36 @@ import polars as pl
 from timefence_pl.plan.time_key import ENTITY, KEY, before, unpack
 from timefence_pl.plan.window_events import KNOWN_ORDER, SortedEvents
 
-__all__ = ["cut_between_entities"]
+__all__ = ["Piece", "pieces", "pieces_of_labels"]
 
 #: Events a piece should have at least: what a piece costs besides its rows is a few milliseconds.
 LEAST: Final = 1 << 19
 
 
-def cut_between_entities(
-    labels: pl.DataFrame, events: pl.DataFrame, frame: SortedEvents, most: int
-) -> list[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Pieces of labels and events, in order, of about as many events each; one where a cut would not pay.
+@dataclass(frozen=True)
+class Piece:
+    """The events of some neighbouring entities.
+
+    Attributes:
+        events: The events.
+        least: The least entity that the piece holds; None for the first, which holds all before the next.
+    """
+
+    events: pl.DataFrame
+    least: int | None
+
+
+def pieces(events: pl.DataFrame, frame: SortedEvents, most: int) -> list[Piece]:
+    """Pieces of events, in order, of about as many each; one where a cut would not pay.
 
     Args:
-        labels: Label rows in the order of (entity, label time).
         events: The columns of ``frame``, in its order.
         frame: How the events are packed.
         most: How many pieces to make at most.
     """
     count = min(most, events.height // LEAST)
     if count < 2:
-        return [(labels, events)]
+        return [Piece(events, None)]
     places = [events.height * i // count for i in range(1, count)]
     cuts = (
         events[KEY]
@@ -45,12 +57,22 @@ def cut_between_entities(
         .drop_nulls()
         .collect(engine="in-memory")
     )
-    event_cuts = [0, *events[KEY].search_sorted(cuts[KEY], side="right"), events.height]
-    label_cuts = [0, *labels[ENTITY].search_sorted(cuts[ENTITY], side="left"), labels.height]
+    ends = [0, *events[KEY].search_sorted(cuts[KEY], side="right"), events.height]
     return [
-        (labels[low:high], _slice(events, start, stop))
-        for (low, high), (start, stop) in zip(pairwise(label_cuts), pairwise(event_cuts), strict=True)
+        Piece(_slice(events, start, stop), least)
+        for least, (start, stop) in zip([None, *cuts[ENTITY]], pairwise(ends), strict=True)
     ]
+
+
+def pieces_of_labels(labels: pl.DataFrame, events: Sequence[Piece]) -> list[pl.DataFrame]:
+    """The label rows of each piece's entities.
+
+    Args:
+        labels: Label rows in the order of (entity, label time).
+        events: The pieces.
+    """
+    cuts = [labels[ENTITY].search_sorted(p.least, side="left") for p in events if p.least is not None]
+    return [labels[low:high] for low, high in pairwise([0, *cuts, labels.height])]
 
 
 def _slice(events: pl.DataFrame, start: int, stop: int) -> pl.DataFrame:

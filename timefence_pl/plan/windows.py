@@ -29,7 +29,7 @@ from timefence_pl.plan.window_events import KNOWN_KEY, KNOWN_ORDER, SortedEvents
 from timefence_pl.plan.window_kernel import Kernel, Task, event_values
 from timefence_pl.plan.window_lazily import aggregate_lazily
 from timefence_pl.plan.window_look_ups import LookUps, WindowBounds
-from timefence_pl.plan.window_parts import cut_between_entities
+from timefence_pl.plan.window_parts import Piece, pieces, pieces_of_labels
 from timefence_pl.plan.window_recipes import recipe_of
 from timefence_pl.plan.window_values import EventValues
 
@@ -108,23 +108,17 @@ class WindowMerge:
         """None: windows need all events."""
         del first, labels
 
-    def at_once(self, labels: Probe) -> pl.DataFrame:
+    def at_once(self, labels: Probe, over: WindowsOver | None = None) -> pl.DataFrame:
         """What :meth:`over` gives for label rows in memory, computed now, with all threads; perhaps in several pieces.
 
         Not to be called within a plan: its threads would wait for those that wait for it.
+
+        Args:
+            labels: The label rows.
+            over: Windows over the same events, which keep what is made of them.
         """
-        events = self.frame.frame.collect(engine="in-memory")
-        rows, clock = labels.frame.collect(engine="in-memory"), labels.clock
-        run = partial(_outputs, frame=self.frame, clock=clock, tasks=_tasks(self.frame, self.wanted, clock))
-        parts = cut_between_entities(rows, events, self.frame, pl.thread_pool_size())
-        if len(parts) == 1:
-            return run(rows, events)
-        try:
-            with ThreadPoolExecutor(len(parts) - 1) as pool:
-                others = [pool.submit(run, *part) for part in parts[1:]]
-                return pl.concat([run(*parts[0]), *(other.result() for other in others)], rechunk=False)
-        except TimefenceSchemaError:  # it counts the labels of one part: told again, of all
-            return run(rows, events)
+        over = WindowsOver(self.frame, keep=False) if over is None else over
+        return over.at(labels.frame.collect(engine="in-memory"), labels.clock, self.wanted)
 
     def complete(self, merged: pl.DataFrame) -> pl.DataFrame:
         """What :meth:`at_once` gave: no values stand apart."""
@@ -144,15 +138,18 @@ class WindowMerge:
 
 
 class WindowsOver:
-    """Windows over the same events, asked for again and again: what is made of the events is kept.
+    """Windows over the same events, asked for again and again.
 
     Args:
         frame: The events.
+        keep: Keep what is made of them, for the next time.
     """
 
-    def __init__(self, frame: SortedEvents) -> None:
+    def __init__(self, frame: SortedEvents, *, keep: bool = True) -> None:
         #: The events.
         self.frame = frame
+        self._keep = keep
+        self._values: dict[int, EventValues] = {}
 
     @property
     def height(self) -> int:
@@ -160,7 +157,7 @@ class WindowsOver:
         return self._events.height
 
     def at(self, labels: pl.DataFrame, clock: Clock, wanted: Sequence[WindowMatch]) -> pl.DataFrame:
-        """What :func:`aggregate` gives for label rows in memory, computed now.
+        """What :func:`aggregate` gives for label rows in memory, computed now, with all threads.
 
         Args:
             labels: As in :class:`~timefence_pl.plan.window_kernel.Kernel`.
@@ -168,7 +165,29 @@ class WindowsOver:
             wanted: What is wanted.
         """
         tasks = _tasks(self.frame, wanted, clock)
-        return _outputs(labels, self._events, frame=self.frame, clock=clock, tasks=tasks, values=self._values)
+
+        def run(labels: pl.DataFrame, piece: int) -> pl.DataFrame:
+            events = self._pieces[piece].events
+            return _outputs(
+                labels, events, frame=self.frame, clock=clock, tasks=tasks, values=self._values_of(piece, events)
+            )
+
+        first, *others = pieces_of_labels(labels, self._pieces)
+        if not others:
+            return run(first, 0)
+        try:
+            with ThreadPoolExecutor(len(others)) as pool:
+                started = [pool.submit(run, part, piece) for piece, part in enumerate(others, 1)]
+                return pl.concat([run(first, 0), *(part.result() for part in started)], rechunk=False)
+        except TimefenceSchemaError:  # it counts the labels of one part: told again, of all
+            return _outputs(labels, self._events, frame=self.frame, clock=clock, tasks=tasks)
+
+    def _values_of(self, piece: int, events: pl.DataFrame) -> EventValues | None:
+        if not self._keep:
+            return None
+        if piece not in self._values:
+            self._values[piece] = event_values(events, self.frame, keep=True)
+        return self._values[piece]
 
     def of(self, entities: pl.Series) -> WindowsOver:
         """The same over the events of a few entities, where they can be taken out without breaking their order.
@@ -199,8 +218,8 @@ class WindowsOver:
         return self.frame.frame.collect(engine="in-memory")
 
     @cached
-    def _values(self) -> EventValues:
-        return event_values(self._events, self.frame, keep=True)
+    def _pieces(self) -> list[Piece]:
+        return pieces(self._events, self.frame, pl.thread_pool_size())
 
 
 def window_bounds(window: Window, *, strict: bool, integer_times: bool) -> WindowBounds:
