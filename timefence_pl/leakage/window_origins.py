@@ -137,11 +137,12 @@ def window_origins(
         late = pl.concat([late, more])
     elif shift is not None:
         past = pl.concat([past, search.past(left, shift.variant)])
-    return (
-        numbered.select(_ROW)
-        .join(late, on=_ROW, how="left", maintain_order="left")
-        .join(past, on=_ROW, how="left", maintain_order="left")
-        .select(FUTURE_HOW, FUTURE_INSTANT, PAST_HOW, PAST_INSTANT)
+    return pl.concat(
+        [
+            _in_rows(late.select(FUTURE_HOW, FUTURE_INSTANT), late[_ROW], numbered.height),
+            _in_rows(past.select(PAST_HOW, PAST_INSTANT), past[_ROW], numbered.height),
+        ],
+        how="horizontal",
     )
 
 
@@ -353,14 +354,17 @@ class _Search:
         if not variants:
             return []
         name, hashed = self.window.name, [SECOND_HASH] if SECOND_HASH in rows.columns else []
-        order = rows.select(pack_wide(pl.col(ENTITY), pl.col(LABEL_TICK))).to_series().arg_sort()
-        probes = rows.select(pl.col(c).gather(order) for c in (ENTITY, LABEL_TICK, VALID, *hashed))
+        key = rows.select(pack_wide(pl.col(ENTITY), pl.col(LABEL_TICK))).to_series()
+        order = None if key.is_sorted() else key.arg_sort()
+        probes = rows.select(ENTITY, LABEL_TICK, VALID, *hashed)
+        probes = probes if order is None else probes.select(pl.all().gather(order))
         matches = [
             WindowMatch(self.window, bounds, known=f"{_KNOWN}/{v}/{i}", name=f"{v}/{i}", values=values)
             for v, variant in enumerate(variants)
             for i, bounds in enumerate(variant.bounds)
         ]
-        made = self.windows.at(probes, self.clock, matches).select(pl.all().gather(order.arg_sort()))
+        made = self.windows.at(probes, self.clock, matches)
+        made = made if order is None else made.select(pl.all().gather(order.arg_sort()))
         evaluated = []
         for v, variant in enumerate(variants):
             parts = [f"{v}/{i}" for i in range(len(variant.bounds))]
@@ -401,7 +405,20 @@ def _first(rows: pl.DataFrame, found: Sequence[pl.DataFrame]) -> pl.DataFrame:
 
 def _without(rows: pl.DataFrame, *found: pl.DataFrame) -> pl.DataFrame:
     """The rows that are in none of the frames."""
-    return rows.join(pl.concat([f.select(_ROW) for f in found]), on=_ROW, how="anti", maintain_order="left")
+    if not rows.height:
+        return rows
+    numbers = [rows[_ROW], *(f[_ROW] for f in found if f.height)]
+    most = max(int(n.max()) for n in numbers)  # type: ignore[arg-type]
+    left = pl.repeat(value=True, n=most + 1, eager=True)
+    for taken in numbers[1:]:
+        left = left.scatter(taken, values=False)
+    return rows.filter(left.gather(rows[_ROW]))
+
+
+def _in_rows(frame: pl.DataFrame, rows: pl.Series, height: int) -> pl.DataFrame:
+    """A frame whose rows stand at these numbers of others, which are null."""
+    places = pl.repeat(None, height, dtype=pl.UInt32, eager=True)
+    return frame.select(pl.all().gather(places.scatter(rows, pl.int_range(len(rows), dtype=pl.UInt32, eager=True))))
 
 
 def _by_event_time(bounds: WindowBounds) -> Iterator[_Variant]:
