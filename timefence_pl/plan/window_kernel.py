@@ -57,10 +57,14 @@ class Kernel:
         events: As in :class:`SortedEvents`.
         frame: What is known of the events.
         clock: Of the label time.
+        beside: Whether other labels' windows are computed at the same time, so that each keeps to one thread.
     """
 
-    def __init__(self, labels: pl.DataFrame, events: pl.DataFrame, frame: SortedEvents, clock: Clock) -> None:
+    def __init__(
+        self, labels: pl.DataFrame, events: pl.DataFrame, frame: SortedEvents, clock: Clock, *, beside: bool = False
+    ) -> None:
         self._events = events
+        self._beside = beside
         self._keys = events.drop(list(frame.schema))
         self._frame = frame
         self._clock = clock
@@ -97,7 +101,10 @@ class Kernel:
             .select(pl.col(_ROW).fill_null(0))
             for i, w in enumerate(wanted)
         ]
-        found = [f.to_series() for f in pl.collect_all(frames, engine="in-memory")]
+        if self._beside:  # together they would all wait for those asked for first
+            found = [f.collect(engine="in-memory").to_series() for f in frames]
+        else:
+            found = [f.to_series() for f in pl.collect_all(frames, engine="in-memory")]
         valid = self._labels[VALID]
         if not valid.all():
             found = [pl.select(pl.when(valid).then(positions).otherwise(0)).to_series() for positions in found]
@@ -181,12 +188,21 @@ class Kernel:
         return exact.cast(pl.Int64).cast(dtype)
 
     def _marks(self, task: Task, spans: Spans, outputs: pl.DataFrame) -> list[pl.Series]:
+        marks = self._of_last(task, spans, outputs) if task.reason or task.known or task.feature_time else []
+        if task.duplicate:
+            none = pl.repeat(value=False, n=self._labels.height, eager=True, dtype=pl.Boolean)
+            marks.append(none.alias(task.duplicate))
+        return marks
+
+    def _of_last(self, task: Task, spans: Spans, outputs: pl.DataFrame) -> list[pl.Series]:
+        """What is told of the longest window's last event."""
         last = spans.last(task.bounds.longest, None)
         held = last.is_not_null()
         end, order = (spans.end, KEY) if spans.known is None else (spans.known.end, KNOWN_KEY)
         marks: list[pl.Series] = []
-        # What a window holds was usable: the reason asks of other labels alone.
-        usable = self._tick_at(end if task.known else when(~held, end), order)
+        if task.reason or task.known:
+            # What a window holds was usable: the reason asks of other labels alone.
+            usable = self._tick_at(end if task.known else when(~held, end), order)
         if task.reason:
             empty = outputs.select(pl.all_horizontal(pl.all().is_null())).to_series()
             some = held | usable.is_not_null()
@@ -196,8 +212,6 @@ class Kernel:
         if task.feature_time:
             time = self._frame.event_clock.times(pl.lit(self._tick_at(last, KEY)))
             marks.append(pl.select(time).to_series().alias(task.feature_time))
-        if task.duplicate:
-            marks.append(pl.repeat(value=False, n=len(held), eager=True, dtype=pl.Boolean).alias(task.duplicate))
         return marks
 
     # -- hash collisions --------------------------------------------------------------------------------------------

@@ -168,9 +168,8 @@ class WindowsOver:
 
         def run(labels: pl.DataFrame, piece: int) -> pl.DataFrame:
             events = self._pieces[piece].events
-            return _outputs(
-                labels, events, frame=self.frame, clock=clock, tasks=tasks, values=self._values_of(piece, events)
-            )
+            values, beside = self._values_of(piece, events), len(self._pieces) > 1
+            return _outputs(labels, events, frame=self.frame, clock=clock, tasks=tasks, values=values, beside=beside)
 
         first, *others = pieces_of_labels(labels, self._pieces)
         if not others:
@@ -355,7 +354,8 @@ def _outputs(
     clock: Clock,
     tasks: Sequence[Task],
     values: EventValues | None = None,
+    beside: bool = False,
 ) -> pl.DataFrame:
     types = {n: d for task in tasks for n, d in _output_types(task, frame).items()}
-    outputs = Kernel(labels, events, frame, clock).outputs(tasks, values)
+    outputs = Kernel(labels, events, frame, clock, beside=beside).outputs(tasks, values)
     return pl.DataFrame([outputs[n] if outputs.schema[n] == d else outputs[n].cast(d) for n, d in types.items()])
