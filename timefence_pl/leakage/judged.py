@@ -20,6 +20,7 @@ from timefence_pl.leakage.origins import (
     NEVER,
     Sought,
 )
+from timefence_pl.leakage.places import in_places, in_row_order
 from timefence_pl.leakage.rebuilt import DUE, DUE_KNOWN, DUE_TIME, FOUND, WRONG, Rebuilt
 from timefence_pl.leakage.row_origins import DUE_NUMBER, EVENT_OF, NUMBER_OF, row_origins
 from timefence_pl.leakage.tallies import AGE_BIN, Ages, counted
@@ -113,7 +114,7 @@ def judge(rebuilt: Rebuilt, clock: Clock, tolerance: Tolerance, bucket: pl.Serie
     counts["ok"] = len(bucket) - failing.height
     return Judgement(
         rebuilt=rebuilt,
-        rows=_in_row_order(_shown(failing, rebuilt, clock), len(bucket)),
+        rows=in_row_order(_shown(failing, rebuilt, clock), failing[LABEL_ROW], len(bucket)),
         counts=counts,
         leaks=failing[_LEAK].drop_nulls(),
         endless=int(endless),
@@ -150,9 +151,9 @@ def _origins(failing: pl.DataFrame, rebuilt: Rebuilt, clock: Clock, tolerance: T
         if windows
         else valid.select(_AT).hstack(row_origins(valid.drop(_AT), rebuilt, clock, columns, tolerance))
     )
-    if found.height < numbered.height:
-        found = numbered.select(_AT).join(found, on=_AT, how="left", maintain_order="left")
-    whole = found.select(list(types))
+    if found.height == numbered.height:
+        return found.select(list(types))
+    whole = in_places(found.select(list(types)), found[_AT], numbered.height)
     return whole.with_columns(pl.col(c).fill_null(value=False) for c in (FOUND_IN_FUTURE, FOUND_IN_PAST))
 
 
@@ -262,10 +263,3 @@ def _by_verdict(column: pl.Series, verdict: pl.Series) -> pl.DataFrame:
     codes = pl.DataFrame({"verdict": VERDICTS, "code": range(len(VERDICTS))}, schema_overrides={"code": pl.UInt8})
     tally = counted({column.name: column, "code": verdict.to_physical().cast(pl.UInt8)})
     return tally.join(codes, on="code").select(column.name, "verdict", "rows").sort(column.name, "verdict")
-
-
-def _in_row_order(shown: pl.DataFrame, rows: int) -> pl.DataFrame:
-    """The rows in the order of their numbers, of which none comes twice: a sort would cost twice as much."""
-    places = pl.repeat(None, rows, dtype=pl.UInt32, eager=True)
-    order = places.scatter(shown["row"], pl.int_range(shown.height, dtype=pl.UInt32, eager=True)).drop_nulls()
-    return shown.select(pl.all().gather(order))

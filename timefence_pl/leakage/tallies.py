@@ -102,12 +102,14 @@ class Ages:
 
     def bins(self, ages: pl.Series, size: int = 1) -> pl.Series:
         """The bin of each age, an integer number of ``size``: the number of the edge that ends it; null for null."""
+        inner = self.edges[1:-1]  # what lies past the outer ones is in the outer bins
         if ages.dtype == pl.Int64:  # compared as they are: half the time of floats
-            edges = pl.Series([max(min(-(-e // size), INT64_MAX), INT64_MIN) for e in self.edges], dtype=pl.Int64)
+            edges = pl.Series([max(min(-(-e // size), INT64_MAX), INT64_MIN) for e in inner], dtype=pl.Int64)
         else:
-            edges, ages = pl.Series([e / size for e in self.edges]), ages.cast(pl.Float64)
-        found = edges.search_sorted(ages, side="right").clip(1, len(edges) - 1).cast(pl.UInt8)
-        return pl.select(pl.when(ages.is_not_null()).then(found)).to_series().alias(AGE_BIN)
+            edges, ages = pl.Series([e / size for e in inner]), ages.cast(pl.Float64)
+        found = edges.search_sorted(ages, side="right").cast(pl.UInt8) + 1
+        known = pl.select(pl.when(ages.is_not_null()).then(found)).to_series() if ages.null_count() else found
+        return known.alias(AGE_BIN)
 
     def drawn(self, tally: pl.DataFrame, marks: Sequence[tuple[int, str]]) -> AgeAxis:
         """The bins that hold something, and the marks, on an axis without long empty stretches near zero.

@@ -39,18 +39,18 @@ def verdicts(failing: pl.DataFrame) -> pl.Series:
     counts = failing.select(
         (present & future & ~past).sum().alias("future"), (present & past & ~future).sum().alias("stale")
     ).row(0, named=True)
-    both = "stale" if counts["stale"] > counts["future"] else "future"
+    code = {word: pl.lit(i, dtype=pl.UInt8) for i, word in enumerate(VERDICTS)}
     word = (
         pl.when(~present)
-        .then(pl.lit("absent"))
+        .then(code["absent"])
         .when(future & past)
-        .then(pl.lit(both))
+        .then(code["stale" if counts["stale"] > counts["future"] else "future"])
         .when(future)
-        .then(pl.lit("future"))
+        .then(code["future"])
         .when(past)
-        .then(pl.lit("stale"))
+        .then(code["stale"])
         .when(pl.col(NOTHING_DUE))
-        .then(pl.lit("unexpected"))
-        .otherwise(pl.lit("differs"))
+        .then(code["unexpected"])
+        .otherwise(code["differs"])
     )
-    return failing.select(word.cast(pl.Enum(VERDICTS)).alias("verdict")).to_series()
+    return failing.select(word.cat.to(pl.Enum(VERDICTS)).alias("verdict")).to_series()

@@ -20,6 +20,7 @@ from timefence_pl.durations import format_nanoseconds
 from timefence_pl.leakage.equality import Tolerance, equal
 from timefence_pl.leakage.history import instant
 from timefence_pl.leakage.origins import LIMIT, Sought
+from timefence_pl.leakage.places import in_places
 from timefence_pl.plan.latest import LABEL_TICK, VALID
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
 from timefence_pl.plan.time_key import ENTITY, SECOND_HASH, pack_wide
@@ -139,8 +140,8 @@ def window_origins(
         past = pl.concat([past, search.past(left, shift.variant)])
     return pl.concat(
         [
-            _in_rows(late.select(FUTURE_HOW, FUTURE_INSTANT), late[_ROW], numbered.height),
-            _in_rows(past.select(PAST_HOW, PAST_INSTANT), past[_ROW], numbered.height),
+            in_places(late.select(FUTURE_HOW, FUTURE_INSTANT), late[_ROW], numbered.height),
+            in_places(past.select(PAST_HOW, PAST_INSTANT), past[_ROW], numbered.height),
         ],
         how="horizontal",
     )
@@ -413,12 +414,6 @@ def _without(rows: pl.DataFrame, *found: pl.DataFrame) -> pl.DataFrame:
     for taken in numbers[1:]:
         left = left.scatter(taken, values=False)
     return rows.filter(left.gather(rows[_ROW]))
-
-
-def _in_rows(frame: pl.DataFrame, rows: pl.Series, height: int) -> pl.DataFrame:
-    """A frame whose rows stand at these numbers of others, which are null."""
-    places = pl.repeat(None, height, dtype=pl.UInt32, eager=True)
-    return frame.select(pl.all().gather(places.scatter(rows, pl.int_range(len(rows), dtype=pl.UInt32, eager=True))))
 
 
 def _by_event_time(bounds: WindowBounds) -> Iterator[_Variant]:
