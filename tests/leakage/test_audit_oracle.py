@@ -34,6 +34,7 @@ def audited(seed: int, *, dense: bool = False) -> Counter[str]:
     bounds = {k: options[k] for k in ("join", "max_lookback", "max_staleness") if k in options}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Feature .* met duplicate rows")
+        warnings.filterwarnings("ignore", message="Every label row has a null key")
         built = tf.build(labels, features, **options).frame()
     found = corrupted(case, right.rows, seed)
     data = frame_of(built, found)

@@ -297,3 +297,41 @@ def test_windows_that_ignore_availability_leak_until_their_last_event_was_known(
         end = at["at"] - timedelta(hours=12)
         held = source.scan().collect().filter(u=at["u"]).filter(pl.col("t").is_between(end - timedelta(days=days), end))
         assert row["leakage"] == held.select(pl.max_horizontal("t", "known").max()).item() - end
+
+
+def test_values_of_later_windows_that_the_last_event_has_too_go_with_the_others() -> None:
+    """A window an hour and a half later has the value of the one at the last event in a third of the rows."""
+    start = [datetime(2024, 1, 1) + timedelta(days=3 * i) for i in range(90)]
+    rows = []
+    for i, T in enumerate(start):
+        rows += [(1, T - timedelta(hours=26), 2), (1, T - timedelta(hours=5), 1)]
+        rows += [(1, T - timedelta(hours=1), 1 if i % 3 == 0 else 5 + i), (1, T - timedelta(minutes=15), 1_000)]
+    events = pl.DataFrame(rows, schema={"k": pl.Int64, "t": pl.Datetime("us"), "x": pl.Int64}, orient="row")
+    source = tf.Source(events, keys="k", timestamp="t", name="e")
+    one = tf.Window(source, {"s": pl.col("x").sum()}, windows=["1d"], embargo="2h", name="w")
+    later = tf.Window(source, {"s": pl.col("x").sum()}, windows=["1d"], embargo="30m", name="w")
+    labels = pl.DataFrame({"k": 1, "at": start})
+    data = tf.build(tf.Labels(labels, keys="k", label_time="at"), later).frame()
+    found = tf.audit(data, one, keys="k", label_time="at", check_lookahead=False)["w"]
+    assert found.counts["future"] == found.leaky_row_count == 90
+    assert found.rows["found_as"].unique().to_list() == ["the window 1h30m later"]
+
+
+def test_a_sample_of_a_panel_is_no_picture_of_its_first_labels(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twenty labels a user, of which the first has values of the future alone, and half those of the past alone."""
+    monkeypatch.setattr(window_origins, "_MANY", 500)
+    monkeypatch.setattr(window_origins, "_MOST", 40)
+    events, labels = [], []
+    for u in range(40):
+        for j in range(20):
+            T = datetime(2020, 1, 1) + timedelta(days=10 * j)
+            kind = "future" if j == 0 else "both" if j < 10 else "past"
+            events += [(u, T - timedelta(hours=36.5), 2), (u, T - timedelta(hours=13), 1)]
+            events.append((u, T - timedelta(hours=1), {"future": 5, "both": 2, "past": 7}[kind]))
+            labels.append((u, T, 6 if kind == "future" else 3))
+    frame = pl.DataFrame(events, schema={"u": pl.Int64, "t": pl.Datetime("us"), "x": pl.Int64}, orient="row")
+    source = tf.Source(frame, keys="u", timestamp="t", name="e")
+    one = tf.Window(source, {"s": pl.col("x").sum()}, windows=["1d"], embargo="12h", name="w")
+    data = pl.DataFrame(labels, schema={"u": pl.Int64, "at": pl.Datetime("us"), "w__s_1d": pl.Int64}, orient="row")
+    counts = tf.audit(data, one, **KEYS, check_lookahead=False)["w"].counts
+    assert (counts["future"], counts["stale"]) == (40, 760)

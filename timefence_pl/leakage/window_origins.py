@@ -7,6 +7,7 @@ time alone), and whether the one at the entity's last usable event has it.
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
@@ -131,11 +132,11 @@ def window_origins(
         late = pl.concat([late, search.by_event_time(_without(numbered, late))])
     # Where values of the future are the rule, what else has one of them decides nothing.
     past = search.at_last_event(_without(numbered, late) if settled else numbered)
-    left = _without(numbered, late, past)
-    shift = search.shift(left, left if left.height <= _MANY else None)
+    left, asked = _without(numbered, late, past), _without(numbered, late)
+    shift = search.shift(left, asked if asked.height <= _MANY else None)
     if shift is not None and shift.later:
-        more = shift.found if left.height <= _MANY else search.future(left, [shift.variant])
-        late = pl.concat([late, more])
+        # In rows of the past, too: where values stand on both sides, it counts which side more rows show alone.
+        late = pl.concat([late, shift.found if asked.height <= _MANY else search.future(asked, [shift.variant])])
     elif shift is not None:
         past = pl.concat([past, search.past(left, shift.variant)])
     return pl.concat(
@@ -181,7 +182,7 @@ class _Search:
         Returns:
             These windows, and whether it is plain that more rows have values of the future alone than of the past alone.
         """
-        tried = rows.gather_every(-(-rows.height // _MOST))
+        tried = _sample(rows)
         few = self.of(tried[ENTITY])
         found = [few.fitting(tried, v, made) for v, made in zip(variants, few.evaluated(tried, variants), strict=True)]
         past = few.at_last_event(tried)
@@ -283,11 +284,12 @@ class _Search:
 
         Args:
             rows: The rows.
-            among: Where the values of later windows are looked for; in a sample of the rows where it is None.
+            among: Rows, these and others, in which the values of later windows are looked for; a sample of the rows
+                where it is None.
         """
         if self.clock.kind == "integer" or rows.height < _FEWEST:
             return None
-        tried = rows.gather_every(-(-rows.height // _MOST))
+        tried = _sample(rows)
         few = self.of(tried[ENTITY])
         best, most = few.best_shift(tried)
         if most < max(_BELIEVED * tried.height, _FEWEST):
@@ -298,7 +300,8 @@ class _Search:
         if best < 0:
             return _Shift(later=False, variant=variant, found=_first(rows, []))
         found = few.future(tried, [variant]) if among is None else self.future(among, [variant])
-        if found[FUTURE_INSTANT].is_not_null().sum() < _LATE * found.height:
+        theirs = found.filter(found[_ROW].is_in(rows[_ROW].implode()))
+        if theirs[FUTURE_INSTANT].is_not_null().sum() < _LATE * theirs.height:
             return None  # the windows differ by their lower ends alone, which lets nothing of the future in
         return _Shift(later=True, variant=variant, found=found)
 
@@ -402,6 +405,13 @@ def _first(rows: pl.DataFrame, found: Sequence[pl.DataFrame]) -> pl.DataFrame:
         return pl.DataFrame(schema={_ROW: rows.schema[_ROW], FUTURE_INSTANT: pl.Int128, FUTURE_HOW: pl.String})
     every = pl.concat(found)
     return every.unique(_ROW, keep="first", maintain_order=True) if len(found) > 1 else every
+
+
+def _sample(rows: pl.DataFrame) -> pl.DataFrame:
+    """Some of the rows, in order, always the same: at random, since labels of an entity may come at regular numbers."""
+    if rows.height <= _MOST:
+        return rows
+    return rows[sorted(random.Random(rows.height).sample(range(rows.height), _MOST))]  # noqa: S311 - no secret
 
 
 def _without(rows: pl.DataFrame, *found: pl.DataFrame) -> pl.DataFrame:
