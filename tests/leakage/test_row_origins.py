@@ -204,3 +204,16 @@ def test_neighbours_of_another_entity_tell_nothing(decided: Counter[bool], monke
     report = tf.audit(data, feature, **KEYS, check_lookahead=False)
     assert report["x"].counts["differs"] == users
     assert sum(decided.values()) == 1
+
+
+@pytest.mark.parametrize("rows", [0, 1, 2])
+def test_sources_of_hardly_any_rows_have_hardly_any_neighbours(rows: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(row_origins, "_MANY", 0)
+    events = pl.DataFrame(
+        {"u": [5] * rows, "t": [START + timedelta(days=d) for d in range(1, rows + 1)], "x": list(range(1, rows + 1))},
+        schema={"u": pl.Int64, "t": pl.Datetime("us"), "x": pl.Int64},
+    )
+    feature = tf.Feature(tf.Source(events, keys="u", timestamp="t", name="events"), columns="x")
+    data = pl.DataFrame({"u": range(10), "x": [7, 7, 7, 7, 7, 1, 7, 7, 7, 7]}).with_columns(at=START)
+    counts = tf.audit(data, feature, **KEYS, check_lookahead=False)["x"].counts
+    assert (counts["future"], counts["unexpected"]) == ((1, 9) if rows else (0, 10))

@@ -159,7 +159,7 @@ class _Neighbours:
 
     def origins(self) -> pl.DataFrame | None:
         """What :func:`row_origins` gives; None where neighbours do not decide it."""
-        if not self._order.single:
+        if not self._order.height or not self._order.single:
             return None
         wrong, beside = self._wrong, self._beside()
         side = 0 if beside[0].height >= beside[1].height else 1
