@@ -31,10 +31,10 @@ from timefence_pl.fingerprint import FileHasher, Fingerprint, Uncacheable
 from timefence_pl.identity import build_fingerprint, labels_fingerprint
 from timefence_pl.manifest import Made, build_manifest, feature_statistics, file_record, manifest_status, now
 from timefence_pl.plan.guards import chosen_among_duplicates
+from timefence_pl.plan.joined import AnyFrame
 from timefence_pl.plan.latest import Reason
 from timefence_pl.plan.options import DEFAULT_LOOKBACK, JoinOptions, join_options
 from timefence_pl.plan.training_set import (
-    AnyFrame,
     TrainingPlan,
     check_definitions,
     derived_plans,

@@ -15,9 +15,10 @@ from timefence_pl.definitions.labels import Labels
 from timefence_pl.definitions.window import Window
 from timefence_pl.explain_rows import Candidate, FeatureRow, RowExplanation, condition, explain_row, named, span
 from timefence_pl.feature_cache import CacheStatus
+from timefence_pl.plan.joined import JoinedFeature
 from timefence_pl.plan.options import JoinOptions
 from timefence_pl.plan.ticks import Clock
-from timefence_pl.plan.training_set import JoinedFeature, TrainingPlan
+from timefence_pl.plan.training_set import TrainingPlan
 from timefence_pl.plan.window_events import SortedEvents
 from timefence_pl.plan.windows import WindowBounds, window_strategy
 from timefence_pl.reports import explain_html, explain_text

@@ -16,19 +16,13 @@ from timefence_pl.choices import shortened
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.durations import format_nanoseconds
 from timefence_pl.errors import TimefenceValidationError, did_you_mean, listing, message
+from timefence_pl.plan.joined import DUPLICATE_MATCH, REASON, SOURCE_ROW, JoinedFeature
 from timefence_pl.plan.latest import Reason
 from timefence_pl.plan.options import JoinOptions
 from timefence_pl.plan.prepare import EVENT_TICK, KNOWN, ROW, SortedFrame
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, entity_columns, key_column, unpack
-from timefence_pl.plan.training_set import (
-    DUPLICATE_MATCH,
-    REASON,
-    SOURCE_ROW,
-    JoinedFeature,
-    TrainingPlan,
-    training_set,
-)
+from timefence_pl.plan.training_set import TrainingPlan, training_set
 from timefence_pl.plan.window_events import SortedEvents, with_known_order
 from timefence_pl.plan.windows import WindowBounds
 from timefence_pl.printing import plain_rows

@@ -26,10 +26,10 @@ from timefence_pl.fingerprint import FileHasher, Fingerprint, Uncacheable, chang
 from timefence_pl.growth import Growth, find_growth
 from timefence_pl.identity import feature_fingerprint, source_fingerprint
 from timefence_pl.plan.hints import hints_of
+from timefence_pl.plan.joined import AnyFrame
 from timefence_pl.plan.prepare import SortedFrame, prepare
 from timefence_pl.plan.rows import RowSet, row_sets
 from timefence_pl.plan.stored import can_be_stored, earlier_rows, facts_of, restored, stored_columns
-from timefence_pl.plan.training_set import AnyFrame
 from timefence_pl.plan.window_events import (
     EventSet,
     SortedEvents,

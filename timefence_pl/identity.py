@@ -32,11 +32,11 @@ from timefence_pl.integrations.duckdb import duckdb_version
 from timefence_pl.integrations.duckdb_inputs import other_inputs
 from timefence_pl.integrations.lakes import Snapshot
 from timefence_pl.integrations.sql import resolve_dialect
+from timefence_pl.plan.joined import JoinedFeature
 from timefence_pl.plan.latest import Bounds
 from timefence_pl.plan.options import JoinOptions
 from timefence_pl.plan.prepare import prepare
 from timefence_pl.plan.rows import RowSet
-from timefence_pl.plan.training_set import JoinedFeature
 from timefence_pl.plan.transforms import runs_at_once
 from timefence_pl.plan.window_events import EventSet, prepare_events
 from timefence_pl.plan.windows import WindowBounds

@@ -22,10 +22,11 @@ from timefence_pl.durations import format_nanoseconds
 from timefence_pl.execution.local import LocalRun
 from timefence_pl.feature_cache import CacheStatus
 from timefence_pl.fingerprint import Algorithm, FileHasher, Fingerprint
+from timefence_pl.plan.joined import JoinedFeature
 from timefence_pl.plan.latest import Reason
 from timefence_pl.plan.options import JoinOptions
 from timefence_pl.plan.ticks import Clock
-from timefence_pl.plan.training_set import JoinedFeature, TrainingPlan
+from timefence_pl.plan.training_set import TrainingPlan
 from timefence_pl.printing import plain_rows
 from timefence_pl.provenance import definition_hash
 from timefence_pl.store.files import WholeFiles, hash_file

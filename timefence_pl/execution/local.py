@@ -27,8 +27,9 @@ from timefence_pl.faults import CHECK_DATA, NOT_COMPUTED, faults_are_ours, polar
 from timefence_pl.memory import free_memory
 from timefence_pl.plan.alignment import LABEL_ROW, Alignment, LabelFacts, Merge, SortedLabels
 from timefence_pl.plan.guards import duplicate_problem
+from timefence_pl.plan.joined import DUPLICATE_MATCH, AnyFrame
 from timefence_pl.plan.latest import LABEL_TICK
-from timefence_pl.plan.training_set import DUPLICATE_MATCH, AnyFrame, TrainingPlan, found_everywhere
+from timefence_pl.plan.training_set import TrainingPlan, found_everywhere
 from timefence_pl.plan.windows import WindowMerge
 from timefence_pl.splits import Split
 from timefence_pl.store.files import WholeFiles

@@ -14,9 +14,10 @@ import polars as pl
 
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.errors import TimefenceLeakageError, message
+from timefence_pl.plan.joined import DUPLICATE_MATCH, KNOWN_TICK, REASON, JoinedFeature
 from timefence_pl.plan.latest import Reason
 from timefence_pl.plan.ticks import Clock, Ends
-from timefence_pl.plan.training_set import DUPLICATE_MATCH, KNOWN_TICK, REASON, JoinedFeature, TrainingPlan
+from timefence_pl.plan.training_set import TrainingPlan
 
 __all__ = ["FeatureCounts", "Observation"]
 

@@ -32,15 +32,9 @@ from timefence_pl.leakage.tallies import Charts, TimeAxis, bounds_marked
 from timefence_pl.leakage.temporal import audit_times
 from timefence_pl.leakage.verdicts import VERDICTS
 from timefence_pl.plan.compatibility import label_clock
+from timefence_pl.plan.joined import JoinedFeature
 from timefence_pl.plan.options import DEFAULT_LOOKBACK, DefaultLookback, JoinOptions, join_options
-from timefence_pl.plan.training_set import (
-    JoinedFeature,
-    TrainingPlan,
-    check_definitions,
-    own_columns,
-    prepare_all,
-    training_set,
-)
+from timefence_pl.plan.training_set import TrainingPlan, check_definitions, own_columns, prepare_all, training_set
 
 __all__ = ["audit"]
 

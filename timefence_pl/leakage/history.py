@@ -16,11 +16,11 @@ from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.source import Source
 from timefence_pl.leakage.origins import KNOWN_INSTANT, NEVER
 from timefence_pl.plan.expressions import is_row_wise
+from timefence_pl.plan.joined import JoinedFeature
 from timefence_pl.plan.prepare import AVAILABLE_TICK, EVENT_TICK, KNOWN, SortedFrame, prepare
 from timefence_pl.plan.rows import RowSet, in_time_order, row_sets, usable_events
 from timefence_pl.plan.ticks import INT64_MAX, Clock
 from timefence_pl.plan.time_key import ENTITY, SECOND_HASH
-from timefence_pl.plan.training_set import JoinedFeature
 
 __all__ = ["SOURCE_NUMBER", "History", "entity_of", "history", "instant", "source_numbers"]
 

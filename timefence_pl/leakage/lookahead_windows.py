@@ -14,9 +14,10 @@ import polars as pl
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.definitions.window import Window
 from timefence_pl.leakage.lookahead_events import Events
+from timefence_pl.plan.joined import AnyFrame
 from timefence_pl.plan.options import join_options
 from timefence_pl.plan.rows import KEY_COLUMN, TIME_COLUMN
-from timefence_pl.plan.training_set import AnyFrame, training_set
+from timefence_pl.plan.training_set import training_set
 from timefence_pl.plan.window_events import event_sets, prepare_events
 
 __all__ = ["ENTITIES", "window_rows"]

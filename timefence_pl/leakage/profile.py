@@ -16,9 +16,10 @@ from timefence_pl.definitions.labels import Labels
 from timefence_pl.leakage.equality import Tolerance
 from timefence_pl.leakage.rebuilt import Rebuilt, rebuild
 from timefence_pl.leakage.tallies import BUCKET, Ages, Charts, TimeAxis, bounds_marked
+from timefence_pl.plan.joined import JoinedFeature
 from timefence_pl.plan.latest import Reason
 from timefence_pl.plan.options import JoinOptions
-from timefence_pl.plan.training_set import JoinedFeature, prepare_all, training_set
+from timefence_pl.plan.training_set import prepare_all, training_set
 
 __all__ = ["Profile", "drawn_ages", "named_reasons", "profile"]
 

@@ -21,10 +21,11 @@ from timefence_pl.leakage.equality import Tolerance, comparable, equal
 from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, age_bins, counted
 from timefence_pl.plan.alignment import LABEL_ROW, ROW_OF, Alignment, Merge
 from timefence_pl.plan.guards import duplicate_problem
+from timefence_pl.plan.joined import DUPLICATE_MATCH, KNOWN_TICK, REASON, AnyFrame, JoinedFeature
 from timefence_pl.plan.latest import LABEL_TICK, Probe
 from timefence_pl.plan.prepare import SortedFrame
 from timefence_pl.plan.rows import in_source_order
-from timefence_pl.plan.training_set import DUPLICATE_MATCH, KNOWN_TICK, REASON, AnyFrame, JoinedFeature, TrainingPlan
+from timefence_pl.plan.training_set import TrainingPlan
 from timefence_pl.plan.windows import WindowMerge, WindowsOver
 
 __all__ = ["DUE", "DUE_KNOWN", "DUE_ROW", "DUE_TIME", "FOUND", "WRONG", "Rebuilt", "rebuild"]

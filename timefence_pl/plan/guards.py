@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import polars as pl
 
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.errors import TimefenceDuplicateError, message
+from timefence_pl.plan.joined import JoinedFeature
 from timefence_pl.printing import rows_in_words
-
-if TYPE_CHECKING:
-    from timefence_pl.plan.training_set import JoinedFeature
 
 __all__ = ["chosen_among_duplicates", "duplicate_guard", "duplicate_problem"]
 

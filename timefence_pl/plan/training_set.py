@@ -20,6 +20,7 @@ from timefence_pl.plan.alignment import LABEL_ROW, Alignment, Merge
 from timefence_pl.plan.compatibility import check_reserved, comparable, label_clock, label_keys, source_columns
 from timefence_pl.plan.guards import duplicate_guard
 from timefence_pl.plan.hints import hints_of
+from timefence_pl.plan.joined import DUPLICATE_MATCH, KNOWN_TICK, REASON, SOURCE_ROW, AnyBounds, AnyFrame, JoinedFeature
 from timefence_pl.plan.latest import Bounds, Match, Reason
 from timefence_pl.plan.options import JoinOptions, bounds_of
 from timefence_pl.plan.prepare import SortedFrame, prepare
@@ -29,33 +30,7 @@ from timefence_pl.plan.time_key import key_column
 from timefence_pl.plan.window_events import SortedEvents, event_sets, prepare_events
 from timefence_pl.plan.windows import WindowBounds, WindowMatch, WindowMerge, window_bounds, window_columns
 
-__all__ = ["JoinedFeature", "TrainingPlan", "derived_plans", "plan_training_set", "prepare_all", "training_set"]
-
-REASON = "__tf_reason__{}"
-DUPLICATE_MATCH = "__tf_dup__{}"
-AnyFrame = SortedFrame | SortedEvents
-AnyBounds = Bounds | WindowBounds
-KNOWN_TICK = "__tf_known__{}"
-SOURCE_ROW = "__tf_row__{}"
-
-
-@dataclass(frozen=True)
-class JoinedFeature:
-    """One feature of a training plan.
-
-    Attributes:
-        feature: The definition.
-        bounds: Its exact bounds.
-        label_keys: The label columns that stand for its source's keys.
-        columns: Output columns, in order: name in the output to type, the feature time included.
-        frame: Its sorted frame.
-    """
-
-    feature: AnyFeature
-    bounds: AnyBounds
-    label_keys: tuple[str, ...]
-    columns: dict[str, pl.DataType]
-    frame: AnyFrame
+__all__ = ["TrainingPlan", "derived_plans", "plan_training_set", "prepare_all", "training_set"]
 
 
 @dataclass(frozen=True)
