@@ -685,3 +685,17 @@ def test_a_store_that_cannot_be_written(store: tf.Store) -> None:
         assert store.get("iris").version == 1
     finally:
         folder.chmod(0o755)
+
+
+def test_a_set_whose_first_publication_was_cut_off_is_none_yet(tmp_path: Path) -> None:
+    store = tf.Store(tmp_path / "store")
+    store.publish("other", pl.DataFrame({"k": [1], "x": [2]}), keys="k")
+    (next((tmp_path / "store").rglob("other")).parent / "set").mkdir()
+    assert store.feature_sets() == ["other"]
+    with pytest.raises(tf.NotFoundError, match="There is no feature set 'set'") as told:
+        store.versions("set")
+    assert "mean 'set'" not in str(told.value)
+    store.gc(keep_versions=5, dry_run=False)
+    assert list(store.verify()) == []
+    store.publish("set", pl.DataFrame({"k": [1], "x": [2]}), keys="k")
+    assert store.feature_sets() == ["other", "set"]

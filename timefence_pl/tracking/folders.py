@@ -14,7 +14,17 @@ from timefence_pl.store.layout import Layout
 from timefence_pl.store.names import checked_stored_name, is_stored_name
 from timefence_pl.tracking.refs import version_number
 
-__all__ = ["LOG", "RunFolder", "SetFolder", "experiment_names", "folders_in", "run_folders", "run_ids", "set_names"]
+__all__ = [
+    "LOG",
+    "RunFolder",
+    "SetFolder",
+    "experiment_names",
+    "folders_in",
+    "run_folders",
+    "run_ids",
+    "set_folders",
+    "set_names",
+]
 
 #: The file of what a run logged.
 LOG = "log.ndjson"
@@ -84,6 +94,10 @@ class SetFolder:
         found = (version_number(p.name) for p in folders_in(self.path))
         return sorted(n for n in found if n is not None)
 
+    def begun(self) -> bool:
+        """Whether a version was ever claimed: the first publication may have been cut off before."""
+        return self.state.exists() or bool(self.claimed())
+
 
 @dataclass(frozen=True)
 class RunFolder:
@@ -140,9 +154,15 @@ class RunFolder:
         return self.path.with_name(f"{_DOOMED}{self.run_id}")
 
 
+def set_folders(layout: Layout) -> list[SetFolder]:
+    """The folders that are feature sets', by name; in some nothing may have been published yet."""
+    names = sorted(p.name for p in folders_in(layout.feature_sets) if is_stored_name(p.name))
+    return [SetFolder(layout, name) for name in names]
+
+
 def set_names(layout: Layout) -> list[str]:
     """All feature sets, by name."""
-    return sorted(p.name for p in folders_in(layout.feature_sets) if is_stored_name(p.name))
+    return [folder.name for folder in set_folders(layout) if folder.begun()]
 
 
 def experiment_names(layout: Layout) -> list[str]:

@@ -29,7 +29,7 @@ from timefence_pl.store.names import checked_stored_name
 from timefence_pl.store.upkeep import Garbage, Problem, collect_garbage, is_old, verify_store
 from timefence_pl.tracking.aliases import read_state
 from timefence_pl.tracking.fingerprints import hash_sha256
-from timefence_pl.tracking.folders import RunFolder, SetFolder, experiment_names, folders_in, run_folders, set_names
+from timefence_pl.tracking.folders import RunFolder, experiment_names, folders_in, run_folders, set_folders
 from timefence_pl.tracking.names import delete_version, expired_versions
 from timefence_pl.tracking.publishing import abandoned
 from timefence_pl.tracking.run_index import summaries
@@ -137,8 +137,7 @@ def delete_experiment(layout: Layout, name: str, *, force: bool) -> None:
 def verify_all(layout: Layout, *, repair: bool) -> list[Problem]:
     """Everything that is not what its record says."""
     problems = verify_store(layout, repair=repair)
-    for name in set_names(layout):
-        folder = SetFolder(layout, name)
+    for folder in set_folders(layout):
         try:
             state = read_state(folder)
         except TimefenceStoreError as error:
@@ -164,8 +163,7 @@ def collect(layout: Layout, keep_versions: int | None, *, dry_run: bool, **limit
     garbage = collect_garbage(layout, dry_run=dry_run, **limits)
     paths: list[Path] = []
     size = 0
-    for name in set_names(layout):
-        folder = SetFolder(layout, name)
+    for folder in set_folders(layout):
         with locked(folder.lock):
             left = abandoned(folder)
             left += [folder.data(n) for n in folder.claimed() if folder.deleted(n).exists() and folder.data(n).exists()]
@@ -173,12 +171,14 @@ def collect(layout: Layout, keep_versions: int | None, *, dry_run: bool, **limit
             if not dry_run:
                 _remove(left)
         paths += left
-        for number in [] if keep_versions is None else expired_versions(layout, name, keep_versions, _users(layout)):
+        for number in (
+            [] if keep_versions is None else expired_versions(layout, folder.name, keep_versions, _users(layout))
+        ):
             data = folder.data(number)
             paths.append(data)
             size += _size(data)
             if not dry_run:
-                delete_version(layout, f"{name}:v{number}", force=False, users=_users(layout))
+                delete_version(layout, f"{folder.name}:v{number}", force=False, users=_users(layout))
     for experiment in experiment_names(layout):
         # A folder is made before its lock: one that is young may be a run that just begins.
         left = [

@@ -229,7 +229,7 @@ def find_version(layout: Layout, ref: str | Ref | FeatureSetVersion) -> FeatureS
     wanted = ref if isinstance(ref, Ref) else parse_ref(ref)
     folder = SetFolder(layout, wanted.name)
     claimed = folder.claimed()
-    if not claimed and not folder.state.exists():
+    if not folder.begun():
         raise _no_set(layout, wanted.name)
     if wanted.digest is not None:
         return _by_hash(folder, claimed, wanted)
@@ -292,7 +292,7 @@ def versions_frame(layout: Layout, name: str) -> pl.DataFrame:
         NotFoundError: If there is no such feature set.
     """
     folder = SetFolder(layout, checked_stored_name("feature set", name))
-    if not folder.claimed() and not folder.state.exists():
+    if not folder.begun():
         raise _no_set(layout, folder.name)
     state = read_state(folder)
     rows: list[dict[str, Any]] = []
