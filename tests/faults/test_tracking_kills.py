@@ -226,7 +226,9 @@ def kill_at_random(folder: Path, kills: int) -> Counter[str]:
         run_id = process.stdout.readline().strip()
         time.sleep(chance.random() * 0.4)
         process.send_signal(signal.SIGKILL)
-        told = [line.split() for line in process.communicate()[0].splitlines()]
+        # What it was killed in the middle of writing it has not told.
+        whole = process.communicate()[0].rpartition("\n")[0]
+        told = [line.split() for line in whole.splitlines()]
         published |= {int(line[1]): int(line[2]) for line in told if line[0] == "published"}
         logged = [int(line[1]) for line in told if line[0] == "logged"]
         run = store.run(run_id)
