@@ -26,7 +26,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -125,7 +125,6 @@ def ours_memory(task: Task) -> tuple[Callable[[], Any], Callable[[Any], None]]:
     """The windows alone, on sorted labels and events in memory."""
     from timefence_pl.plan.options import join_options  # noqa: PLC0415
     from timefence_pl.plan.training_set import prepare_all, training_set  # noqa: PLC0415
-    from timefence_pl.plan.windows import WindowMatch  # noqa: PLC0415
 
     labels, window = _feature(task)
     options = join_options(
@@ -142,8 +141,6 @@ def ours_memory(task: Task) -> tuple[Callable[[], Any], Callable[[Any], None]]:
     rows = alignment.at_once(numbered)
     (merge,) = alignment.merges
     ready = merge.on(merge.frame.at_once(alignment.facts(numbered).shape))
-    # The columns alone, as the others give them: not why they are null, nor since when their events were known.
-    ready = replace(ready, wanted=tuple(WindowMatch(w.window, w.bounds) for w in ready.wanted))
 
     def work() -> pl.DataFrame:
         return ready.at_once(rows.probe)
@@ -444,7 +441,7 @@ def _table(mode: str, results: dict[str, Any]) -> list[str]:
         if counted and "wall" in results.get(name, {}):
             best = min(counted, key=lambda n: results[n]["wall"])
             wall, cpu = (results[best][k] / results[name][k] for k in ("wall", "cpu"))
-            verdict = "ok" if wall >= bar else "ok by CPU alone" if cpu >= bar else "NOT MET"
+            verdict = "ok" if wall >= bar else "NOT MET"
             lines.append(f"  {best} / {name}: {wall:.1f} by wall, {cpu:.1f} by CPU, bar {bar:.0f}: {verdict}")
     return lines
 
