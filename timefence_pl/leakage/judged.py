@@ -15,11 +15,7 @@ import polars as pl
 from timefence_pl.definitions.window import Window
 from timefence_pl.leakage.equality import Tolerance
 from timefence_pl.leakage.history import instant
-from timefence_pl.leakage.origins import (
-    LIMIT,
-    NEVER,
-    Sought,
-)
+from timefence_pl.leakage.origins import LIMIT, NEVER, Sought
 from timefence_pl.leakage.places import in_places, in_row_order
 from timefence_pl.leakage.rebuilt import DUE, DUE_KNOWN, DUE_TIME, FOUND, WRONG, Rebuilt
 from timefence_pl.leakage.row_origins import DUE_NUMBER, EVENT_OF, NUMBER_OF, row_origins

@@ -88,9 +88,11 @@ class Kernel:
         return pl.concat([self._feature(t, values) for t in tasks], how="horizontal")
 
     def _look_up(self, wanted: Sequence[LookUp]) -> None:
-        orders = list(dict.fromkeys(w.order for w in wanted))
         # One name on both sides: a join of two names costs half as much again.
-        behind = {o: self._keys.select(pl.col(o).alias(_PROBE)).with_row_index(_ROW, offset=1) for o in orders}
+        behind = {
+            order: self._keys.select(pl.col(order).alias(_PROBE)).with_row_index(_ROW, offset=1)
+            for order in {w.order for w in wanted}
+        }
         probes = self._labels.select(
             self._look_ups.probe(w, pl.col(_FIRST[w.order])).alias(f"{_PROBE}{i}") for i, w in enumerate(wanted)
         )

@@ -228,11 +228,10 @@ def find_version(layout: Layout, ref: str | Ref | FeatureSetVersion) -> FeatureS
         ref = ref.ref
     wanted = ref if isinstance(ref, Ref) else parse_ref(ref)
     folder = SetFolder(layout, wanted.name)
-    claimed = folder.claimed()
     if not folder.begun():
         raise _no_set(layout, wanted.name)
     if wanted.digest is not None:
-        return _by_hash(folder, claimed, wanted)
+        return _by_hash(folder, folder.claimed(), wanted)
     if wanted.version is not None:
         return read_version(folder, wanted.version)
     state = read_state(folder)
