@@ -350,9 +350,13 @@ def _known_entity(spec: KeySpec, entity: pl.Expr, ends: Ends | None) -> pl.Expr:
 
 
 def _clamped(value: pl.Expr, least: int, greatest: int, ends: Ends | None) -> pl.Expr:
-    low = least if ends is None or ends[0] < least else None
-    high = greatest if ends is None or ends[1] > greatest else None
-    return value if low is None and high is None else value.clip(low, high)
+    # Not `clip`, which takes ten times as long; nulls stay.
+    clamped = value
+    if ends is None or ends[0] < least:
+        clamped = pl.when(value < least).then(pl.lit(least, dtype=pl.Int64)).otherwise(clamped)
+    if ends is None or ends[1] > greatest:
+        clamped = pl.when(value > greatest).then(pl.lit(greatest, dtype=pl.Int64)).otherwise(clamped)
+    return clamped
 
 
 def _integer_entity(column: pl.Expr, own: KeyColumn, side: KeyColumn) -> pl.Expr:

@@ -118,9 +118,9 @@ class Spans:
     ) -> pl.DataFrame:
         # Series one after the other, not an expression: they take the memory that totals leave, where the threads of
         # a query take new pages.
-        upper = {c.name: c[stop] for c in ends}
+        behind = {c.name: c[stop] for c in ends}
         return pl.DataFrame(
-            [(upper[c.name] - c[self._starts[w]]).alias(at(w, c.name)) for w in windows for c in starts]
+            [(c[self._starts[w]] - behind[c.name]).alias(at(w, c.name)) for w in windows for c in starts]
         )
 
     def last(self, window: str, mask: pl.Series | None) -> pl.Series:
