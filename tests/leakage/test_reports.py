@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import random
 import re
+from collections import Counter
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from html.parser import HTMLParser
@@ -12,10 +14,11 @@ from typing import Any
 import orjson
 import polars as pl
 import pytest
+from polars.testing import assert_frame_equal
 
 import timefence_pl as tf
 from tests.unit.tables import LABELS, feature, labels
-from timefence_pl.leakage.tallies import Ages
+from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, counted
 from timefence_pl.reports import charts
 
 EVIL = "<script>alert('x')</script>\"&"
@@ -206,14 +209,37 @@ def test_ages_lie_in_their_bins() -> None:
         ages = Ages.of(kind)
         edges = list(ages.edges)
         values = sorted({e + d for e in edges for d in (-size, 0, size)})
-        found = ages.bins(pl.Series([v // size for v in values], dtype=pl.Int64), size=size)
-        for value, place in zip(values, found, strict=True):
-            exact = value // size * size
-            expected = sum(e <= exact for e in edges)
-            assert place == min(max(expected, 1), len(edges) - 1)
-        few = [v // size for v in values if abs(v // size) < 1 << 53]  # beyond, bins need not be exact
-        wide = ages.bins(pl.Series(few, dtype=pl.Int128), size=size)
-        assert wide.to_list() == ages.bins(pl.Series(few, dtype=pl.Int64), size=size).to_list()
+        ticks = [v // size for v in values]
+        expected: Counter[int] = Counter()
+        for tick in ticks:
+            place = min(max(sum(e <= tick * size for e in edges), 1), len(edges) - 1)
+            assert ages.tally(pl.Series([tick], dtype=pl.Int64), size=size).rows() == [(place, 1)]
+            expected[place] += 1
+        for dtype in (pl.Int64, pl.Int128):
+            assert ages.tally(pl.Series(ticks, dtype=dtype), size=size).rows() == sorted(expected.items())
+    far = pl.Series([-(1 << 100), None, 1 << 100, 1], dtype=pl.Int128)
+    assert ages.tally(far).rows() == [(1, 1), (edges.index(1) + 1, 1), (len(edges) - 1, 1)]
+    assert ages.tally(far.clear()).rows() == ages.tally(far.filter(far.is_null())).rows() == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_small_columns_are_counted_as_groups_are(seed: int) -> None:
+    rng = random.Random(seed)
+    words = pl.Enum(["ok", "future", "stale", "never"])
+    size = rng.choice([0, 1, 2000])
+    bucket = pl.Series([rng.choice([None, 3, 4, 29]) for _ in range(size)], dtype=pl.UInt8)
+    word = pl.Series(
+        "word", [rng.choice(["ok", "stale", "future", *([None] * (seed % 2))]) for _ in range(size)], dtype=words
+    )
+    frame = pl.DataFrame({BUCKET: bucket, "word": word})
+    grouped = frame.group_by(BUCKET, "word").len("rows").with_columns(pl.col("rows").cast(pl.Int64))
+    assert_frame_equal(counted({BUCKET: bucket, "word": word}), grouped.sort(BUCKET, "word"))
+    ages = Ages.of("integer")
+    ticks = pl.Series([rng.choice([None, -5, 0, 7, 99, 10**6]) for _ in range(size)], dtype=pl.Int64)
+    found = ages.tally(ticks, by=word)
+    assert found.schema == {AGE_BIN: pl.UInt8, "word": words, "rows": pl.Int64}
+    for of in words.categories:
+        assert_frame_equal(found.filter(word=of).drop("word"), ages.tally(ticks.filter((word == of).fill_null(False))))
 
 
 def test_axes_write_each_count_by_itself() -> None:

@@ -19,7 +19,7 @@ from timefence_pl.leakage.origins import LIMIT, NEVER, Sought
 from timefence_pl.leakage.places import in_places, in_row_order
 from timefence_pl.leakage.rebuilt import DUE, DUE_KNOWN, DUE_TIME, FOUND, WRONG, Rebuilt
 from timefence_pl.leakage.row_origins import DUE_NUMBER, EVENT_OF, NUMBER_OF, row_origins
-from timefence_pl.leakage.tallies import AGE_BIN, Ages, counted
+from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, counted
 from timefence_pl.leakage.verdicts import (
     FOUND_IN_FUTURE,
     FOUND_IN_PAST,
@@ -115,7 +115,9 @@ def judge(rebuilt: Rebuilt, clock: Clock, tolerance: Tolerance, bucket: pl.Serie
         leaks=failing[_LEAK].drop_nulls(),
         endless=int(endless),
         ages=_ages(failing, rebuilt, label),
-        verdicts=_by_verdict(bucket.gather(failing[LABEL_ROW]), failing[_VERDICT]),
+        verdicts=counted({BUCKET: bucket.gather(failing[LABEL_ROW]), _VERDICT: failing[_VERDICT]}).with_columns(
+            pl.col(_VERDICT).cast(pl.String)
+        ),
     )
 
 
@@ -249,13 +251,6 @@ def _ages(failing: pl.DataFrame, rebuilt: Rebuilt, label: pl.Expr) -> pl.DataFra
     good = rebuilt.ages.select(AGE_BIN, pl.lit("ok").alias("verdict"), "rows")
     if not failing.height:
         return good
-    bins = Ages.of(rebuilt.joined.frame.clock.kind)
     ages = failing.select(label - pl.col(_FOUND_INSTANT)).to_series()
-    return pl.concat([good, _by_verdict(bins.bins(ages), failing[_VERDICT]).drop_nulls()])
-
-
-def _by_verdict(column: pl.Series, verdict: pl.Series) -> pl.DataFrame:
-    """How many rows have each value of a column and each verdict."""
-    codes = pl.DataFrame({"verdict": VERDICTS, "code": range(len(VERDICTS))}, schema_overrides={"code": pl.UInt8})
-    tally = counted({column.name: column, "code": verdict.to_physical().cast(pl.UInt8)})
-    return tally.join(codes, on="code").select(column.name, "verdict", "rows").sort(column.name, "verdict")
+    found = Ages.of(rebuilt.joined.frame.clock.kind).tally(ages, by=failing[_VERDICT])
+    return pl.concat([good, found.with_columns(pl.col(_VERDICT).cast(pl.String))])

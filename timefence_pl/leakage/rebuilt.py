@@ -17,8 +17,8 @@ from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.faults import CHECK_DATA, NOT_COMPUTED, faults_are_ours
 from timefence_pl.leakage.columns import Pairing
-from timefence_pl.leakage.equality import Tolerance, comparable, equal
-from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, age_bins, counted
+from timefence_pl.leakage.equality import Tolerance, comparable, equal, is_float_like
+from timefence_pl.leakage.tallies import BUCKET, Ages, ages_of, counted
 from timefence_pl.plan.alignment import LABEL_ROW, ROW_OF, Alignment, Merge
 from timefence_pl.plan.guards import duplicate_problem
 from timefence_pl.plan.joined import DUPLICATE_MATCH, KNOWN_TICK, REASON, AnyFrame, JoinedFeature
@@ -110,7 +110,7 @@ def rebuild(
     def in_order(alignment: Alignment) -> _Ordered:
         ordered = alignment.at_once(numbered)
         rows = ordered.frame.with_columns(ordered.rows.alias(LABEL_ROW))
-        return _Ordered(ordered.probe, rows, bucket.gather(ordered.rows))
+        return _Ordered(ordered.probe, rows, bucket[ordered.rows])
 
     def compare(joined: JoinedFeature, merged: pl.DataFrame, ordered: _Ordered, windows: WindowsOver | None) -> Judged:
         pairs = pairings[joined.feature.name]
@@ -195,11 +195,10 @@ def _compared(
 ) -> Rebuilt:
     name = joined.feature.name
     present = tuple(p for p in pairings if p.data is not None)
-    # Named first: a series gathers by its name, which may read as a pattern.
     columns = [
         _typed(data.get_column(str(p.data)), merged[p.output]).alias(FOUND.format(i)) for i, p in enumerate(present)
     ]
-    found = [c.gather(rows[LABEL_ROW]) for c in columns]
+    found = [c[rows[LABEL_ROW]] for c in columns]
     due = [merged[p.output].alias(DUE.format(i)) for i, p in enumerate(present)]
     types = tuple((f.dtype, d.dtype) for f, d in zip(found, due, strict=True))
     known = merged[KNOWN_TICK.format(name)].alias(DUE_KNOWN)
@@ -218,18 +217,17 @@ def _compared(
         if own.width
         else 0
     )
-    ages = age_bins(Ages.of(joined.frame.clock.kind), rows[LABEL_TICK], plan.clock, known, joined.frame.clock)
+    ages, size = ages_of(rows[LABEL_TICK], plan.clock, known, joined.frame.clock)
     if fails is not None:
-        ages = pl.select(pl.when(~pl.lit(fails)).then(pl.lit(ages))).to_series()
-    tally = counted({BUCKET: bucket, "reason": merged[REASON.format(name)], AGE_BIN: ages})
+        ages = ages.filter(~fails)
     return Rebuilt(
         joined=joined,
         pairings=present,
         types=types,
         failing=failing,
         null_rows=int(nulls),
-        ages=tally.drop_nulls(AGE_BIN).group_by(AGE_BIN).agg(pl.col("rows").sum()).sort(AGE_BIN),
-        reasons=tally.group_by(BUCKET, "reason").agg(pl.col("rows").sum()).sort(BUCKET, "reason"),
+        ages=Ages.of(joined.frame.clock.kind).tally(ages, size=size),
+        reasons=counted({BUCKET: bucket, "reason": merged[REASON.format(name)]}),
         windows=None,
     )
 
@@ -245,10 +243,27 @@ def _wrong(found: Sequence[pl.Series], due: Sequence[pl.Series], tolerance: Tole
     """For each column whether its values differ; None where none does."""
     if all(f.dtype == d.dtype and f.equals(d, null_equal=True) for f, d in zip(found, due, strict=True)):
         return None
-    return pl.DataFrame([*found, *due]).select(
-        (~equal(pl.col(f.name), pl.col(d.name), (f.dtype, d.dtype), tolerance)).alias(WRONG.format(i))
-        for i, (f, d) in enumerate(zip(found, due, strict=True))
+    return pl.DataFrame(
+        [_differs(f, d, tolerance).alias(WRONG.format(i)) for i, (f, d) in enumerate(zip(found, due, strict=True))]
     )
+
+
+def _differs(found: pl.Series, due: pl.Series, tolerance: Tolerance) -> pl.Series:
+    """Whether a column's values differ; within the tolerance only those are looked at that are not the same."""
+    types = found.dtype, due.dtype
+    if not (types[0] == types[1] and is_float_like(*types)):
+        return _unequal(found, due, tolerance)
+    apart = found.ne_missing(due)
+    near = ~_unequal(found.filter(apart), due.filter(apart), tolerance)
+    if not near.any():
+        return apart
+    rows = pl.int_range(len(apart), eager=True).filter(apart)
+    return apart.scatter(rows.filter(near), values=False)
+
+
+def _unequal(found: pl.Series, due: pl.Series, tolerance: Tolerance) -> pl.Series:
+    types = found.dtype, due.dtype
+    return pl.DataFrame([found, due]).select(~equal(pl.col(found.name), pl.col(due.name), types, tolerance)).to_series()
 
 
 def _nothing_wrong(columns: int) -> pl.DataFrame:

@@ -26,7 +26,7 @@ from timefence_pl.leakage.audit_report import AuditReport, FeatureAudit
 from timefence_pl.leakage.data import DataSet, read
 from timefence_pl.leakage.history import instant
 from timefence_pl.leakage.judged import leak_column
-from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, Charts, TimeAxis, bounds_marked, counted
+from timefence_pl.leakage.tallies import BUCKET, Ages, Charts, TimeAxis, bounds_marked, counted
 from timefence_pl.leakage.verdicts import VERDICTS
 from timefence_pl.plan.compatibility import check_reserved, comparable
 from timefence_pl.plan.options import JoinOptions
@@ -183,7 +183,7 @@ def _checked(
         pl.when(late).then(known - limit).alias("__tf_leak"),
         (label - known).alias("__tf_age"),
     )
-    words = judged[_VERDICT].cast(pl.String)
+    words = judged[_VERDICT]
     fails = words != "ok"
     failing = judged.filter(fails)
     shown = frame.select(list(dict.fromkeys([*keys, label_time, time, *([column] if column in frame.columns else [])])))
@@ -198,10 +198,10 @@ def _checked(
     nothing = not frame.height or unknown == frame.height
     counts = dict.fromkeys(VERDICTS, 0)
     if not nothing:
-        counts |= dict(words.value_counts().iter_rows())
+        counts |= dict(words.cast(pl.String).value_counts().iter_rows())
     marks = bounds_marked(wait, lookback, staleness, integer=integer)
     ages = Ages.of(clocks[0].kind)
-    tally = counted({AGE_BIN: ages.bins(judged["__tf_age"]), "verdict": words}).drop_nulls()
+    tally = ages.tally(judged["__tf_age"], by=words).with_columns(pl.col(_VERDICT).cast(pl.String))
     axis_of_ages = ages.drawn(tally, marks)
     return FeatureAudit(
         name=column,
@@ -221,7 +221,9 @@ def _checked(
             edges=axis_of_ages.labels,
             marks=axis_of_ages.marks,
             reasons=pl.DataFrame(schema={BUCKET: pl.UInt8, "reason": pl.String, "rows": pl.Int64}),
-            verdicts=counted({BUCKET: bucket.filter(fails), "verdict": words.filter(fails)}).drop_nulls(),
+            verdicts=counted({BUCKET: bucket.filter(fails), _VERDICT: words.filter(fails)})
+            .drop_nulls()
+            .with_columns(pl.col(_VERDICT).cast(pl.String)),
             totals=dict(bucket.drop_nulls().value_counts().iter_rows()),
             spans=axis.spans(),
             times=not integer,
