@@ -22,9 +22,10 @@ from timefence_pl.leakage.equality import Tolerance, equal
 from timefence_pl.leakage.history import instant
 from timefence_pl.leakage.origins import LIMIT, Sought
 from timefence_pl.leakage.places import in_places
+from timefence_pl.plan.cached import cached
 from timefence_pl.plan.latest import LABEL_TICK, VALID
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
-from timefence_pl.plan.time_key import ENTITY, SECOND_HASH, pack_wide
+from timefence_pl.plan.time_key import ENTITY, SECOND_HASH, order_key
 from timefence_pl.plan.windows import WindowBounds, WindowMatch, WindowsOver
 
 __all__ = ["FUTURE_HOW", "FUTURE_INSTANT", "PAST_HOW", "PAST_INSTANT", "window_origins"]
@@ -36,7 +37,7 @@ PAST_HOW: Final = "__tf_past_how"
 FUTURE_INSTANT: Final = "__tf_future_instant"
 PAST_INSTANT: Final = "__tf_past_instant"
 
-_SHIFT: Final = "__tf_shift"
+_PLACE: Final = "__tf_place"
 _ROW: Final = "__tf_nth"
 _KNOWN: Final = "__tf_known_at"
 _SINCE: Final = "__tf_since"
@@ -290,8 +291,10 @@ class _Search:
         if self.clock.kind == "integer" or rows.height < _FEWEST:
             return None
         tried = _sample(rows)
-        few = self.of(tried[ENTITY])
-        best, most = few.best_shift(tried)
+        few = self if self.windows.height <= _LITTLE else self.of(tried[ENTITY])
+        # With the rows it is looked for in, where these are few: once more would take longer than they do.
+        every = among if among is not None and among.height <= _MOST else tried
+        best, most, made = few.best_shift(every, every[_ROW].is_in(tried[_ROW].implode()))
         if most < max(_BELIEVED * tried.height, _FEWEST):
             return None
         how = f"the window {format_nanoseconds(abs(best))} {'later' if best > 0 else 'earlier'}"
@@ -299,36 +302,40 @@ class _Search:
         variant = _Variant(how, (replace(self.bounds, embargo=self.bounds.embargo - best),), reaches=best > 0)
         if best < 0:
             return _Shift(later=False, variant=variant, found=_first(rows, []))
-        found = few.future(tried, [variant]) if among is None else self.future(among, [variant])
+        if made is not None and (among is None or every is among):
+            found = few.fitting(every, variant, made)
+        else:
+            found = few.future(tried, [variant]) if among is None else self.future(among, [variant])
         theirs = found.filter(found[_ROW].is_in(rows[_ROW].implode()))
         if theirs[FUTURE_INSTANT].is_not_null().sum() < _LATE * theirs.height:
             return None  # the windows differ by their lower ends alone, which lets nothing of the future in
         return _Shift(later=True, variant=variant, found=found)
 
-    def best_shift(self, tried: pl.DataFrame) -> tuple[int, int]:
-        """The shift, in nanoseconds, that explains most of some rows, and how many."""
-        far = max(_SHIFTS) // self.clock.size
-        tick = pl.col(LABEL_TICK)
-        exact = not any(shift % self.clock.size for shift in _SHIFTS)
-        if (
-            exact
-            and not self._since_last
-            and tried.select(tick.is_between(INT64_MIN + far, INT64_MAX - far).all()).item()
-        ):
+    def best_shift(self, rows: pl.DataFrame, counted: pl.Series) -> tuple[int, int, pl.DataFrame | None]:
+        """The shift, in nanoseconds, that explains most rows, how many, and the windows of all rows, if they are at hand.
+
+        Args:
+            rows: The rows.
+            counted: Which of them count.
+        """
+        sought = rows.select(self._sought)
+        if not any(s % self.clock.size for s in _SHIFTS) and not self._since_last:
             # As label times of one evaluation: a variant takes far longer to prepare than to compute.
-            ticks = pl.DataFrame({_SHIFT: [shift // self.clock.size for shift in _SHIFTS]}, schema={_SHIFT: pl.Int64})
-            every = ticks.join(tried.drop(_ROW), how="cross", maintain_order="left_right")
-            every = every.with_columns(tick + pl.col(_SHIFT)).drop(_SHIFT).with_row_index(_ROW)
-            (made,) = self.evaluated(every, [_Variant("", (self.bounds,))])
-            fitting = made.hstack(every.select(self._sought)).select(self._fits).to_series()
-            counts = fitting.reshape((len(_SHIFTS), tried.height)).arr.sum().to_list()
-        else:
-            # Times that label times cannot hold, or values that are told from the label: the embargo is moved.
-            moved = [_Variant("", (replace(self.bounds, embargo=self.bounds.embargo - shift),)) for shift in _SHIFTS]
-            found = tried.select(self._sought)
-            counts = [made.hstack(found).select(self._fits.sum()).item() for made in self.evaluated(tried, moved)]
-        most = max(counts)
-        return _SHIFTS[counts.index(most)], most
+            ticks = [shift // self.clock.size for shift in _SHIFTS]
+            if _fit(rows[LABEL_TICK], ticks):
+                made = self._as_of(rows, ticks)
+                fits = made.hstack(pl.concat([sought] * len(ticks))).select(self._fits).to_series()
+                counts = (
+                    (fits & pl.concat([counted] * len(ticks))).reshape((len(ticks), rows.height)).arr.sum().to_list()
+                )
+                best = counts.index(max(counts))
+                own = made[best * rows.height : (best + 1) * rows.height]
+                return _SHIFTS[best], max(counts), own.with_columns(rows[_ROW])
+        # Times that label times cannot hold, or values that are told from the label: the embargo is moved.
+        moved = [_Variant("", (replace(self.bounds, embargo=self.bounds.embargo - shift),)) for shift in _SHIFTS]
+        marks = [made.hstack(sought).select(self._fits).to_series() & counted for made in self.evaluated(rows, moved)]
+        counts = [int(mark.sum()) for mark in marks]
+        return _SHIFTS[counts.index(max(counts))], max(counts), None
 
     def evaluated(self, rows: pl.DataFrame, variants: Sequence[_Variant], *, values: bool = True) -> list[pl.DataFrame]:
         """For each variant the windows' columns, the instant of their youngest event (``_KNOWN``, in ticks) and ``_ROW``.
@@ -338,6 +345,12 @@ class _Search:
             variants: The windows.
             values: Compute the columns, too.
         """
+        moved = self._by_moves(rows, variants) if values and rows.height <= _MANY else {}
+        others = [v for i, v in enumerate(variants) if i not in moved]
+        unmoved = iter(self._unmoved(rows, others, values=values) if others else [])
+        return [moved[i] if i in moved else next(unmoved) for i in range(len(variants))]
+
+    def _unmoved(self, rows: pl.DataFrame, variants: Sequence[_Variant], *, values: bool) -> list[pl.DataFrame]:
         little = rows.height <= _MOST and self.windows.height <= _LITTLE
         if self._since_last or little or not any(v.endless for v in variants):
             return self._each(rows, variants, values=values)
@@ -347,28 +360,86 @@ class _Search:
         some = rows.unique(entity)
         once = iter(self._each(some, [v for v in variants if v.endless], values=values))
         place = rows.select(entity).join(
-            some.select(*entity, pl.int_range(pl.len()).alias(_SHIFT)), on=entity, how="left", maintain_order="left"
-        )[_SHIFT]
+            some.select(*entity, pl.int_range(pl.len()).alias(_PLACE)), on=entity, how="left", maintain_order="left"
+        )[_PLACE]
         return [
             next(once).select(pl.all().gather(place)).with_columns(rows[_ROW]) if v.endless else next(alone)
             for v in variants
         ]
 
+    def _by_moves(self, rows: pl.DataFrame, variants: Sequence[_Variant]) -> dict[int, pl.DataFrame]:
+        """By number, those variants that are the feature's own windows as of moved label times, all computed at once."""
+        moves = {i: [m for m in map(self._move, v.bounds) if m is not None] for i, v in enumerate(variants)}
+        moves = {i: own for i, own in moves.items() if len(own) == len(variants[i].bounds)}
+        every = list(dict.fromkeys(m for own in moves.values() for m in own))
+        if not every or not rows.height or not _fit(rows[LABEL_TICK], every):
+            return {}
+        made = self._as_of(rows, every)
+        blocks = {m: made[n * rows.height : (n + 1) * rows.height] for n, m in enumerate(every)}
+        return {i: self._of_blocks(rows, variants[i], [blocks[m] for m in own]) for i, own in moves.items()}
+
+    def _of_blocks(self, rows: pl.DataFrame, variant: _Variant, blocks: Sequence[pl.DataFrame]) -> pl.DataFrame:
+        """One variant's windows, put together from those of its bounds."""
+        columns, youngest = [], []
+        for bounds, block in zip(variant.bounds, blocks, strict=True):
+            columns += [block[f"{self.window.name}__{a}_{w}"] for w in bounds.lengths for a in self.window.aggregates]
+            known = block[_KNOWN]
+            if bounds.longest != self.bounds.longest:  # what a longer window holds may lie before this one
+                lower = rows[LABEL_TICK] - (bounds.embargo + (bounds.lengths[bounds.longest] or 0)) // self.clock.size
+                known = pl.select(pl.when(known >= lower if bounds.strict else known > lower).then(known)).to_series()
+            youngest.append(known)
+        return pl.DataFrame([*columns, rows[_ROW]]).with_columns(pl.max_horizontal(youngest).alias(_KNOWN))
+
+    def _move(self, bounds: WindowBounds) -> int | None:
+        """By how many ticks label times are moved for the feature's own windows to be these; None where they cannot be."""
+        own = self.bounds
+        if not self._movable or not bounds.lengths.items() <= own.lengths.items():
+            return None
+        # On one grid, up to and with a tick is before the next one.
+        move = own.embargo - bounds.embargo + (own.strict - bounds.strict) * self.clock.size
+        return None if move % self.clock.size else move // self.clock.size
+
+    @cached
+    def _movable(self) -> bool:
+        """Whether windows as of moved label times can be told by moving label times, at the cost of one evaluation."""
+        frame, size = self.windows.frame, self.clock.size
+        lengths = [n for n in self.bounds.lengths.values() if n is not None]
+        return (
+            not frame.bitemporal
+            and self.clock.ticks_like(frame.event_clock)
+            and self.clock.kind == frame.event_clock.kind
+            and not any(n % size for n in (self.bounds.embargo, *lengths))
+            and not self._since_last
+            and self.windows.quick(self.window, self.clock)
+        )
+
+    def _as_of(self, rows: pl.DataFrame, moves: Sequence[int]) -> pl.DataFrame:
+        """The feature's own windows as of moved label times, all rows for each move: its columns and ``_KNOWN``."""
+        hashed = [SECOND_HASH] if SECOND_HASH in rows.columns else []
+        ticks = pl.DataFrame({_PLACE: moves}, schema={_PLACE: pl.Int64})
+        every = ticks.join(rows.select(ENTITY, LABEL_TICK, VALID, *hashed), how="cross", maintain_order="left_right")
+        moved = every.with_columns(pl.col(LABEL_TICK) + pl.col(_PLACE)).drop(_PLACE)
+        return self._in_order(moved, [WindowMatch(self.window, self.bounds, known=_KNOWN)])
+
+    def _in_order(self, rows: pl.DataFrame, matches: Sequence[WindowMatch]) -> pl.DataFrame:
+        """Windows for label rows in any order."""
+        key = order_key(rows[ENTITY], rows[LABEL_TICK])
+        if key.is_sorted():
+            return self.windows.at(rows, self.clock, matches)
+        order = key.arg_sort()
+        made = self.windows.at(rows.select(pl.all().gather(order)), self.clock, matches)
+        return made.select(pl.all().gather(order.arg_sort()))
+
     def _each(self, rows: pl.DataFrame, variants: Sequence[_Variant], *, values: bool) -> list[pl.DataFrame]:
         if not variants:
             return []
         name, hashed = self.window.name, [SECOND_HASH] if SECOND_HASH in rows.columns else []
-        key = rows.select(pack_wide(pl.col(ENTITY), pl.col(LABEL_TICK))).to_series()
-        order = None if key.is_sorted() else key.arg_sort()
-        probes = rows.select(ENTITY, LABEL_TICK, VALID, *hashed)
-        probes = probes if order is None else probes.select(pl.all().gather(order))
         matches = [
             WindowMatch(self.window, bounds, known=f"{_KNOWN}/{v}/{i}", name=f"{v}/{i}", values=values)
             for v, variant in enumerate(variants)
             for i, bounds in enumerate(variant.bounds)
         ]
-        made = self.windows.at(probes, self.clock, matches)
-        made = made if order is None else made.select(pl.all().gather(order.arg_sort()))
+        made = self._in_order(rows.select(ENTITY, LABEL_TICK, VALID, *hashed), matches)
         evaluated = []
         for v, variant in enumerate(variants):
             parts = [f"{v}/{i}" for i in range(len(variant.bounds))]
@@ -407,6 +478,12 @@ def _first(rows: pl.DataFrame, found: Sequence[pl.DataFrame]) -> pl.DataFrame:
     return every.unique(_ROW, keep="first", maintain_order=True) if len(found) > 1 else every
 
 
+def _fit(ticks: pl.Series, moves: Sequence[int]) -> bool:
+    """Whether all ticks, moved, are of 64 bits, and not its ends."""
+    far = max(abs(m) for m in moves)
+    return bool(ticks.is_between(INT64_MIN + far + 1, INT64_MAX - far - 1).all()) if far < INT64_MAX else False
+
+
 def _sample(rows: pl.DataFrame) -> pl.DataFrame:
     """Some of the rows, in order, always the same: at random, since labels of an entity may come at regular numbers."""
     if rows.height <= _MOST:
@@ -416,14 +493,16 @@ def _sample(rows: pl.DataFrame) -> pl.DataFrame:
 
 def _without(rows: pl.DataFrame, *found: pl.DataFrame) -> pl.DataFrame:
     """The rows that are in none of the frames."""
-    if not rows.height:
+    if not rows.height or all(not f.height for f in found):
         return rows
+    if any(f[_ROW].equals(rows[_ROW]) for f in found):
+        return rows.clear()
     numbers = [rows[_ROW], *(f[_ROW] for f in found if f.height)]
     most = max(int(n.max()) for n in numbers)  # type: ignore[arg-type]
     left = pl.repeat(value=True, n=most + 1, eager=True)
     for taken in numbers[1:]:
         left = left.scatter(taken, values=False)
-    return rows.filter(left.gather(rows[_ROW]))
+    return rows.filter(left[rows[_ROW]])
 
 
 def _by_event_time(bounds: WindowBounds) -> Iterator[_Variant]:

@@ -192,8 +192,12 @@ class Column:
         totals = self._values.totals(("scaled", scale), make) if isinstance(scale, int) else Totals(make())
         scaled, exact = totals.values, "lost" not in totals.values.columns
         found = self._spans.differences(totals)
-        back = self._unscaled(scale)
-        sums = found.select((pl.col(at(w, "x")).cast(pl.Float64) * back).alias(w) for w in self._windows)
+        if isinstance(scale, int):
+            sums = {w: found[at(w, "x")].cast(pl.Float64) * 2.0 ** -_clamped(scale) for w in self._windows}
+        else:
+            back = self._unscaled(scale)
+            scaled_back = found.select((pl.col(at(w, "x")).cast(pl.Float64) * back).alias(w) for w in self._windows)
+            sums = scaled_back.to_dict()
         marks: dict[str, list[pl.Expr]] = {w: [] for w in self._windows}
         for w, own in marks.items():
             if "special" in scaled.columns:
@@ -201,7 +205,7 @@ class Column:
             if not exact:
                 lost, total = pl.col(at(w, "lost")), pl.col(at(w, "x"))
                 own.append((lost > 0) & (total.abs() < lost.cast(pl.Int128) * (1 << _SURE)))
-        return Results(sums.to_dict(), _marked(found, marks))
+        return Results(sums, _marked(found, marks))
 
     # -- variances --------------------------------------------------------------------------------------------------
 
@@ -359,8 +363,7 @@ def _sum_of_squares(window: str) -> pl.Expr:
 def _marked(frame: pl.DataFrame, marks: Mapping[str, Sequence[pl.Expr]]) -> dict[str, pl.Series]:
     """For each window whether some mark holds; only windows in which it does."""
     wanted = [pl.any_horizontal(own).alias(w) for w, own in marks.items() if own]
-    found = frame.select(wanted) if wanted else frame.clear().select()
-    return {w: mark for w, mark in found.to_dict().items() if mark.any()}
+    return {w: mark for w, mark in frame.select(wanted).to_dict().items() if mark.any()} if wanted else {}
 
 
 def _either(first: Results, second: Results) -> Results:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import polars as pl
 
 from timefence_pl.plan.cached import cached
-from timefence_pl.plan.window_values import Totals, running_sums
+from timefence_pl.plan.window_values import Totals, running_sums, when
 
 __all__ = ["KnownEvents", "Spans", "at"]
 
@@ -92,7 +92,7 @@ class Spans:
     @cached
     def longest(self) -> int:
         """The number of rows in the longest span."""
-        return max((int(n or 0) for n in self._lengths.max().row(0)), default=0)
+        return max((int(n.max() or 0) for n in self._lengths), default=0)  # type: ignore[arg-type]
 
     def differences(self, totals: Totals) -> pl.DataFrame:
         """What columns add up to in each window.
@@ -165,4 +165,4 @@ def _rows(mask: pl.Series) -> pl.Series:
 
 
 def _kept(rows: pl.Series, keep: pl.Series) -> pl.Series:
-    return pl.select(pl.when(keep).then(rows)).to_series()
+    return rows if keep.all(ignore_nulls=False) else when(keep, rows)

@@ -156,7 +156,7 @@ class Values:
 
 def when(mask: pl.Series, values: pl.Series) -> pl.Series:
     """Values where a mask holds, null elsewhere."""
-    return pl.select(pl.when(mask).then(values)).to_series()
+    return values.zip_with(mask, pl.Series([None], dtype=values.dtype))
 
 
 def running_sums(values: pl.DataFrame) -> pl.DataFrame:

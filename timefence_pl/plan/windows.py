@@ -181,6 +181,16 @@ class WindowsOver:
         except TimefenceSchemaError:  # it counts the labels of one part: told again, of all
             return _outputs(labels, self._events, frame=self.frame, clock=clock, tasks=tasks)
 
+    def quick(self, window: Window, clock: Clock) -> bool:
+        """Whether all aggregates of a window feature cost the same however long its windows are.
+
+        Args:
+            window: The feature.
+            clock: Of the label time.
+        """
+        recipe = recipe_of(window, self.frame.schema, self.frame.event_clock, clock)
+        return all(name in recipe.splits for name in window.aggregates)
+
     def _values_of(self, piece: int, events: pl.DataFrame) -> EventValues | None:
         if not self._keep:
             return None
