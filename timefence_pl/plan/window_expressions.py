@@ -15,6 +15,7 @@ import orjson
 import polars as pl
 
 from timefence_pl.definitions.aggregates import SINCE_LAST, columns_read, expression_tree
+from timefence_pl.plan.cached import cached
 from timefence_pl.plan.expressions import is_row_wise
 
 __all__ = ["PART", "Part", "PartKind", "Split", "Splitter", "columns_of", "last_rows", "settled"]
@@ -61,6 +62,12 @@ class Split:
 
     parts: tuple[int, ...]
     outer: pl.Expr
+
+    @cached
+    def single(self) -> int | None:
+        """The part that the aggregate is, as it stands; None where it is made of parts."""
+        (part, *others) = self.parts or (-1,)
+        return None if others or not self.outer.meta.eq(pl.col(PART.format(part))) else part
 
 
 class Splitter:

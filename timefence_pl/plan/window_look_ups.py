@@ -104,12 +104,13 @@ class LookUps:
             first: What :meth:`first` gave for its order, where it is at hand.
         """
         spec = self._spec(look_up.order)
-        lowest = before(spec, pl.col(ENTITY), self.ends.entity)
         if look_up.shift is None:
-            return lowest
+            return before(spec, pl.col(ENTITY), self.ends.entity)
         bound = self._bound(look_up, look_up.shift)
         key = probe_from(spec, self.first(look_up.order) if first is None else first, bound.tick, bound.ends)
-        return key if bound.below is None else pl.when(bound.below).then(lowest).otherwise(key)
+        if bound.below is None:
+            return key
+        return pl.when(bound.below).then(before(spec, pl.col(ENTITY), self.ends.entity)).otherwise(key)
 
     def limit(self, look_up: LookUp) -> pl.Expr:
         """The last tick that counts; null where none does."""

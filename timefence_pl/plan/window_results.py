@@ -56,9 +56,12 @@ class FeatureResults:
 
     def _of_window(self, window: str, parts: list[Results]) -> dict[str, pl.Series]:
         columns: dict[str, pl.Series] = {}
-        frame = pl.DataFrame([r.values[window].alias(PART.format(i)) for i, r in enumerate(parts)])
         splits = self._recipe.splits
-        quick = frame.select(split.outer.alias(name) for name, split in splits.items()) if splits else frame
+        made = {name: split.outer.alias(name) for name, split in splits.items() if split.single is None}
+        quick = {n: parts[s.single].values[window] for n, s in splits.items() if s.single is not None}
+        if made:
+            frame = pl.DataFrame([r.values[window].alias(PART.format(i)) for i, r in enumerate(parts)])
+            quick |= frame.select(made.values()).to_dict()
         unsure = {name: _together(parts, split.parts, window) for name, split in splits.items()}
         marked = {name: mark for name, mark in unsure.items() if mark is not None}
         which = _any(marked.values())

@@ -59,15 +59,16 @@ class Facts:
             single: They are of 32 bits.
         """
         limit = 2.0**90 if single else 2.0**960
-        frame, x = values.to_frame("x"), pl.col("x")
-        least, most, total = frame.select(x.min().alias("least"), x.max().alias("most"), x.sum().alias("total")).row(0)
+        least, most, total = _float(values.min()), _float(values.max()), float(values.sum())
         # A finite total has only finite terms.
-        special = not isfinite(total) or (most is not None and not -limit < least <= most < limit)
-        if special or (most is not None and least <= 0 <= most):
-            size = x.abs()
-            used = frame.filter((size > 0) & (size < limit))
-            least, most = used.select(size.min().alias("least"), size.max().alias("most")).row(0)
-        if most is None:
+        special = not isfinite(total)
+        if least is not None and most is not None:
+            special = special or not -limit < least <= most < limit
+        if special or (least is not None and most is not None and least <= 0 <= most):
+            size = values.abs()
+            used = size.filter((size > 0) & (size < limit))
+            least, most = _float(used.min()), _float(used.max())
+        if least is None or most is None:
             return cls(0, 0, special, limit)
         ends = sorted((abs(least), abs(most)))
         return cls(frexp(ends[1])[1], frexp(ends[0])[1] - 1, special, limit)
@@ -152,6 +153,10 @@ class Values:
     def entity(self) -> pl.Series:
         """For each event a number of its entity."""
         return self._entities()
+
+
+def _float(value: object) -> float | None:
+    return None if value is None else float(value)  # type: ignore[arg-type]
 
 
 def when(mask: pl.Series, values: pl.Series) -> pl.Series:
