@@ -114,7 +114,8 @@ class Kernel:
 
     def _tick_at(self, rows: pl.Series, order: str) -> pl.Series:
         """The ticks of some rows' keys; null where they are not of the label's entity."""
-        key = pl.lit(self._keys[order][rows])
+        keys = self._keys[order]
+        key = pl.lit(keys[rows] if rows.dtype == pl.get_index_type() else keys.gather(rows))
         return self._labels.select(self._look_ups.tick(order, key, pl.col(_FIRST[order]))).to_series()
 
     # -- spans ------------------------------------------------------------------------------------------------------
