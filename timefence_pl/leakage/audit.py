@@ -6,6 +6,7 @@ Takes a data set and features (or feature-time columns), gives an :class:`AuditR
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from typing import Literal
 
@@ -25,16 +26,14 @@ from timefence_pl.leakage.data import DataSet, read
 from timefence_pl.leakage.equality import Tolerance, comparable, tolerance_of
 from timefence_pl.leakage.judged import Judgement, judge
 from timefence_pl.leakage.lookahead import check_lookahead as look_ahead
-from timefence_pl.leakage.lookahead_report import LookaheadReport
 from timefence_pl.leakage.profile import drawn_ages, named_reasons
 from timefence_pl.leakage.rebuilt import Rebuilt, rebuild
-from timefence_pl.leakage.tallies import Charts, TimeAxis, bounds_marked
+from timefence_pl.leakage.tallies import Charts, TimeAxis, bounds_marked, numbers_of
 from timefence_pl.leakage.temporal import audit_times
 from timefence_pl.leakage.verdicts import VERDICTS
 from timefence_pl.plan.compatibility import label_clock
-from timefence_pl.plan.joined import JoinedFeature
 from timefence_pl.plan.options import DEFAULT_LOOKBACK, DefaultLookback, JoinOptions, join_options
-from timefence_pl.plan.training_set import TrainingPlan, check_definitions, own_columns, prepare_all, training_set
+from timefence_pl.plan.training_set import check_definitions, own_columns, prepare_all, training_set
 
 __all__ = ["audit"]
 
@@ -219,26 +218,24 @@ def _audit_features(
     plan = training_set(labels, features, frames, options)
     ticks = frame.select(clock.ticks(pl.col(label_time))).to_series()
     axis = TimeAxis.of(ticks, clock)
-    bucket = pl.select(axis.bucket(pl.lit(ticks))).to_series()
+    bucket = axis.bucket(ticks)
+    totals = numbers_of(bucket)
     done = count(1)
 
-    def judged(one: Rebuilt) -> Judgement:
-        judgement = judge(one, plan.clock, tolerance, bucket)
-        say(f"Audited {one.joined.feature.name} ({next(done)}/{len(features)})")
-        return judgement
+    def judged(one: Rebuilt) -> FeatureAudit:
+        own = pairings[one.joined.feature.name]
+        told = _feature_audit(judge(one, plan.clock, tolerance, bucket), own, frame, keys, label_time, axis, totals)
+        say(f"Audited {told.name} ({next(done)}/{len(features)})")
+        return told
 
     found = rebuild(plan, labels, frame, pairings, tolerance, bucket, judged)
     if check:
         say("Checking for look-ahead")
     looked = look_ahead(features) if check else None
-    totals = dict(bucket.drop_nulls().value_counts().iter_rows())
     sign = "<" if options.strict else "<="
     return AuditReport(
         features={
-            j.feature.name: _feature_audit(
-                j, found[j.feature.name], pairings[j.feature.name], plan, frame, keys, label_time, axis, totals, looked
-            )
-            for j in plan.features
+            name: told if looked is None else replace(told, lookahead=looked[name]) for name, told in found.items()
         },
         total_rows=frame.height,
         mode="rebuild",
@@ -249,27 +246,24 @@ def _audit_features(
 
 
 def _feature_audit(
-    joined: JoinedFeature,
     found: Judgement,
     pairings: Sequence[Pairing],
-    plan: TrainingPlan,
     frame: pl.DataFrame,
     keys: tuple[str, ...],
     label_time: str,
     axis: TimeAxis,
     totals: Mapping[int, int],
-    looked: LookaheadReport | None,
 ) -> FeatureAudit:
-    name = joined.feature.name
+    joined, own = found.rebuilt.joined, found.rows["row"]
     problems, notes = _problems(found, pairings, frame, (*keys, label_time))
     nothing = not found.rebuilt.pairings or not frame.height
-    labels = frame.select([*dict.fromkeys((*keys, label_time))]).select(pl.all().gather(found.rows["row"]))
+    labels = pl.DataFrame([frame.get_column(c)[own] for c in dict.fromkeys((*keys, label_time))])
     labels = labels.rename({c: _free(c, [*labels.columns, *found.rows.columns]) for c in _shared(labels, found.rows)})
     rows = pl.concat([found.rows.select("row"), labels, found.rows.drop("row")], how="horizontal")
-    bounds, integer = joined.bounds, plan.clock.kind == "integer"
+    bounds, integer = joined.bounds, axis.clock.kind == "integer"
     marks = bounds_marked(bounds.embargo, bounds.lookback, bounds.staleness, integer=integer)
     return FeatureAudit(
-        name=name,
+        name=joined.feature.name,
         total_rows=frame.height,
         counts=dict.fromkeys(VERDICTS, 0) if nothing else found.counts,
         null_rows=found.rebuilt.null_rows,
@@ -287,9 +281,9 @@ def _feature_audit(
             verdicts=found.verdicts.drop_nulls(),
             totals=totals,
             spans=axis.spans(),
-            times=axis.clock.kind != "integer",
+            times=not integer,
         ),
-        lookahead=None if looked is None else looked[name],
+        lookahead=None,
     )
 
 

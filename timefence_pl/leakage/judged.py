@@ -19,7 +19,7 @@ from timefence_pl.leakage.origins import LIMIT, NEVER, Sought
 from timefence_pl.leakage.places import in_places, in_row_order
 from timefence_pl.leakage.rebuilt import DUE, DUE_KNOWN, DUE_TIME, FOUND, WRONG, Rebuilt
 from timefence_pl.leakage.row_origins import DUE_NUMBER, EVENT_OF, NUMBER_OF, row_origins
-from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, counted
+from timefence_pl.leakage.tallies import AGE_BIN, BUCKET, Ages, counted, numbers_of
 from timefence_pl.leakage.verdicts import (
     FOUND_IN_FUTURE,
     FOUND_IN_PAST,
@@ -105,8 +105,7 @@ def judge(rebuilt: Rebuilt, clock: Clock, tolerance: Tolerance, bucket: pl.Serie
     failing = failing.with_columns(known.alias(_FOUND_INSTANT)).with_columns(
         pl.when(future).then(pl.col(_FOUND_INSTANT) - pl.col(LIMIT) - strict).alias(_LEAK)
     )
-    found = failing[_VERDICT].value_counts()
-    counts = dict.fromkeys(VERDICTS, 0) | dict(zip(found[_VERDICT].cast(pl.String), found["count"], strict=True))
+    counts = dict.fromkeys(VERDICTS, 0) | numbers_of(failing[_VERDICT])
     counts["ok"] = len(bucket) - failing.height
     return Judgement(
         rebuilt=rebuilt,

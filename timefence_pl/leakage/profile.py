@@ -15,7 +15,7 @@ from timefence_pl.definitions.feature_set import AnyFeature
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.leakage.equality import Tolerance
 from timefence_pl.leakage.rebuilt import Rebuilt, rebuild
-from timefence_pl.leakage.tallies import BUCKET, Ages, Charts, TimeAxis, bounds_marked
+from timefence_pl.leakage.tallies import BUCKET, Ages, Charts, TimeAxis, bounds_marked, numbers_of
 from timefence_pl.plan.joined import JoinedFeature
 from timefence_pl.plan.latest import Reason
 from timefence_pl.plan.options import JoinOptions
@@ -52,8 +52,8 @@ def profile(labels: Labels, features: Sequence[AnyFeature], options: JoinOptions
     plan = training_set(own, features, prepare_all(features), options)
     ticks = rows.select(plan.clock.ticks(pl.col(labels.label_time))).to_series()
     axis = TimeAxis.of(ticks, plan.clock)
-    bucket = pl.select(axis.bucket(pl.lit(ticks))).to_series()
-    totals = dict(bucket.drop_nulls().value_counts().iter_rows())
+    bucket = axis.bucket(ticks)
+    totals = numbers_of(bucket)
 
     def figures(found: Rebuilt) -> Profile:
         bounds = found.joined.bounds

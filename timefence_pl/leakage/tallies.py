@@ -9,14 +9,25 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Final
+from typing import Any, Final
 
 import polars as pl
 
 from timefence_pl.durations import format_nanoseconds
-from timefence_pl.plan.ticks import Clock
+from timefence_pl.plan.ticks import INT64_MAX, Clock
 
-__all__ = ["AGE_BIN", "BUCKET", "AgeAxis", "Ages", "Charts", "TimeAxis", "ages_of", "bounds_marked", "counted"]
+__all__ = [
+    "AGE_BIN",
+    "BUCKET",
+    "AgeAxis",
+    "Ages",
+    "Charts",
+    "TimeAxis",
+    "ages_of",
+    "bounds_marked",
+    "counted",
+    "numbers_of",
+]
 
 #: The bin of a value's age, and the bucket of a row's label time.
 AGE_BIN: Final = "bin"
@@ -60,10 +71,14 @@ class TimeAxis:
         span = int(last) - int(first) + 1  # type: ignore[arg-type]
         return cls(int(first), span, min(_BUCKETS, span), clock)  # type: ignore[arg-type]
 
-    def bucket(self, ticks: pl.Expr) -> pl.Expr:
+    def bucket(self, ticks: pl.Series) -> pl.Series:
         """The bucket of each tick; null where there is none."""
-        wide = ticks.cast(pl.Int128) - pl.lit(self.first, dtype=pl.Int128)
-        return (wide * self.buckets // pl.lit(max(self.span, 1), dtype=pl.Int128)).cast(pl.UInt8).alias(BUCKET)
+        span = max(self.span, 1)
+        if span * max(self.buckets, 1) <= INT64_MAX:  # no distance from the first is longer than the span
+            return ((ticks - self.first) * self.buckets // span).cast(pl.UInt8).alias(BUCKET)
+        wide = pl.lit(ticks).cast(pl.Int128) - pl.lit(self.first, dtype=pl.Int128)
+        found = (wide * self.buckets // pl.lit(span, dtype=pl.Int128)).cast(pl.UInt8)
+        return pl.select(found.alias(BUCKET)).to_series()
 
     def spans(self) -> list[tuple[float, float]]:
         """The buckets' starts and ends: milliseconds since 1970, or integer times."""
@@ -245,6 +260,12 @@ def counted(columns: Mapping[str, pl.Series]) -> pl.DataFrame:
             "rows": pl.Series([n for _, _, n in kept], dtype=pl.Int64),
         }
     ).sort(names)
+
+
+def numbers_of(column: pl.Series) -> dict[Any, int]:
+    """How many rows have each value of a small column, nulls left out; in the values' order."""
+    groups = [g for g in _groups(column) if g.code is not None]
+    return dict(zip(_values(column, groups), (int(g.mask.sum()) for g in groups), strict=True))
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from timefence_pl.leakage.audit_report import AuditReport, FeatureAudit
 from timefence_pl.leakage.data import DataSet, read
 from timefence_pl.leakage.history import instant
 from timefence_pl.leakage.judged import leak_column
-from timefence_pl.leakage.tallies import BUCKET, Ages, Charts, TimeAxis, bounds_marked, counted
+from timefence_pl.leakage.tallies import BUCKET, Ages, Charts, TimeAxis, bounds_marked, counted, numbers_of
 from timefence_pl.leakage.verdicts import VERDICTS
 from timefence_pl.plan.compatibility import check_reserved, comparable
 from timefence_pl.plan.options import JoinOptions
@@ -87,7 +87,7 @@ def audit_times(
     clock = _clock(label_time, frame.schema[label_time], "start")
     ticks = frame.select(clock.ticks(pl.col(label_time))).to_series()
     axis = TimeAxis.of(ticks, clock)
-    bucket = pl.select(axis.bucket(pl.lit(ticks))).to_series()
+    bucket = axis.bucket(ticks)
     waits = _embargoes(embargo, columns, integer=clock.kind == "integer")
     features = {}
     for column, time in columns.items():
@@ -198,7 +198,7 @@ def _checked(
     nothing = not frame.height or unknown == frame.height
     counts = dict.fromkeys(VERDICTS, 0)
     if not nothing:
-        counts |= dict(words.cast(pl.String).value_counts().iter_rows())
+        counts |= numbers_of(words)
     marks = bounds_marked(wait, lookback, staleness, integer=integer)
     ages = Ages.of(clocks[0].kind)
     tally = ages.tally(judged["__tf_age"], by=words).with_columns(pl.col(_VERDICT).cast(pl.String))
@@ -224,7 +224,7 @@ def _checked(
             verdicts=counted({BUCKET: bucket.filter(fails), _VERDICT: words.filter(fails)})
             .drop_nulls()
             .with_columns(pl.col(_VERDICT).cast(pl.String)),
-            totals=dict(bucket.drop_nulls().value_counts().iter_rows()),
+            totals=numbers_of(bucket),
             spans=axis.spans(),
             times=not integer,
         ),
