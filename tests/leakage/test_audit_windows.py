@@ -335,3 +335,88 @@ def test_a_sample_of_a_panel_is_no_picture_of_its_first_labels(monkeypatch: pyte
     data = pl.DataFrame(labels, schema={"u": pl.Int64, "at": pl.Datetime("us"), "w__s_1d": pl.Int64}, orient="row")
     counts = tf.audit(data, one, **KEYS, check_lookahead=False)["w"].counts
     assert (counts["future"], counts["stale"]) == (40, 760)
+
+
+def _times(random_: random.Random, count: int, kind: str) -> pl.Series:
+    ticks = pl.Series([random_.randrange(40) for _ in range(count)])
+    if kind == "integer":
+        return ticks
+    if kind == "date":
+        return pl.select(pl.date(2024, 1, 1) + pl.duration(days=pl.lit(ticks))).to_series()
+    return pl.select(
+        (pl.datetime(2024, 1, 1) + pl.duration(hours=pl.lit(ticks) * 6)).dt.cast_time_unit(kind)
+    ).to_series()  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("join", ["strict", "inclusive"])
+@pytest.mark.parametrize("seed", range(10))
+def test_windows_as_of_moved_label_times_are_the_others(seed: int, join: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other windows hold is the same, whether they are told by moving label times or computed as they are."""
+    c = random.Random(seed)
+    kinds = c.choice([("us", "us"), ("us", "us"), ("ns", "ns"), ("us", "ms"), ("date", "date"), ("integer", "integer")])
+    whole = kinds[0] == "integer"
+    unit = (lambda n: n) if whole else lambda n: f"{24 * n}h"
+    events = pl.DataFrame(
+        {
+            "u": [c.randrange(6) for _ in range(150)],
+            "t": _times(c, 150, kinds[0]),
+            "x": [c.choice([1, 2, 5, 100, None]) for _ in range(150)],
+            "f": [c.choice([0.5, -0.5, 3.25, float("nan")]) for _ in range(150)],
+        }
+    )
+    labels = pl.DataFrame({"u": [c.randrange(7) for _ in range(200)], "at": _times(c, 200, kinds[1])})
+    sums = {"s": pl.col("x").sum(), "n": pl.len(), "m": pl.col("f").mean(), "l": pl.col("x").last()}
+    aggregates = {n: sums[n] for n in c.sample(list(sums), c.randrange(1, 4))}
+    lengths = c.choice([[unit(2)], [unit(1), unit(5)], [unit(3), None], [None]])
+    embargo = c.choice([None, unit(1), unit(2)])
+
+    def of(embargo: Any) -> tf.Window:
+        source = tf.Source(events, keys="u", timestamp="t", name="events")
+        return tf.Window(source, aggregates, windows=lengths, embargo=embargo, name="w")
+
+    def values(moved: int, embargo: Any, join: Any) -> pl.DataFrame:
+        step = moved if whole else pl.duration(days=moved)
+        found = built(labels.with_columns(pl.col("at") + step), of(embargo), join=join)
+        return found.select(c for c in found.columns if c.startswith("w__"))
+
+    others = [
+        *(values(0, e, j) for e in (None, embargo) for j in ("strict", "inclusive")),
+        *(values(n, embargo, join) for n in (c.choice([1, 2]), c.choice([-1, -2]), 5)),
+    ]
+    chosen = [
+        c.choice([0, 0, *range(len(others))]) if seed % 2 else c.choice([c.randrange(len(others)), 4])
+        for _ in range(200)
+    ]
+    stacked = pl.concat([o.with_row_index("row").with_columns(of=pl.lit(i)) for i, o in enumerate(others)])
+    wanted = pl.DataFrame({"row": range(200), "of": chosen}, schema={"row": pl.UInt32, "of": pl.Int32})
+    data = labels.hstack(wanted.join(stacked, on=["row", "of"], how="left", maintain_order="left").drop("row", "of"))
+    evaluated: list[int] = []
+    by_moves = window_origins._Search._by_moves
+
+    def counted(self: Any, rows: pl.DataFrame, variants: Any) -> Any:
+        moved = by_moves(self, rows, variants)
+        evaluated.append(len(moved))
+        return moved
+
+    monkeypatch.setattr(window_origins._Search, "_by_moves", counted)
+    at_once = audit(data, of(embargo), join=join)
+    assert any(evaluated) or kinds == ("us", "ms")
+    monkeypatch.setattr(window_origins, "_fit", lambda *_: False)
+    one_by_one = audit(data, of(embargo), join=join)
+    assert at_once.counts == one_by_one.counts
+    assert at_once.counts["ok"] < 200
+    assert at_once.rows.equals(one_by_one.rows)
+
+
+def test_windows_after_the_label_that_are_empty_hold_no_event_that_came_too_late() -> None:
+    """What lies between the embargo and the label is in none of them, though it is later than any that counts."""
+    events = pl.DataFrame({"u": "a", "t": [day(8.9), day(9), day(10)]})
+    one = tf.Window(
+        tf.Source(events, keys="u", timestamp="t", name="e"),
+        {"n": pl.len()},
+        windows=["1d", "5d"],
+        embargo="1d",
+        name="w",
+    )
+    data = pl.DataFrame({"u": ["a"], "at": [day(10.5)], "w__n_1d": [0], "w__n_5d": [0]})
+    assert audit(data, one).counts["differs"] == 1

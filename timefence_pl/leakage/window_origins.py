@@ -380,15 +380,11 @@ class _Search:
 
     def _of_blocks(self, rows: pl.DataFrame, variant: _Variant, blocks: Sequence[pl.DataFrame]) -> pl.DataFrame:
         """One variant's windows, put together from those of its bounds."""
-        columns, youngest = [], []
-        for bounds, block in zip(variant.bounds, blocks, strict=True):
-            columns += [block[f"{self.window.name}__{a}_{w}"] for w in bounds.lengths for a in self.window.aggregates]
-            known = block[_KNOWN]
-            if bounds.longest != self.bounds.longest:  # what a longer window holds may lie before this one
-                lower = rows[LABEL_TICK] - (bounds.embargo + (bounds.lengths[bounds.longest] or 0)) // self.clock.size
-                known = pl.select(pl.when(known >= lower if bounds.strict else known > lower).then(known)).to_series()
-            youngest.append(known)
-        return pl.DataFrame([*columns, rows[_ROW]]).with_columns(pl.max_horizontal(youngest).alias(_KNOWN))
+        name, every = self.window.name, list(zip(variant.bounds, blocks, strict=True))
+        columns = [block[f"{name}__{a}_{w}"] for b, block in every for w in b.lengths for a in self.window.aggregates]
+        # Windows of several bounds begin together: the longest holds the youngest event of all.
+        (youngest,) = (block[_KNOWN] for b, block in every if self.bounds.longest in b.lengths)
+        return pl.DataFrame([*columns, youngest, rows[_ROW]])
 
     def _move(self, bounds: WindowBounds) -> int | None:
         """By how many ticks label times are moved for the feature's own windows to be these; None where they cannot be."""
