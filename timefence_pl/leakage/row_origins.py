@@ -193,7 +193,7 @@ class _Neighbours:
             left = group if wanted else group.clear()
             for found, later in zip(sides, (True, False), strict=True):
                 for step in range(_NEAR):
-                    places = self._behind.gather(left[_NTH]) + (step if later else -1 - step)
+                    places = self._behind[left[_NTH]] + (step if later else -1 - step)
                     fits = self._fits(left, places, wanted, later=later)
                     here = pl.DataFrame([left[_NTH], places.cast(pl.UInt32, strict=False).alias(_PLACE)])
                     found.append(here.filter(fits))
@@ -207,7 +207,7 @@ class _Neighbours:
         beside = self._order.at(places.clip(0, self._order.height - 1).cast(pl.UInt32))
         inside = places.is_between(0, self._order.height - 1)
         late = instant(pl.lit(beside[EVENT_TICK]), self._event_clock) > pl.col(LIMIT)
-        own = self._values.select(pl.col(c.own).gather(beside[ROW]).alias(_OWN.format(i)) for i, c in enumerate(wanted))
+        own = [self._values.get_column(c.own)[beside[ROW]].alias(_OWN.format(i)) for i, c in enumerate(wanted)]
         return (
             group.hstack(own)
             .select(

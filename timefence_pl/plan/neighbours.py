@@ -52,7 +52,8 @@ class MatchOrder:
     def at(self, places: pl.Series) -> pl.DataFrame:
         """The rows at some places: ``ENTITY``, ``EVENT_TICK``, and ``ROW``, the number of their values."""
         entity, tick = unpack(self._frame.spec, pl.col(KEY))
-        return self._rows.select(pl.all().gather(places)).select(entity.alias(ENTITY), tick.alias(EVENT_TICK), ROW)
+        rows = pl.DataFrame([column[places] for column in self._rows])
+        return rows.select(entity.alias(ENTITY), tick.alias(EVENT_TICK), ROW)
 
     def of(self, entities: pl.Series) -> pl.Series:
         """The places of all rows of some entities, ascending."""
