@@ -33,6 +33,7 @@ __all__ = [
     "entity_columns",
     "entity_of",
     "first_key",
+    "is_own",
     "key_column",
     "key_spec",
     "narrowed",
@@ -42,6 +43,7 @@ __all__ = [
     "probe_from",
     "rows_of",
     "tick_of",
+    "tick_of_own",
     "unpack",
     "within",
     "without_hashes",
@@ -271,8 +273,17 @@ def tick_of(spec: KeySpec, key: pl.Expr, first: pl.Expr) -> pl.Expr:
     Such a key is the entity's own if and only if it is not below the entity's :func:`first_key`. That is asked before
     subtracting: the distance of two entities leaves 128 bits.
     """
-    origin = -INT64_MIN if spec.narrow is None else -spec.narrow.tick[0]
-    return pl.when(key >= first).then(key - first - _number(spec, origin)).cast(pl.Int64)
+    return pl.when(is_own(key, first)).then(_tick(spec, key, first)).cast(pl.Int64)
+
+
+def is_own(key: pl.Expr, first: pl.Expr) -> pl.Expr:
+    """Whether the greatest key at or before a probe of an entity is the entity's own, by its :func:`first_key`."""
+    return key >= first
+
+
+def tick_of_own(spec: KeySpec, key: pl.Expr, first: pl.Expr) -> pl.Expr:
+    """The tick of a key that is an entity's own, as Int64."""
+    return _tick(spec, key, first).cast(pl.Int64)
 
 
 def before(spec: KeySpec, entity: pl.Expr, ends: Ends | None = None) -> pl.Expr:
@@ -335,6 +346,11 @@ def _offset(spec: KeySpec, tick: pl.Expr) -> pl.Expr:
     if spec.narrow is not None:
         return tick - spec.narrow.tick[0]
     return tick.cast(pl.Int128) + _number(spec, 1 << 63)
+
+
+def _tick(spec: KeySpec, key: pl.Expr, first: pl.Expr) -> pl.Expr:
+    """An own key's tick."""
+    return key - first - _number(spec, -INT64_MIN if spec.narrow is None else -spec.narrow.tick[0])
 
 
 def _number(spec: KeySpec, value: int) -> pl.Expr:

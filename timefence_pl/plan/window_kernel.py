@@ -17,7 +17,7 @@ from timefence_pl.plan.cached import cached
 from timefence_pl.plan.latest import LABEL_TICK, VALID, LabelEnds, Reason, _refuse_unclear
 from timefence_pl.plan.prepare import KNOWN
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
-from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, pack_wide, unpack
+from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, is_own, pack_wide, unpack
 from timefence_pl.plan.window_events import KNOWN_KEY, KNOWN_ORDER, WIDE, SortedEvents
 from timefence_pl.plan.window_look_ups import LookUp, LookUps, WindowBounds, instant
 from timefence_pl.plan.window_recipes import Recipe
@@ -112,11 +112,24 @@ class Kernel:
             found = [pl.select(pl.when(valid).then(positions).otherwise(0)).to_series() for positions in found]
         self._found.update(zip(wanted, found, strict=True))
 
+    def _keys_at(self, rows: pl.Series, order: str) -> pl.Series:
+        keys = self._keys[order]
+        return keys[rows] if rows.dtype == pl.get_index_type() else keys.gather(rows)
+
     def _tick_at(self, rows: pl.Series, order: str) -> pl.Series:
         """The ticks of some rows' keys; null where they are not of the label's entity."""
-        keys = self._keys[order]
-        key = pl.lit(keys[rows] if rows.dtype == pl.get_index_type() else keys.gather(rows))
+        key = pl.lit(self._keys_at(rows, order))
         return self._labels.select(self._look_ups.tick(order, key, pl.col(_FIRST[order]))).to_series()
+
+    def _tick_of_own(self, rows: pl.Series, order: str) -> pl.Series:
+        """The ticks of some rows' keys, all of the label's entity; null for null."""
+        key = pl.lit(self._keys_at(rows, order))
+        return self._labels.select(self._look_ups.tick_of_own(order, key, pl.col(_FIRST[order]))).to_series()
+
+    def _are_own(self, rows: pl.Series, order: str, labels: pl.DataFrame) -> pl.Series:
+        """Whether some rows are of some labels' entity; false for null."""
+        key = pl.lit(self._keys_at(rows, order))
+        return labels.select(is_own(key, pl.col(_FIRST[order])).fill_null(value=False)).to_series()
 
     # -- spans ------------------------------------------------------------------------------------------------------
 
@@ -174,7 +187,7 @@ class Kernel:
         return outputs.select(patched(outputs[c], collided, again[c]) for c in outputs.columns)
 
     def _since_last(self, last: pl.Series, dtype: pl.DataType) -> pl.Series:
-        event = pl.lit(self._tick_at(last, KEY))
+        event = pl.lit(self._tick_of_own(last, KEY))
         exact = self._labels.select(self._look_ups.since_last(event, dtype)).to_series()
         fits = exact.is_between(INT64_MIN, INT64_MAX)
         if not fits.all():
@@ -203,19 +216,29 @@ class Kernel:
         held = last.is_not_null()
         end, order = (spans.end, KEY) if spans.known is None else (spans.known.end, KNOWN_KEY)
         marks: list[pl.Series] = []
-        if task.reason or task.known:
-            # What a window holds was usable: the reason asks of other labels alone.
-            usable = self._tick_at(end if task.known else when(~held, end), order)
         if task.reason:
-            empty = outputs.select(pl.all_horizontal(pl.all().is_null())).to_series()
-            some = held | usable.is_not_null()
-            marks.append(pl.select(reason(pl.lit(held), pl.lit(empty), pl.lit(some))).to_series().alias(task.reason))
+            # A column without nulls is empty nowhere.
+            if all(c.null_count() for c in outputs):
+                empty = pl.lit(outputs.select(pl.all_horizontal(pl.all().is_null())).to_series())
+            else:
+                empty = pl.lit(value=not outputs.width)
+            some = pl.lit(self._usable(held, end, order))
+            marks.append(pl.select(reason(pl.lit(held), empty, some)).to_series().alias(task.reason))
         if task.known:
-            marks.append(when(held, usable).alias(task.known))
+            # Where a window holds an event, the youngest that is usable is the entity's.
+            marks.append(self._tick_of_own(when(held, end), order).alias(task.known))
         if task.feature_time:
-            time = self._frame.event_clock.times(pl.lit(self._tick_at(last, KEY)))
+            time = self._frame.event_clock.times(pl.lit(self._tick_of_own(last, KEY)))
             marks.append(pl.select(time).to_series().alias(task.feature_time))
         return marks
+
+    def _usable(self, held: pl.Series, end: pl.Series, order: str) -> pl.Series:
+        """Whether the entity has usable events at all: what a window holds was usable, only others are asked about."""
+        others = ~held
+        if not others.any():
+            return held
+        own = self._are_own(end.filter(others), order, self._labels.filter(others))
+        return held.clone().scatter(pl.int_range(len(held), eager=True).filter(others), own)
 
     # -- hash collisions --------------------------------------------------------------------------------------------
 

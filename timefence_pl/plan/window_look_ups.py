@@ -13,7 +13,7 @@ import polars as pl
 
 from timefence_pl.plan.latest import LABEL_TICK, UNKNOWN_ENDS, LabelEnds
 from timefence_pl.plan.ticks import Bound, Clock, upper_bound
-from timefence_pl.plan.time_key import ENTITY, KEY, KeySpec, before, first_key, probe_from, tick_of
+from timefence_pl.plan.time_key import ENTITY, KEY, KeySpec, before, first_key, probe_from, tick_of, tick_of_own
 from timefence_pl.plan.window_events import KNOWN_KEY, WIDE, SortedEvents
 
 __all__ = ["LookUp", "LookUps", "WindowBounds"]
@@ -120,6 +120,10 @@ class LookUps:
     def tick(self, order: str, key: pl.Expr, first: pl.Expr | None = None) -> pl.Expr:
         """The tick of a key found by a look-up in this order; null where it is not of ``ENTITY``; as :meth:`probe`."""
         return tick_of(self._spec(order), key, self.first(order) if first is None else first)
+
+    def tick_of_own(self, order: str, key: pl.Expr, first: pl.Expr) -> pl.Expr:
+        """The same of a key that is of ``ENTITY``."""
+        return tick_of_own(self._spec(order), key, first)
 
     def clock(self, order: str) -> Clock:
         """The clock of the ticks in an order."""
