@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 import timefence_pl as tf
-from timefence_pl.leakage import window_origins
+from timefence_pl.leakage import other_windows, window_origins
 
 START = datetime(2024, 1, 1)
 KEYS: dict[str, Any] = {"keys": "u", "label_time": "at"}
@@ -250,7 +250,7 @@ def test_all_events_are_aggregated_once_an_entity_with_the_same_result(
         return at(self, rows, clock, wanted)
 
     monkeypatch.setattr(window_origins.WindowsOver, "at", counted)
-    monkeypatch.setattr(window_origins, "_LITTLE", 0)
+    monkeypatch.setattr(other_windows, "LITTLE", 0)
     once = audit(data, one).rows
     assert asked
     assert max(asked) <= labels["u"].n_unique()
@@ -390,18 +390,19 @@ def test_windows_as_of_moved_label_times_are_the_others(seed: int, join: Any, mo
     stacked = pl.concat([o.with_row_index("row").with_columns(of=pl.lit(i)) for i, o in enumerate(others)])
     wanted = pl.DataFrame({"row": range(200), "of": chosen}, schema={"row": pl.UInt32, "of": pl.Int32})
     data = labels.hstack(wanted.join(stacked, on=["row", "of"], how="left", maintain_order="left").drop("row", "of"))
-    evaluated: list[int] = []
-    by_moves = window_origins._Search._by_moves
+    moved: list[int] = []
+    moves = other_windows.OtherWindows.moves
 
-    def counted(self: Any, rows: pl.DataFrame, variants: Any) -> Any:
-        moved = by_moves(self, rows, variants)
-        evaluated.append(len(moved))
-        return moved
+    def counted(self: Any, variant: Any) -> Any:
+        own = moves(self, variant)
+        moved.extend(own or ())
+        return own
 
-    monkeypatch.setattr(window_origins._Search, "_by_moves", counted)
+    monkeypatch.setattr(other_windows.OtherWindows, "moves", counted)
     at_once = audit(data, of(embargo), join=join)
-    assert any(evaluated) or kinds == ("us", "ms")
-    monkeypatch.setattr(window_origins, "_fit", lambda *_: False)
+    assert moved or kinds == ("us", "ms")
+    monkeypatch.setattr(other_windows, "movable", lambda *_: False)
+    monkeypatch.setattr(window_origins, "movable", lambda *_: False)
     one_by_one = audit(data, of(embargo), join=join)
     assert at_once.counts == one_by_one.counts
     assert at_once.counts["ok"] < 200
