@@ -183,7 +183,7 @@ MUTATIONS: tuple[Mutation, ...] = (
         "equal = [pl.col(KEY) == pl.col(KEY).shift(1)] or [*(",
     ),
     # Packed keys.
-    Mutation("any entity's key is one's own", TIME_KEY, "pl.when(key >= first)", "pl.when(key.is_not_null())"),
+    Mutation("any entity's key is one's own", TIME_KEY, "return key >= first", "return key.is_not_null()"),
     Mutation("known ends are never clamped below", TIME_KEY, "ends is None or ends[0] < least", "ends is None"),
     Mutation("known ends are never clamped above", TIME_KEY, "ends is None or ends[1] > greatest", "ends is None"),
     Mutation("narrow keys have one bit more", TIME_KEY, "(1 << spec.narrow.bits) - 1", "(2 << spec.narrow.bits) - 1"),

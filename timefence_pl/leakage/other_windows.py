@@ -156,7 +156,7 @@ class OtherWindows:
         stack = every[0] if len(every) == 1 else pl.concat(every)
         times = stack.select(*needed).with_columns(stack[LABEL_TICK] + stack[_PLACE])
         made = self._in_order(times, [WindowMatch(self.window, self.bounds, known=KNOWN_AT)])
-        made = made.with_columns(self.fits(stack, made), stack[NUMBER])
+        made = self._told(stack, made, values=True)
         found, start = [], 0
         for rows, moves in asked:
             places = {m: start + i * rows.height for i, m in enumerate(moves)}
@@ -172,8 +172,7 @@ class OtherWindows:
         columns = [block[f"{name}__{a}_{w}"] for b, block in every for w in b.lengths for a in self.window.aggregates]
         # Windows of several bounds begin together: the longest holds the youngest event of all.
         (youngest,) = (block[KNOWN_AT] for b, block in every if self.bounds.longest in b.lengths)
-        made = pl.DataFrame([*columns, youngest])
-        return made.with_columns(self.fits(rows, made), rows[NUMBER])
+        return self._told(rows, pl.DataFrame([*columns, youngest]), values=True)
 
     def _move(self, bounds: WindowBounds) -> int | None:
         own = self.bounds
@@ -229,18 +228,22 @@ class OtherWindows:
         evaluated = []
         for v, variant in enumerate(variants):
             parts = [f"{v}/{i}" for i in range(len(variant.bounds))]
-            columns = {
-                c: f"{name}__{c.removeprefix(p + '__')}" for p in parts for c in made.columns if c.startswith(p + "__")
-            }
-            youngest = pl.max_horizontal(f"{KNOWN_AT}/{p}" for p in parts).alias(KNOWN_AT)
-            own = made.select(*(pl.col(c).alias(new) for c, new in columns.items()), youngest)
+            columns = [
+                c.alias(f"{name}__{c.name.removeprefix(p + '__')}")
+                for p in parts
+                for c in made
+                if c.name.startswith(p + "__")
+            ]
+            known = [made[f"{KNOWN_AT}/{p}"].alias(f"{i}") for i, p in enumerate(parts)]
+            youngest = known[0] if len(known) == 1 else pl.DataFrame(known).max_horizontal()
+            own = pl.DataFrame([*columns, youngest.alias(KNOWN_AT)])
             evaluated.append(self._told(rows, own, values=values))
         return evaluated
 
     def _told(self, rows: pl.DataFrame, made: pl.DataFrame, *, values: bool) -> pl.DataFrame:
         """Windows with their rows' numbers, and whether they fit."""
-        made = made.drop(FITS, NUMBER, strict=False)
-        return made.with_columns(*([self.fits(rows, made)] if values else []), rows[NUMBER])
+        columns = [c for c in made if c.name not in (FITS, NUMBER)]
+        return pl.DataFrame([*columns, *([self.fits(rows, pl.DataFrame(columns))] if values else []), rows[NUMBER]])
 
     def _in_order(self, rows: pl.DataFrame, matches: Sequence[WindowMatch]) -> pl.DataFrame:
         """Windows for label rows in any order."""

@@ -205,6 +205,8 @@ class _Search(OtherWindows):
 
     def fitting(self, rows: pl.DataFrame, variant: Variant, made: pl.DataFrame) -> pl.DataFrame:
         """The rows whose values these windows have, as :meth:`future` gives them."""
+        if not made[FITS].any():
+            return _first(rows, [])
         at = instant(pl.col(KNOWN_AT), self.windows.frame.clock)
         too_late = (at > pl.col(LIMIT)).fill_null(value=False)
         # A window may differ by its lower end alone, which lets nothing of the future in. Without an embargo that was
