@@ -15,7 +15,7 @@ import polars as pl
 
 from timefence_pl.errors import TimefenceConfigError, message
 
-__all__ = ["Tolerance", "comparable", "equal", "exact_form", "is_float_like", "tolerance_of"]
+__all__ = ["Tolerance", "comparable", "differ", "equal", "exact_form", "is_float_like", "tolerance_of"]
 
 _NANOSECONDS: Final = {"ms": 1_000_000, "us": 1_000, "ns": 1}
 _DAY: Final = 86_400_000_000_000
@@ -90,6 +90,27 @@ def equal(found: pl.Expr, due: pl.Expr, types: tuple[pl.DataType, pl.DataType], 
     return forms[0].eq_missing(forms[1])
 
 
+def differ(found: pl.Series, due: pl.Series, tolerance: Tolerance) -> pl.Series:
+    """Whether values differ, for columns in memory: the tolerance is asked only of those that are not the same.
+
+    Args:
+        found: The values found.
+        due: The values due.
+        tolerance: For floats.
+    """
+    types = found.dtype, due.dtype
+    if types[0] != types[1] or types[0] == pl.Null or types[0].is_nested() or not comparable(*types):
+        return _unequal(found, due, tolerance)
+    apart = found.ne_missing(due)
+    if not is_float_like(*types) or not apart.any():
+        return apart
+    near = ~_unequal(found.filter(apart), due.filter(apart), tolerance)
+    if not near.any():
+        return apart
+    rows = pl.int_range(len(apart), eager=True).filter(apart)
+    return apart.scatter(rows.filter(near), values=False)
+
+
 def exact_form(column: pl.Expr, dtype: pl.DataType, other: pl.DataType) -> pl.Expr:
     """The column in a form whose values are equal to those of the other's form where the two columns' are.
 
@@ -119,6 +140,11 @@ def exact_form(column: pl.Expr, dtype: pl.DataType, other: pl.DataType) -> pl.Ex
         size = _DAY if dtype == pl.Date else _NANOSECONDS[dtype.time_unit]  # type: ignore[attr-defined]
         return column.to_physical().cast(pl.Int128) * pl.lit(size, dtype=pl.Int128)
     return column
+
+
+def _unequal(found: pl.Series, due: pl.Series, tolerance: Tolerance) -> pl.Series:
+    compared = equal(pl.col("found"), pl.col("due"), (found.dtype, due.dtype), tolerance)
+    return pl.DataFrame({"found": found, "due": due}).select((~compared).alias("differ")).to_series()
 
 
 def _nested_form(column: pl.Expr, dtype: Any, other: Any) -> pl.Expr:

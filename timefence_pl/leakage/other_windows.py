@@ -15,7 +15,7 @@ import polars as pl
 
 from timefence_pl.definitions.aggregates import uses_since_last
 from timefence_pl.definitions.window import Window
-from timefence_pl.leakage.equality import Tolerance, equal
+from timefence_pl.leakage.equality import Tolerance, differ
 from timefence_pl.leakage.origins import Sought
 from timefence_pl.plan.cached import cached
 from timefence_pl.plan.latest import LABEL_TICK, VALID
@@ -118,14 +118,12 @@ class OtherWindows:
             rows: The rows.
             made: The windows' columns.
         """
-        if not self.columns:
-            return pl.repeat(value=True, n=rows.height, eager=True, dtype=pl.Boolean).alias(FITS)
-        # The type of since_last() follows the clock of the time it is taken at.
-        every = pl.all_horizontal(
-            ~pl.col(c.wanted) | equal(pl.col(c.found), pl.col(c.own).cast(c.types[1]), c.types, self.tolerance)
-            for c in self.columns
-        )
-        return made.hstack(rows.select(self._sought)).select(every.alias(FITS)).to_series()
+        fits = pl.repeat(value=True, n=rows.height, eager=True, dtype=pl.Boolean)
+        for c in self.columns:
+            # The type of since_last() follows the clock of the time it is taken at.
+            own = made[c.own].cast(c.types[1])
+            fits &= ~(rows[c.wanted] & differ(rows[c.found], own, self.tolerance))
+        return fits.alias(FITS)
 
     # -- moved label times ------------------------------------------------------------------------------------------
 

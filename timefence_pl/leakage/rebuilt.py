@@ -17,7 +17,7 @@ from timefence_pl.definitions.feature import Feature
 from timefence_pl.definitions.labels import Labels
 from timefence_pl.faults import CHECK_DATA, NOT_COMPUTED, faults_are_ours
 from timefence_pl.leakage.columns import Pairing
-from timefence_pl.leakage.equality import Tolerance, comparable, equal, is_float_like
+from timefence_pl.leakage.equality import Tolerance, comparable, differ
 from timefence_pl.leakage.tallies import BUCKET, Ages, ages_of, counted
 from timefence_pl.plan.alignment import LABEL_ROW, ROW_OF, Alignment, Merge
 from timefence_pl.plan.guards import duplicate_problem
@@ -244,26 +244,8 @@ def _wrong(found: Sequence[pl.Series], due: Sequence[pl.Series], tolerance: Tole
     if all(f.dtype == d.dtype and f.equals(d, null_equal=True) for f, d in zip(found, due, strict=True)):
         return None
     return pl.DataFrame(
-        [_differs(f, d, tolerance).alias(WRONG.format(i)) for i, (f, d) in enumerate(zip(found, due, strict=True))]
+        [differ(f, d, tolerance).alias(WRONG.format(i)) for i, (f, d) in enumerate(zip(found, due, strict=True))]
     )
-
-
-def _differs(found: pl.Series, due: pl.Series, tolerance: Tolerance) -> pl.Series:
-    """Whether a column's values differ; within the tolerance only those are looked at that are not the same."""
-    types = found.dtype, due.dtype
-    if not (types[0] == types[1] and is_float_like(*types)):
-        return _unequal(found, due, tolerance)
-    apart = found.ne_missing(due)
-    near = ~_unequal(found.filter(apart), due.filter(apart), tolerance)
-    if not near.any():
-        return apart
-    rows = pl.int_range(len(apart), eager=True).filter(apart)
-    return apart.scatter(rows.filter(near), values=False)
-
-
-def _unequal(found: pl.Series, due: pl.Series, tolerance: Tolerance) -> pl.Series:
-    types = found.dtype, due.dtype
-    return pl.DataFrame([found, due]).select(~equal(pl.col(found.name), pl.col(due.name), types, tolerance)).to_series()
 
 
 def _nothing_wrong(columns: int) -> pl.DataFrame:
