@@ -93,7 +93,7 @@ def judge(rebuilt: Rebuilt, clock: Clock, tolerance: Tolerance, bucket: pl.Serie
     label = instant(pl.col(LABEL_TICK), clock)
     wait = pl.lit(bounds.embargo + (1 if bounds.strict else 0), dtype=pl.Int128)
     failing = rebuilt.failing.with_columns((label - wait).alias(LIMIT))
-    failing = failing.with_columns(_flags(len(rebuilt.types)))
+    failing = failing.with_columns_seq(_flags(len(rebuilt.types)))
     found = _origins(failing, rebuilt, clock, tolerance)
     failing = failing.hstack(found)
     failing = failing.with_columns(verdicts(failing).alias(_VERDICT))
@@ -140,7 +140,7 @@ def _origins(failing: pl.DataFrame, rebuilt: Rebuilt, clock: Clock, tolerance: T
     windows = isinstance(rebuilt.joined.feature, Window)
     types = {**_TYPES, **(_WINDOW_TYPES if windows else _ROW_TYPES)}
     numbered = failing.with_row_index(_AT)
-    valid = numbered.filter(VALID)
+    valid = numbered if numbered[VALID].all() else numbered.filter(VALID)
     if not valid.height:
         return _nothing(types, failing.height)
     found = (
@@ -166,13 +166,13 @@ def _of_windows(
     assert isinstance(joined.feature, Window)  # noqa: S101 - chosen by it
     assert isinstance(joined.bounds, WindowBounds)  # noqa: S101
     assert rebuilt.windows is not None  # noqa: S101
-    sought = valid.filter(~pl.col(NOTHING_FOUND))
+    sought = valid.filter(~pl.col(NOTHING_FOUND)) if valid[NOTHING_FOUND].any() else valid
     if not sought.height:
         return valid.select(_AT).hstack(_nothing({**_TYPES, **_WINDOW_TYPES}, valid.height))
     found = window_origins(sought, joined.feature, joined.bounds, rebuilt.windows, clock, columns, tolerance)
     return sought.select(_AT).hstack(
         found.with_columns(
-            pl.col(FUTURE_HOW).is_not_null().alias(FOUND_IN_FUTURE), pl.col(PAST_HOW).is_not_null().alias(FOUND_IN_PAST)
+            found[FUTURE_HOW].is_not_null().alias(FOUND_IN_FUTURE), found[PAST_HOW].is_not_null().alias(FOUND_IN_PAST)
         )
     )
 

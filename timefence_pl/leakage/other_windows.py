@@ -17,6 +17,7 @@ from timefence_pl.definitions.aggregates import uses_since_last
 from timefence_pl.definitions.window import Window
 from timefence_pl.leakage.equality import Tolerance, differ
 from timefence_pl.leakage.origins import Sought
+from timefence_pl.leakage.places import rows_at
 from timefence_pl.plan.cached import cached
 from timefence_pl.plan.latest import LABEL_TICK, VALID
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
@@ -144,16 +145,15 @@ class OtherWindows:
         Returns:
             For each frame of rows by move what :meth:`evaluated` gives.
         """
-        needed = [ENTITY, LABEL_TICK, VALID, *(c for c in (SECOND_HASH,) if c in asked[0][0].columns)]
-        every = [
-            pl.DataFrame({_PLACE: moves}, schema={_PLACE: pl.Int64}).join(
-                rows.select(NUMBER, *needed, *self._sought), how="cross", maintain_order="left_right"
-            )
-            for rows, moves in asked
-        ]
-        stack = every[0] if len(every) == 1 else pl.concat(every)
-        times = stack.select(*needed).with_columns(stack[LABEL_TICK] + stack[_PLACE])
-        made = self._in_order(times, [WindowMatch(self.window, self.bounds, known=KNOWN_AT)])
+        needed = [NUMBER, ENTITY, LABEL_TICK, VALID, *(c for c in (SECOND_HASH,) if c in asked[0][0].columns)]
+        # Series, which are put together in this thread: a join of a few rows would wait for threads at work on many.
+        stack = pl.DataFrame(
+            [
+                pl.concat([rows[c] + m if c == LABEL_TICK else rows[c] for rows, moves in asked for m in moves])
+                for c in dict.fromkeys([*needed, *self._sought])
+            ]
+        )
+        made = self._in_order(stack[needed[1:]], [WindowMatch(self.window, self.bounds, known=KNOWN_AT)])
         made = self._told(stack, made, values=True)
         found, start = [], 0
         for rows, moves in asked:
@@ -222,7 +222,7 @@ class OtherWindows:
             for v, variant in enumerate(variants)
             for i, bounds in enumerate(variant.bounds)
         ]
-        made = self._in_order(rows.select(ENTITY, LABEL_TICK, VALID, *hashed), matches)
+        made = self._in_order(rows[[ENTITY, LABEL_TICK, VALID, *hashed]], matches)
         evaluated = []
         for v, variant in enumerate(variants):
             parts = [f"{v}/{i}" for i in range(len(variant.bounds))]
@@ -249,8 +249,8 @@ class OtherWindows:
         if key.is_sorted():
             return self.windows.at(rows, self.clock, matches)
         order = key.arg_sort()
-        made = self.windows.at(rows.select(pl.all().gather(order)), self.clock, matches)
-        return made.select(pl.all().gather(order.arg_sort()))
+        made = self.windows.at(rows_at(rows, order), self.clock, matches)
+        return rows_at(made, order.arg_sort())
 
     @property
     def since_last(self) -> bool:

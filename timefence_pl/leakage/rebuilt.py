@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import or_
 from typing import Final, NamedTuple, TypeVar
 
 import polars as pl
@@ -18,6 +20,7 @@ from timefence_pl.definitions.labels import Labels
 from timefence_pl.faults import CHECK_DATA, NOT_COMPUTED, faults_are_ours
 from timefence_pl.leakage.columns import Pairing
 from timefence_pl.leakage.equality import Tolerance, comparable, differ
+from timefence_pl.leakage.places import rows_where
 from timefence_pl.leakage.tallies import BUCKET, Ages, ages_of, counted
 from timefence_pl.plan.alignment import LABEL_ROW, ROW_OF, Alignment, Merge
 from timefence_pl.plan.guards import duplicate_problem
@@ -203,7 +206,7 @@ def _compared(
     types = tuple((f.dtype, d.dtype) for f, d in zip(found, due, strict=True))
     known = merged[KNOWN_TICK.format(name)].alias(DUE_KNOWN)
     wrong = _wrong(found, due, tolerance)
-    fails = None if wrong is None else wrong.select(pl.any_horizontal(pl.all())).to_series()
+    fails = None if wrong is None else reduce(or_, wrong.get_columns())
     if wrong is None or fails is None or not fails.any():
         failing = _at(slice(0, 0), joined, merged, [rows, pl.DataFrame([*found, *due]), _nothing_wrong(len(present))])
         fails = None
@@ -258,8 +261,8 @@ def _at(
     """Some rows of several frames side by side, with the times of the rows due."""
     name, event = joined.feature.name, joined.frame.event_clock
     names = {KNOWN_TICK.format(name): DUE_KNOWN, DUE_TIME + name: DUE_TIME, ROW_OF.format(name): DUE_ROW}
-    due = merged.select(pl.col(old).alias(new) for old, new in names.items() if old in merged.columns)
-    parts = [f.filter(which) if isinstance(which, pl.Series) else f[which] for f in (*frames, due)]
+    due = pl.DataFrame([merged[old].alias(new) for old, new in names.items() if old in merged.columns])
+    parts = [rows_where(f, which) if isinstance(which, pl.Series) else f[which] for f in (*frames, due)]
     made = pl.concat(parts, how="horizontal")
     if DUE_TIME in made.columns:
         return made

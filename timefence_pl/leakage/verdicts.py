@@ -36,7 +36,7 @@ def verdicts(failing: pl.DataFrame) -> pl.Series:
     """
     future, past = pl.col(FOUND_IN_FUTURE), pl.col(FOUND_IN_PAST)
     present = ~pl.col(NOTHING_FOUND)
-    counts = failing.select(
+    counts = failing.select_seq(
         (present & future & ~past).sum().alias("future"), (present & past & ~future).sum().alias("stale")
     ).row(0, named=True)
     code = {word: pl.lit(i, dtype=pl.UInt8) for i, word in enumerate(VERDICTS)}

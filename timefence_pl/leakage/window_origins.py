@@ -21,10 +21,11 @@ from timefence_pl.leakage.equality import Tolerance
 from timefence_pl.leakage.history import instant
 from timefence_pl.leakage.origins import LIMIT, Sought
 from timefence_pl.leakage.other_windows import FITS, KNOWN_AT, LITTLE, NUMBER, OtherWindows, Variant, movable
-from timefence_pl.leakage.places import in_places
+from timefence_pl.leakage.places import in_places, rows_where
 from timefence_pl.plan.latest import LABEL_TICK
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.time_key import ENTITY
+from timefence_pl.plan.window_values import when
 from timefence_pl.plan.windows import WindowBounds, WindowsOver
 
 __all__ = ["FUTURE_HOW", "FUTURE_INSTANT", "PAST_HOW", "PAST_INSTANT", "window_origins"]
@@ -37,6 +38,7 @@ FUTURE_INSTANT: Final = "__tf_future_instant"
 PAST_INSTANT: Final = "__tf_past_instant"
 
 _SINCE: Final = "__tf_since"
+_TOO_LATE: Final = "__tf_too_late"
 #: Longer than any two times are apart.
 _ENDLESS: Final = 1 << 90
 #: Shifts of the label time that are tried: of time zones, and of days.
@@ -208,15 +210,13 @@ class _Search(OtherWindows):
         if not made[FITS].any():
             return _first(rows, [])
         at = instant(pl.col(KNOWN_AT), self.windows.frame.clock)
-        too_late = (at > pl.col(LIMIT)).fill_null(value=False)
+        told = pl.DataFrame([made[KNOWN_AT], rows[LIMIT]]).select_seq(at, (at > pl.col(LIMIT)).alias(_TOO_LATE))
+        too_late = told[_TOO_LATE].fill_null(value=False)
         # A window may differ by its lower end alone, which lets nothing of the future in. Without an embargo that was
         # due, that nothing happened meanwhile is known too late as well.
-        fits = pl.col(FITS) if variant.reaches else pl.col(FITS) & too_late
-        return (
-            pl.DataFrame([made[NUMBER], made[KNOWN_AT], made[FITS], rows[LIMIT]])
-            .filter(fits)
-            .select(NUMBER, pl.when(too_late).then(at).alias(FUTURE_INSTANT), pl.lit(variant.how).alias(FUTURE_HOW))
-        )
+        fits = made[FITS] if variant.reaches else made[FITS] & too_late
+        late = when(too_late, told[KNOWN_AT]).alias(FUTURE_INSTANT)
+        return _found(made[NUMBER], late, fits, variant.how, FUTURE_HOW)
 
     def past(self, rows: pl.DataFrame, variant: Variant) -> pl.DataFrame:
         """The rows whose values these windows, of usable events alone, have: ``NUMBER``, ``PAST_INSTANT``, ``PAST_HOW``."""
@@ -263,7 +263,7 @@ class _Search(OtherWindows):
         """The rows as of the entity's last usable event, those that have one."""
         every = (replace(self.bounds, lengths=dict.fromkeys(self.bounds.lengths)),)
         (usable,) = self.evaluated(rows, [Variant("", every)], values=False)
-        return rows.with_columns(usable[KNOWN_AT].alias(LABEL_TICK)).filter(pl.col(LABEL_TICK).is_not_null())
+        return rows_where(rows.with_columns(usable[KNOWN_AT].alias(LABEL_TICK)), usable[KNOWN_AT].is_not_null())
 
     def at_last_event(self, rows: pl.DataFrame, ready: _Ready | None = None) -> pl.DataFrame:
         """The rows whose values are those of the windows as of the entity's last usable event, as :meth:`past`."""
@@ -271,13 +271,12 @@ class _Search(OtherWindows):
             return pl.DataFrame(schema={NUMBER: rows.schema[NUMBER], PAST_INSTANT: pl.Int128, PAST_HOW: pl.String})
         events = self.windows.frame.clock
         usable = self.last_usable(rows) if ready is None else ready.usable
-        at = instant(pl.lit(usable[LABEL_TICK]), events).alias(PAST_INSTANT)
-        how = pl.lit("the window at the entity's last usable event").alias(PAST_HOW)
+        at = usable[[LABEL_TICK]].select_seq(instant(pl.col(LABEL_TICK), events).alias(PAST_INSTANT)).to_series()
         evaluated = replace(self, clock=events).evaluated(
             usable, _at_last_event(self.bounds), moved=None if ready is None else ready.last
         )
-        fitting = [made.select(NUMBER, at, how, FITS).filter(FITS).drop(FITS) for made in evaluated]
-        return pl.concat(fitting).unique(NUMBER, keep="first", maintain_order=True)
+        how = "the window at the entity's last usable event"
+        return _first(rows, [_found(made[NUMBER], at, made[FITS], how, PAST_HOW) for made in evaluated])
 
     def shift(self, rows: pl.DataFrame, among: pl.DataFrame | None, ready: _Ready | None = None) -> _Shift | None:
         """The windows as of label times all shifted alike that have the values of most rows; None where none is believed.
@@ -343,12 +342,18 @@ def _at_last_event(bounds: WindowBounds) -> list[Variant]:
     return [Variant("", (WindowBounds(0, bounds.lengths, strict),)) for strict in (True, False)]
 
 
+def _found(numbers: pl.Series, at: pl.Series, fits: pl.Series, how: str, name: str) -> pl.DataFrame:
+    """The rows that fit: their numbers, an instant of each, and how."""
+    found = numbers.filter(fits)
+    return pl.DataFrame([found, at.filter(fits), pl.repeat(how, len(found), eager=True, dtype=pl.String).alias(name)])
+
+
 def _first(rows: pl.DataFrame, found: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Rows found of the future, each as it was found first: ``NUMBER``, ``FUTURE_INSTANT`` and ``FUTURE_HOW``."""
     if not found:
         return pl.DataFrame(schema={NUMBER: rows.schema[NUMBER], FUTURE_INSTANT: pl.Int128, FUTURE_HOW: pl.String})
-    every = pl.concat(found)
-    return every.unique(NUMBER, keep="first", maintain_order=True) if len(found) > 1 else every
+    some = [f for f in found if f.height] or found[:1]
+    return some[0] if len(some) == 1 else pl.concat(some).unique(NUMBER, keep="first", maintain_order=True)
 
 
 def _sample(rows: pl.DataFrame) -> pl.DataFrame:
@@ -369,7 +374,7 @@ def _without(rows: pl.DataFrame, *found: pl.DataFrame) -> pl.DataFrame:
     left = pl.repeat(value=True, n=most + 1, eager=True)
     for taken in numbers[1:]:
         left = left.scatter(taken, values=False)
-    return rows.filter(left[rows[NUMBER]])
+    return rows_where(rows, left[rows[NUMBER]])
 
 
 def _by_event_time(bounds: WindowBounds) -> Iterator[Variant]:

@@ -31,6 +31,9 @@ __all__ = ["Kernel", "Task", "event_values", "reason"]
 #: Windows computed at once: each takes a few times its output in memory while it is.
 AT_ONCE = 8
 
+#: So few labels' expressions take less time than it takes to hand them to other threads.
+_ALONE: Final = 1 << 15
+
 _ROW: Final = "__tf_row"
 _FIRST: Final = {KEY: "__tf_first", KNOWN_KEY: "__tf_known_first"}
 _PROBE: Final = "__tf_probe"
@@ -93,9 +96,10 @@ class Kernel:
             order: self._keys.select(pl.col(order).alias(_PROBE)).with_row_index(_ROW, offset=1)
             for order in {w.order for w in wanted}
         }
-        probes = self._labels.select(
-            self._look_ups.probe(w, pl.col(_FIRST[w.order])).alias(f"{_PROBE}{i}") for i, w in enumerate(wanted)
-        )
+        probe = [self._look_ups.probe(w, pl.col(_FIRST[w.order])).alias(f"{_PROBE}{i}") for i, w in enumerate(wanted)]
+        # One after the other in this thread, rather than wait for those of the pool.
+        alone = self._beside or self._labels.height <= _ALONE
+        probes = self._labels.select_seq(probe) if alone else self._labels.select(probe)
         frames = [
             probes.lazy()
             .select(pl.col(f"{_PROBE}{i}").alias(_PROBE))
