@@ -7,7 +7,7 @@ evaluation together, since an evaluation takes far longer to prepare than to com
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Self
 
@@ -24,7 +24,7 @@ from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
 from timefence_pl.plan.time_key import ENTITY, SECOND_HASH, order_key
 from timefence_pl.plan.windows import WindowBounds, WindowMatch, WindowsOver
 
-__all__ = ["FITS", "KNOWN_AT", "LITTLE", "NUMBER", "OtherWindows", "Variant", "movable"]
+__all__ = ["FITS", "KNOWN_AT", "LITTLE", "NUMBER", "Moved", "OtherWindows", "Variant", "movable"]
 
 #: The number of a row; when the youngest event of its window became known, in ticks; whether the window has all values
 #: that are sought in the row.
@@ -57,6 +57,31 @@ class Variant:
 
 
 @dataclass(frozen=True)
+class Moved:
+    """The feature's own windows as of moved label times, for some rows.
+
+    Attributes:
+        made: What :meth:`OtherWindows.evaluated` gives, all rows for each move.
+        moves: The moves.
+        height: How many rows there are.
+    """
+
+    made: pl.DataFrame
+    moves: list[int]
+    height: int
+
+    def by(self, move: int) -> pl.DataFrame:
+        """The windows of one move."""
+        start = self.moves.index(move) * self.height
+        return self.made[start : start + self.height]
+
+    def fitting(self, counted: pl.Series) -> dict[int, int]:
+        """How many of the rows that count fit, by move."""
+        fits = self.made[FITS] & pl.concat([counted] * len(self.moves))
+        return dict(zip(self.moves, fits.reshape((len(self.moves), self.height)).arr.sum(), strict=True))
+
+
+@dataclass(frozen=True)
 class OtherWindows:
     """Other windows of a feature.
 
@@ -86,7 +111,7 @@ class OtherWindows:
         variants: Sequence[Variant],
         *,
         values: bool = True,
-        moved: Mapping[int, pl.DataFrame] | None = None,
+        moved: Moved | None = None,
     ) -> list[pl.DataFrame]:
         """For each variant the windows' columns, ``KNOWN_AT``, ``NUMBER``, and ``FITS`` where columns are wanted.
 
@@ -95,7 +120,7 @@ class OtherWindows:
                 and what is sought.
             variants: The windows.
             values: Compute the columns, too.
-            moved: What :meth:`as_of` gave for these rows, by move, where it is at hand.
+            moved: What :meth:`as_of` gave for these rows, where it is at hand.
         """
         moves = {i: own for i, v in enumerate(variants) if values and (own := self.moves(v)) is not None}
         every = list(dict.fromkeys(m for own in moves.values() for m in own))
@@ -106,7 +131,7 @@ class OtherWindows:
         others = [v for i, v in enumerate(variants) if i not in moves]
         unmoved = iter(self._unmoved(rows, others, values=values) if others else [])
         return [
-            self._of_blocks(rows, v, [moved[m] for m in moves[i]])
+            self._of_blocks(rows, v, [moved.by(m) for m in moves[i]])
             if moved is not None and i in moves
             else next(unmoved)
             for i, v in enumerate(variants)
@@ -136,14 +161,14 @@ class OtherWindows:
         moves = [self._move(b) for b in variant.bounds]
         return None if None in moves else [m for m in moves if m is not None]
 
-    def as_of(self, asked: Sequence[tuple[pl.DataFrame, Sequence[int]]]) -> list[dict[int, pl.DataFrame]]:
+    def as_of(self, asked: Sequence[tuple[pl.DataFrame, list[int]]]) -> list[Moved]:
         """The feature's own windows as of moved label times, for all rows and moves in one evaluation.
 
         Args:
             asked: Label rows, as for :meth:`evaluated`, and by how many ticks their times are moved; :func:`movable`.
 
         Returns:
-            For each frame of rows by move what :meth:`evaluated` gives.
+            For each frame of rows its windows.
         """
         needed = [NUMBER, ENTITY, LABEL_TICK, VALID, *(c for c in (SECOND_HASH,) if c in asked[0][0].columns)]
         # Series, which are put together in this thread: a join of a few rows would wait for threads at work on many.
@@ -157,9 +182,9 @@ class OtherWindows:
         made = self._told(stack, made, values=True)
         found, start = [], 0
         for rows, moves in asked:
-            places = {m: start + i * rows.height for i, m in enumerate(moves)}
-            found.append({m: made[place : place + rows.height] for m, place in places.items()})
-            start += len(moves) * rows.height
+            stop = start + len(moves) * rows.height
+            found.append(Moved(made[start:stop], moves, rows.height))
+            start = stop
         return found
 
     def _of_blocks(self, rows: pl.DataFrame, variant: Variant, blocks: Sequence[pl.DataFrame]) -> pl.DataFrame:

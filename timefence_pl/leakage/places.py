@@ -25,14 +25,14 @@ def in_places(frame: pl.DataFrame, rows: pl.Series, height: int) -> pl.DataFrame
     """The rows of a frame at their numbers among ``height`` rows, none twice; null elsewhere."""
     if len(rows) == height and rows.is_sorted():
         return frame
-    return frame.select(pl.all().gather(_places(rows, height)))
+    return rows_at(frame, _places(rows, height))
 
 
 def in_row_order(frame: pl.DataFrame, rows: pl.Series, height: int) -> pl.DataFrame:
     """The rows of a frame in the order of their numbers, all below ``height``, none twice."""
     if rows.is_sorted():
         return frame
-    return frame.select(pl.all().gather(_places(rows, height).drop_nulls()))
+    return rows_at(frame, _places(rows, height).drop_nulls())
 
 
 def _places(rows: pl.Series, height: int) -> pl.Series:

@@ -8,7 +8,7 @@ time alone), and whether the one at the entity's last usable event has it.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -20,7 +20,7 @@ from timefence_pl.durations import format_nanoseconds
 from timefence_pl.leakage.equality import Tolerance
 from timefence_pl.leakage.history import instant
 from timefence_pl.leakage.origins import LIMIT, Sought
-from timefence_pl.leakage.other_windows import FITS, KNOWN_AT, LITTLE, NUMBER, OtherWindows, Variant, movable
+from timefence_pl.leakage.other_windows import FITS, KNOWN_AT, LITTLE, NUMBER, Moved, OtherWindows, Variant, movable
 from timefence_pl.leakage.places import in_places, rows_where
 from timefence_pl.plan.latest import LABEL_TICK
 from timefence_pl.plan.ticks import Clock
@@ -137,14 +137,14 @@ class _Ready:
     """All that a sample is tried with, computed at once where it can be.
 
     Attributes:
-        moved: The windows as of moved label times, by move.
+        moved: The windows as of moved label times.
         usable: The rows as of the entity's last usable event.
-        last: The windows as of these, moved, by move.
+        last: The windows as of these, moved.
     """
 
-    moved: dict[int, pl.DataFrame]
+    moved: Moved
     usable: pl.DataFrame
-    last: dict[int, pl.DataFrame]
+    last: Moved
 
 
 class _Search(OtherWindows):
@@ -308,9 +308,7 @@ class _Search(OtherWindows):
             return None  # the windows differ by their lower ends alone, which lets nothing of the future in
         return _Shift(later=True, variant=variant, found=found)
 
-    def best_shift(
-        self, rows: pl.DataFrame, counted: pl.Series, moved: Mapping[int, pl.DataFrame] | None
-    ) -> tuple[int, int, pl.DataFrame]:
+    def best_shift(self, rows: pl.DataFrame, counted: pl.Series, moved: Moved | None) -> tuple[int, int, pl.DataFrame]:
         """The shift, in nanoseconds, that explains most rows, how many, and the windows of all rows as of it.
 
         Args:
@@ -319,12 +317,14 @@ class _Search(OtherWindows):
             moved: What :meth:`as_of` gave for the rows, where it is at hand.
         """
         if self._shifts is not None and movable(rows, self._shifts):
-            (made,) = self.as_of([(rows, self._shifts)]) if moved is None else (moved,)
-            every = [made[m] for m in self._shifts]
-        else:
-            # Times that label times cannot hold, or values that are told from the label: the embargo is moved.
-            shifted = [Variant("", (replace(self.bounds, embargo=self.bounds.embargo - shift),)) for shift in _SHIFTS]
-            every = self.evaluated(rows, shifted)
+            (moved,) = self.as_of([(rows, self._shifts)]) if moved is None else (moved,)
+            fitting = moved.fitting(counted)
+            counts = [fitting[m] for m in self._shifts]
+            best = counts.index(max(counts))
+            return _SHIFTS[best], counts[best], moved.by(self._shifts[best])
+        # Times that label times cannot hold, or values that are told from the label: the embargo is moved.
+        shifted = [Variant("", (replace(self.bounds, embargo=self.bounds.embargo - shift),)) for shift in _SHIFTS]
+        every = self.evaluated(rows, shifted)
         counts = [int((made[FITS] & counted).sum()) for made in every]
         best = counts.index(max(counts))
         return _SHIFTS[best], counts[best], every[best]
