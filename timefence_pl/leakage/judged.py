@@ -90,19 +90,23 @@ def judge(rebuilt: Rebuilt, clock: Clock, tolerance: Tolerance, bucket: pl.Serie
         bucket: Of each row of the data set, for rows over time.
     """
     bounds = rebuilt.joined.bounds
-    label = instant(pl.col(LABEL_TICK), clock)
-    wait = pl.lit(bounds.embargo + (1 if bounds.strict else 0), dtype=pl.Int128)
-    failing = rebuilt.failing.with_columns((label - wait).alias(LIMIT))
+    wait = bounds.embargo + (1 if bounds.strict else 0)
+    limit = instant(pl.col(LABEL_TICK), clock) - pl.lit(wait, dtype=pl.Int128)
+    failing = rebuilt.failing.with_columns(limit.alias(LIMIT))
     failing = failing.with_columns_seq(_flags(len(rebuilt.types)))
     found = _origins(failing, rebuilt, clock, tolerance)
     failing = failing.hstack(found)
-    failing = failing.with_columns(verdicts(failing).alias(_VERDICT))
+    failing = failing.with_columns(verdicts(failing).alias(_VERDICT), *_narrowed(failing, wait))
+    kind = failing.schema[LIMIT]
     future = pl.col(_VERDICT) == "future"
-    at = pl.when(future).then(pl.col(FUTURE_INSTANT)).when(pl.col(_VERDICT) == "stale").then(pl.col(PAST_INSTANT))
-    endless = failing.select((future & (at >= NEVER)).fill_null(value=False).sum()).item()
-    known = pl.when(at < NEVER).then(at)
-    strict = pl.lit(1 if bounds.strict else 0, dtype=pl.Int128)
-    failing = failing.with_columns(known.alias(_FOUND_INSTANT)).with_columns(
+    past = pl.col(_VERDICT) == "stale"
+    at: pl.Expr = pl.when(future).then(pl.col(FUTURE_INSTANT)).when(past).then(pl.col(PAST_INSTANT))
+    endless = 0
+    if kind == pl.Int128:
+        endless = failing.select((future & (at >= NEVER)).fill_null(value=False).sum()).item()
+        at = pl.when(at < NEVER).then(at)
+    strict = pl.lit(1 if bounds.strict else 0, dtype=kind)
+    failing = failing.with_columns(at.alias(_FOUND_INSTANT)).with_columns(
         pl.when(future).then(pl.col(_FOUND_INSTANT) - pl.col(LIMIT) - strict).alias(_LEAK)
     )
     counts = dict.fromkeys(VERDICTS, 0) | numbers_of(failing[_VERDICT])
@@ -111,13 +115,25 @@ def judge(rebuilt: Rebuilt, clock: Clock, tolerance: Tolerance, bucket: pl.Serie
         rebuilt=rebuilt,
         rows=in_row_order(_shown(failing, rebuilt, clock), failing[LABEL_ROW], len(bucket)),
         counts=counts,
-        leaks=failing[_LEAK].drop_nulls(),
+        leaks=failing[_LEAK].drop_nulls().cast(pl.Int128),
         endless=int(endless),
-        ages=_ages(failing, rebuilt, label),
+        ages=_ages(failing, rebuilt, pl.col(LIMIT) + pl.lit(wait, dtype=kind)),
         verdicts=counted({BUCKET: bucket.gather(failing[LABEL_ROW]), _VERDICT: failing[_VERDICT]}).with_columns(
             pl.col(_VERDICT).cast(pl.String)
         ),
     )
+
+
+def _narrowed(failing: pl.DataFrame, wait: int) -> list[pl.Series]:
+    """The instants with 64 bits where all fit, and their differences: what is told of them costs a fraction then."""
+    found = []
+    for name in (LIMIT, FUTURE_INSTANT, PAST_INSTANT):
+        narrow = failing[name].cast(pl.Int64, strict=False)
+        ends = [abs(int(end)) for end in (narrow.min(), narrow.max()) if end is not None]  # type: ignore[arg-type]
+        if narrow.null_count() > failing[name].null_count() or max([*ends, wait]) >= 1 << 61:
+            return []
+        found.append(narrow)
+    return found
 
 
 def _flags(columns: int) -> list[pl.Expr]:
@@ -222,7 +238,7 @@ def _known(failing: pl.DataFrame, clock: Clock) -> pl.Series:
 
 
 def times(instants: pl.Series, clock: Clock) -> pl.Series:
-    """Instants (Int128) as times of a clock's own kind."""
+    """Instants (Int128 or Int64) as times of a clock's own kind."""
     zone = getattr(clock.dtype, "time_zone", None)
     column = pl.lit(instants)
     if clock.kind == "integer":
@@ -230,18 +246,19 @@ def times(instants: pl.Series, clock: Clock) -> pl.Series:
     unit, size = next((u, s) for u, s in (("ms", 10**6), ("us", 10**3), ("ns", 1)) if clock.size % s == 0)
     if clock.dtype == pl.Date:
         unit, size = "us", 1_000
-    ticks = (column // pl.lit(size, dtype=pl.Int128)).cast(pl.Int64, strict=False)
+    ticks = (column // pl.lit(size, dtype=instants.dtype)).cast(pl.Int64, strict=False)
     return pl.select(ticks.cast(pl.Datetime(unit, zone))).to_series()  # type: ignore[arg-type]
 
 
 def leak_column(leaks: pl.Series, clock: Clock) -> pl.Series:
-    """Sizes of leaks (Int128) as durations, in the finest unit that holds them all, or as integers."""
+    """Sizes of leaks (Int128 or Int64) as durations, in the finest unit that holds them all, or as integers."""
     if clock.kind == "integer":
         return pl.select(pl.lit(leaks).cast(pl.Int64, strict=False)).to_series()
     largest = int(leaks.max() or 0)  # type: ignore[arg-type]
     units = (("ns", 1), ("us", 10**3))
     unit, size = next(((u, s) for u, s in units if largest // s <= INT64_MAX), ("ms", 10**6))
-    ticks = (pl.lit(leaks) // pl.lit(size, dtype=pl.Int128)).clip(None, INT64_MAX).cast(pl.Int64)
+    ticks = pl.lit(leaks) // pl.lit(size, dtype=leaks.dtype)
+    ticks = ticks if leaks.dtype == pl.Int64 else ticks.clip(None, INT64_MAX).cast(pl.Int64)
     return pl.select(ticks.cast(pl.Duration(unit))).to_series()  # type: ignore[arg-type]
 
 
