@@ -27,6 +27,7 @@ from timefence_pl.leakage.origins import (
     in_match_order,
     origins,
 )
+from timefence_pl.leakage.places import in_row_order
 from timefence_pl.leakage.rebuilt import DUE_KNOWN, DUE_ROW, DUE_TIME, Rebuilt
 from timefence_pl.leakage.value_keys import ID, KEY, one_key
 from timefence_pl.leakage.verdicts import FOUND_IN_FUTURE, FOUND_IN_PAST
@@ -178,7 +179,8 @@ class _Neighbours:
         more = int((found[this] & ~found[that]).sum()) - int((found[that] & ~found[this]).sum())
         if more < side:  # the future counts on a tie
             return None
-        whole = pl.concat([found, self._told(alone, side).select(found.columns)]).sort(_NTH)
+        whole = pl.concat([found, self._told(alone, side).select(found.columns)])
+        whole = in_row_order(whole, whole[_NTH], wrong.height)
         tick = wrong.select(self._event_clock.ticks(pl.col(DUE_TIME))).to_series()
         return whole.drop(_NTH).with_columns(self._number(wrong[DUE_ROW], tick).alias(DUE_NUMBER))
 
@@ -204,8 +206,9 @@ class _Neighbours:
 
     def _fits(self, group: pl.DataFrame, places: pl.Series, wanted: Sequence[Sought], *, later: bool) -> pl.Series:
         """Whether the row at a place is of the wrong row's entity, on this side of its limit, and has all its values."""
-        beside = self._order.at(places.clip(0, self._order.height - 1).cast(pl.UInt32))
         inside = places.is_between(0, self._order.height - 1)
+        some = places if inside.all() else places.zip_with(inside, pl.Series([0]))
+        beside = self._order.at(some.cast(pl.UInt32))
         late = instant(pl.lit(beside[EVENT_TICK]), self._event_clock) > pl.col(LIMIT)
         own = [self._values.get_column(c.own)[beside[ROW]].alias(_OWN.format(i)) for i, c in enumerate(wanted)]
         return (
