@@ -24,7 +24,7 @@ from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
 from timefence_pl.plan.time_key import ENTITY, SECOND_HASH, order_key
 from timefence_pl.plan.windows import WindowBounds, WindowMatch, WindowsOver
 
-__all__ = ["FITS", "KNOWN_AT", "LITTLE", "NUMBER", "Moved", "OtherWindows", "Variant", "movable"]
+__all__ = ["FITS", "KNOWN_AT", "LITTLE", "NUMBER", "Moved", "OtherWindows", "Variant"]
 
 #: The number of a row; when the youngest event of its window became known, in ticks; whether the window has all values
 #: that are sought in the row.
@@ -33,8 +33,8 @@ KNOWN_AT: Final = "__tf_known_at"
 FITS: Final = "__tf_fits"
 
 _PLACE: Final = "__tf_place"
-#: More rows are not computed several times over for the sake of one evaluation.
-MANY = 5_000
+#: More rows, and more values of them, are not computed several times over for the sake of one evaluation.
+MANY, MANY_VALUES = 5_000, 1 << 24
 #: Over so few events windows of all events are computed for each of so few rows: to prepare another evaluation costs more.
 LITTLE, FEW_ROWS = 1 << 15, 300
 
@@ -124,7 +124,7 @@ class OtherWindows:
         """
         moves = {i: own for i, v in enumerate(variants) if values and (own := self.moves(v)) is not None}
         every = list(dict.fromkeys(m for own in moves.values() for m in own))
-        if not every or rows.height > MANY or not movable(rows, every):
+        if not every or rows.height > MANY or not self.movable(rows, every):
             moves = {}
         elif moved is None:
             (moved,) = self.as_of([(rows, every)])
@@ -161,11 +161,19 @@ class OtherWindows:
         moves = [self._move(b) for b in variant.bounds]
         return None if None in moves else [m for m in moves if m is not None]
 
+    def movable(self, rows: pl.DataFrame, moves: Sequence[int]) -> bool:
+        """Whether there are rows whose label times can be moved, and few enough: all times of 64 bits, and not their ends."""
+        far = max((abs(m) for m in moves), default=0)
+        values = rows.height * len(moves) * len(self.bounds.lengths) * len(self.window.aggregates)
+        if not rows.height or far >= INT64_MAX or values > MANY_VALUES:
+            return False
+        return bool(rows[LABEL_TICK].is_between(INT64_MIN + far + 1, INT64_MAX - far - 1).all())
+
     def as_of(self, asked: Sequence[tuple[pl.DataFrame, list[int]]]) -> list[Moved]:
         """The feature's own windows as of moved label times, for all rows and moves in one evaluation.
 
         Args:
-            asked: Label rows, as for :meth:`evaluated`, and by how many ticks their times are moved; :func:`movable`.
+            asked: Label rows, as for :meth:`evaluated`, and by how many ticks their times are moved; :meth:`movable`.
 
         Returns:
             For each frame of rows its windows.
@@ -199,14 +207,14 @@ class OtherWindows:
 
     def _move(self, bounds: WindowBounds) -> int | None:
         own = self.bounds
-        if not self._movable or not bounds.lengths.items() <= own.lengths.items():
+        if not self._on_one_grid or not bounds.lengths.items() <= own.lengths.items():
             return None
         # On one grid, up to and with a tick is before the next one.
         move = own.embargo - bounds.embargo + (own.strict - bounds.strict) * self.clock.size
         return None if move % self.clock.size else move // self.clock.size
 
     @cached
-    def _movable(self) -> bool:
+    def _on_one_grid(self) -> bool:
         """Whether other windows can be told by moving label times, at the cost of one evaluation."""
         frame, size = self.windows.frame, self.clock.size
         lengths = [n for n in self.bounds.lengths.values() if n is not None]
@@ -285,11 +293,3 @@ class OtherWindows:
     @property
     def _sought(self) -> list[str]:
         return [name for c in self.columns for name in (c.found, c.wanted)]
-
-
-def movable(rows: pl.DataFrame, moves: Sequence[int]) -> bool:
-    """Whether there are rows whose label times, moved by so many ticks, are all of 64 bits, and not the ends of these."""
-    far = max((abs(m) for m in moves), default=0)
-    if not rows.height or far >= INT64_MAX:
-        return False
-    return bool(rows[LABEL_TICK].is_between(INT64_MIN + far + 1, INT64_MAX - far - 1).all())

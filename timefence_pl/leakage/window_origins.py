@@ -20,7 +20,7 @@ from timefence_pl.durations import format_nanoseconds
 from timefence_pl.leakage.equality import Tolerance
 from timefence_pl.leakage.history import instant
 from timefence_pl.leakage.origins import LIMIT, Sought
-from timefence_pl.leakage.other_windows import FITS, KNOWN_AT, LITTLE, NUMBER, Moved, OtherWindows, Variant, movable
+from timefence_pl.leakage.other_windows import FITS, KNOWN_AT, LITTLE, NUMBER, Moved, OtherWindows, Variant
 from timefence_pl.leakage.places import in_places, rows_where
 from timefence_pl.plan.latest import LABEL_TICK
 from timefence_pl.plan.ticks import Clock
@@ -179,7 +179,7 @@ class _Search(OtherWindows):
         return likely, alone[0] > max(_PLAIN * alone[1], _FEWEST)
 
     def ready(self, rows: pl.DataFrame, variants: Sequence[Variant], *, shifts: bool) -> _Ready | None:
-        """All windows that are the feature's own as of moved label times; None where some are not of 64 bits.
+        """All windows that are the feature's own as of moved label times; None where some cannot be moved.
 
         Args:
             rows: A few rows.
@@ -193,7 +193,7 @@ class _Search(OtherWindows):
         shifted = (self._shifts if shifts else None) or []
         moves = list(dict.fromkeys([*(m for moves in own[: len(variants)] for m in moves or ()), *shifted]))
         usable = self.last_usable(rows)
-        if not movable(rows, moves) or not movable(usable, last):
+        if not self.movable(rows, moves) or not self.movable(usable, last):
             return None
         moved, at_last = self.as_of([(rows, moves), (usable, last)])
         return _Ready(moved, usable, at_last)
@@ -316,7 +316,7 @@ class _Search(OtherWindows):
             counted: Which of them count.
             moved: What :meth:`as_of` gave for the rows, where it is at hand.
         """
-        if self._shifts is not None and movable(rows, self._shifts):
+        if self._shifts is not None and self.movable(rows, self._shifts):
             (moved,) = self.as_of([(rows, self._shifts)]) if moved is None else (moved,)
             fitting = moved.fitting(counted)
             counts = [fitting[m] for m in self._shifts]
