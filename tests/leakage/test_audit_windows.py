@@ -420,3 +420,23 @@ def test_windows_after_the_label_that_are_empty_hold_no_event_that_came_too_late
     )
     data = pl.DataFrame({"u": ["a"], "at": [day(10.5)], "w__n_1d": [0], "w__n_5d": [0]})
     assert audit(data, one).counts["differs"] == 1
+
+
+def test_a_shift_is_looked_for_among_the_events_of_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All values of one entity are of later windows, all of the other of those at its last event, which are empty."""
+    monkeypatch.setattr(window_origins, "LITTLE", 0)
+    times = [START + timedelta(minutes=30 * i + 15) for i in range(600)]
+    events = pl.concat(
+        pl.DataFrame({"u": u, "t": times, "x": [float((i * 7919) % 1009 + 1) for i in range(600)]}) for u in "AB"
+    )
+    sums = {"s": pl.col("x").sum(), "n": pl.len()}
+    one = tf.Window(tf.Source(events, keys="u", timestamp="t", name="e"), sums, windows=["15m"], name="w")
+    later = pl.DataFrame({"u": "A", "at": [START + timedelta(hours=50 + 7 * i, minutes=20) for i in range(20)]})
+    last = pl.DataFrame({"u": "B", "at": [START + timedelta(hours=60 + 9 * i, minutes=20) for i in range(10)]})
+    parts = [
+        built(rows.with_columns(pl.col("at") + moved), one).with_columns(rows["at"])
+        for rows, moved in ((later, timedelta(hours=3)), (last, timedelta(minutes=-5)))
+    ]
+    found = audit(pl.concat(parts), one)
+    assert (found.counts["future"], found.counts["stale"]) == (20, 10)
+    assert found.rows.filter(u="B")["found_as"].unique().to_list() == ["the window at the entity's last usable event"]

@@ -290,9 +290,9 @@ class _Search(OtherWindows):
         if self.clock.kind == "integer" or rows.height < _FEWEST:
             return None
         tried = _sample(rows)
-        few = self if self.windows.height <= LITTLE else self.of(tried[ENTITY])
         # With the rows it is looked for in, where these are few: once more would take longer than they do.
         every = among if among is not None and among.height <= _MOST else tried
+        few = self if self.windows.height <= LITTLE else self.of(every[ENTITY])
         counted = every[NUMBER].is_in(tried[NUMBER].implode())
         best, most, made = few.best_shift(every, counted, None if ready is None else ready.moved)
         if most < max(_BELIEVED * tried.height, _FEWEST):
