@@ -349,7 +349,7 @@ def _found(numbers: pl.Series, at: pl.Series, fits: pl.Series, how: str, name: s
 
 
 def _first(rows: pl.DataFrame, found: Sequence[pl.DataFrame]) -> pl.DataFrame:
-    """Rows found of the future, each as it was found first: ``NUMBER``, ``FUTURE_INSTANT`` and ``FUTURE_HOW``."""
+    """Rows that were found, each as it was found first; of none what :meth:`_Search.future` gives of none."""
     if not found:
         return pl.DataFrame(schema={NUMBER: rows.schema[NUMBER], FUTURE_INSTANT: pl.Int128, FUTURE_HOW: pl.String})
     some = [f for f in found if f.height] or found[:1]
