@@ -46,17 +46,9 @@ def pieces(events: pl.DataFrame, frame: SortedEvents, most: int) -> list[Piece]:
     if count < 2:
         return [Piece(events, None)]
     places = [events.height * i // count for i in range(1, count)]
-    cuts = (
-        events[KEY]
-        .gather(places)
-        .to_frame()
-        .lazy()
-        .select(unpack(frame.spec, pl.col(KEY))[0].alias(ENTITY))
-        .unique(maintain_order=True)
-        .with_columns(before(frame.spec, pl.col(ENTITY)).alias(KEY))
-        .drop_nulls()
-        .collect(engine="in-memory")
-    )
+    entity = unpack(frame.spec, pl.col(KEY))[0]
+    rows = events[KEY][places].to_frame().select_seq(entity.alias(ENTITY), before(frame.spec, entity).alias(KEY))
+    cuts = rows.unique(maintain_order=True).drop_nulls()
     ends = [0, *events[KEY].search_sorted(cuts[KEY], side="right"), events.height]
     return [
         Piece(_slice(events, start, stop), least)

@@ -11,7 +11,6 @@ windows' own events, in chunks. Both sides enter one step of the plan whole: run
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -23,6 +22,7 @@ from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, mess
 from timefence_pl.plan.cached import cached
 from timefence_pl.plan.latest import LABEL_TICK, VALID, Probe
 from timefence_pl.plan.prepare import KNOWN, SortedFrame
+from timefence_pl.plan.side_by_side import side_by_side
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.time_key import ENTITY, KEY, SECOND_HASH, rows_of
 from timefence_pl.plan.window_events import KNOWN_KEY, KNOWN_ORDER, SortedEvents
@@ -165,21 +165,23 @@ class WindowsOver:
             wanted: What is wanted.
         """
         tasks = _tasks(self.frame, wanted, clock)
+        parts = pieces_of_labels(labels, self._pieces)
+        beside = len(parts) > 1
 
-        def run(labels: pl.DataFrame, piece: int) -> pl.DataFrame:
+        def run(piece: int) -> pl.DataFrame:
             events = self._pieces[piece].events
-            values, beside = self._values_of(piece, events), len(self._pieces) > 1
-            return _outputs(labels, events, frame=self.frame, clock=clock, tasks=tasks, values=values, beside=beside)
+            values = self._values_of(piece, events)
+            return _outputs(
+                parts[piece], events, frame=self.frame, clock=clock, tasks=tasks, values=values, beside=beside
+            )
 
-        first, *others = pieces_of_labels(labels, self._pieces)
-        if not others:
-            return run(first, 0)
+        if not beside:
+            return run(0)
         try:
-            with ThreadPoolExecutor(len(others)) as pool:
-                started = [pool.submit(run, part, piece) for piece, part in enumerate(others, 1)]
-                return pl.concat([run(first, 0), *(part.result() for part in started)], rechunk=False)
+            found = side_by_side([partial(run, piece) for piece in range(len(parts))])
         except TimefenceSchemaError:  # it counts the labels of one part: told again, of all
             return _outputs(labels, self._events, frame=self.frame, clock=clock, tasks=tasks)
+        return pl.concat(found, rechunk=False)
 
     def quick(self, window: Window, clock: Clock) -> bool:
         """Whether all aggregates of a window feature cost the same however long its windows are.

@@ -1,0 +1,48 @@
+"""Python functions run at the same time, in the threads that Polars has anyway.
+
+Threads of our own would compete with Polars' for the cores: whatever they ask of a query they hand over and wait for.
+In Polars' own threads queries run where they are asked for, and find the memory that earlier ones left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import polars as pl
+
+__all__ = ["side_by_side"]
+
+T = TypeVar("T")
+
+
+def side_by_side(calls: Sequence[Callable[[], T]]) -> list[T]:
+    """What functions return, in their order; all are run, as many at once as Polars has threads.
+
+    A function may not wait for another, nor hold a lock while it asks for a query: while that runs, its thread may take
+    up another function.
+
+    Args:
+        calls: The functions.
+
+    Raises:
+        Exception: What the first function that failed raised, after all have ended.
+    """
+    if len(calls) < 2:
+        return [call() for call in calls]
+    results: dict[int, T] = {}
+    errors: dict[int, BaseException] = {}
+
+    def run(number: pl.DataFrame) -> pl.DataFrame:
+        place = int(number.item())
+        try:
+            results[place] = calls[place]()
+        except BaseException as error:  # noqa: BLE001 - raised again below, as it is: Polars would make it its own
+            errors[place] = error
+        return number
+
+    plans = [pl.LazyFrame({"place": [place]}).map_batches(run) for place in range(len(calls))]
+    pl.collect_all(plans, engine="in-memory")
+    for place in sorted(errors):
+        raise errors[place]
+    return [results[place] for place in range(len(calls))]
