@@ -163,7 +163,7 @@ class Column:
     @cached
     def _float_sum(self) -> Results:
         facts = self._values.facts
-        whole = None if facts.special else self._whole_sum(facts, 62 - self._bits - facts.exponent)
+        whole = None if facts.unlimited else self._whole_sum(facts, 62 - self._bits - facts.exponent)
         if whole is not None:
             return whole
         found = self._scaled_sum(facts, 125 - self._wide_bits - facts.exponent)
@@ -303,10 +303,10 @@ class Column:
 
 
 def _whole(values: pl.Series, power: float) -> pl.DataFrame | None:
-    """Finite values times a power of two as Int64 ``x``, nulls as 0; None if any is not whole. All products fit."""
+    """Values times a power of two as Int64 ``x``, nulls as 0; None if any is not whole, or NaN. All products fit."""
     for some in (values.head(_GLANCE), values):  # most values that lose digits lose them at once
         scaled = some * power
-        if (scaled % 1.0).sum():  # remainders are not below 0
+        if (scaled % 1.0).sum():  # remainders are not below 0; that of NaN is NaN, as its sum is
             return None
     whole = scaled.cast(pl.Int64, wrap_numerical=True)
     return (whole.fill_null(0) if whole.null_count() else whole).alias("x").to_frame()

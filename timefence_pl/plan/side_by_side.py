@@ -7,6 +7,7 @@ In Polars' own threads queries run where they are asked for, and find the memory
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TypeVar
 
 import polars as pl
@@ -33,16 +34,15 @@ def side_by_side(calls: Sequence[Callable[[], T]]) -> list[T]:
     results: dict[int, T] = {}
     errors: dict[int, BaseException] = {}
 
-    def run(number: pl.DataFrame) -> pl.DataFrame:
-        place = int(number.item())
+    def run(nothing: pl.DataFrame, place: int) -> pl.DataFrame:
         try:
             results[place] = calls[place]()
         except BaseException as error:  # noqa: BLE001 - raised again below, as it is: Polars would make it its own
             errors[place] = error
-        return number
+        return nothing
 
-    plans = [pl.LazyFrame({"place": [place]}).map_batches(run) for place in range(len(calls))]
-    pl.collect_all(plans, engine="in-memory")
+    nothing = pl.LazyFrame()
+    pl.collect_all([nothing.map_batches(partial(run, place=i)) for i in range(len(calls))], engine="in-memory")
     for place in sorted(errors):
         raise errors[place]
     return [results[place] for place in range(len(calls))]

@@ -176,10 +176,11 @@ class Kernel:
     def _feature(self, task: Task, events: EventValues) -> pl.DataFrame:
         columns: dict[str, pl.Series] = {}
         windows = list(task.bounds.lengths)
-        longest = self._spans(task.bounds, [task.bounds.longest])
+        together = len(windows) <= AT_ONCE
+        longest = self._spans(task.bounds, windows if together else [task.bounds.longest])
         marks = self._of_last(task, longest)  # first: what it takes in memory is free for the columns then
         for start in range(0, len(windows), AT_ONCE):
-            spans = self._spans(task.bounds, windows[start : start + AT_ONCE])
+            spans = longest if together else self._spans(task.bounds, windows[start : start + AT_ONCE])
             results = FeatureResults(task.recipe, events, spans, self._since_last)
             columns.update(results.columns())
         outputs = pl.DataFrame([s.alias(f"{task.name}__{n}") for n, s in columns.items()])
@@ -212,7 +213,7 @@ class Kernel:
         marks: list[pl.Series] = []
         if task.known:
             # Where a window holds an event, the youngest that is usable is the entity's.
-            held = spans.last(task.bounds.longest, None).is_not_null()
+            held = spans.held(task.bounds.longest)
             marks.append(self._tick_of_own(*_youngest(spans), held).alias(task.known))
         if task.feature_time:
             last = spans.last(task.bounds.longest, None)
@@ -223,7 +224,7 @@ class Kernel:
     def _marks(self, task: Task, spans: Spans, outputs: pl.DataFrame) -> list[pl.Series]:
         marks: list[pl.Series] = []
         if task.reason:
-            held = spans.last(task.bounds.longest, None).is_not_null()
+            held = spans.held(task.bounds.longest)
             # A column without nulls is empty nowhere.
             if all(c.null_count() for c in outputs):
                 empty = pl.lit(outputs.select(pl.all_horizontal(pl.all().is_null())).to_series())

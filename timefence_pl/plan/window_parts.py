@@ -48,11 +48,12 @@ def pieces(events: pl.DataFrame, frame: SortedEvents, most: int) -> list[Piece]:
     places = [events.height * i // count for i in range(1, count)]
     entity = unpack(frame.spec, pl.col(KEY))[0]
     rows = events[KEY][places].to_frame().select_seq(entity.alias(ENTITY), before(frame.spec, entity).alias(KEY))
-    cuts = rows.unique(maintain_order=True).drop_nulls()
-    ends = [0, *events[KEY].search_sorted(cuts[KEY], side="right"), events.height]
+    cuts = {entity: below for entity, below in rows.iter_rows() if below is not None}
+    below = pl.Series(list(cuts.values()), dtype=rows.schema[KEY])
+    ends = [0, *events[KEY].search_sorted(below, side="right"), events.height]
     return [
         Piece(_slice(events, start, stop), least)
-        for least, (start, stop) in zip([None, *cuts[ENTITY]], pairwise(ends), strict=True)
+        for least, (start, stop) in zip([None, *cuts], pairwise(ends), strict=True)
     ]
 
 

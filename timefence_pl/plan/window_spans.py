@@ -136,6 +136,12 @@ class Spans:
             row = order.cum_max().forward_fill().gather(self.known.end)
         return _kept(row, row >= self._starts[window])
 
+    def held(self, window: str) -> pl.Series:
+        """Whether a window holds events."""
+        if self.known is None:
+            return self._stop > self._starts[window]
+        return self.last(window, None).is_not_null()
+
     def first_of(self, window: str, mask: pl.Series | None) -> pl.Series:
         """The row of the first event in a window's span, of those in the mask; null where there is none."""
         row = self.first(window)

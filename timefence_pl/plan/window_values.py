@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from math import frexp, isfinite
+from math import frexp
 from typing import overload
 
 import polars as pl
@@ -34,21 +34,28 @@ class Totals:
         return running_sums(self.values)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Facts:
     """What is known of all values of a column.
 
     Attributes:
+        values: The values, Float64.
         exponent: The magnitude of every finite value below the limit is below 2 to this power.
         least: That of none of these, but of 0, is below 2 to this power.
-        special: Whether there are values that are not finite or not below the limit.
+        unlimited: Whether there are values that are not below the limit; of NaN it is not told.
         limit: From here on, sums may leave the range of the type: such values are left to Polars.
     """
 
+    values: pl.Series
     exponent: int
     least: int
-    special: bool
+    unlimited: bool
     limit: float
+
+    @cached
+    def special(self) -> bool:
+        """Whether there are values that are not finite or not below the limit."""
+        return self.unlimited or bool(self.values.is_nan().any())
 
     @classmethod
     def of(cls, values: pl.Series, *, single: bool) -> Facts:
@@ -59,19 +66,16 @@ class Facts:
             single: They are of 32 bits.
         """
         limit = 2.0**90 if single else 2.0**960
-        least, most, total = _float(values.min()), _float(values.max()), float(values.sum())
-        # A finite total has only finite terms.
-        special = not isfinite(total)
-        if least is not None and most is not None:
-            special = special or not -limit < least <= most < limit
-        if special or (least is not None and most is not None and least <= 0 <= most):
+        least, most = _float(values.min()), _float(values.max())  # of NaN alone NaN, else without
+        unlimited = least is not None and most is not None and not -limit < least <= most < limit
+        if unlimited or (least is not None and most is not None and least <= 0 <= most):
             size = values.abs()
             used = size.filter((size > 0) & (size < limit))
             least, most = _float(used.min()), _float(used.max())
         if least is None or most is None:
-            return cls(0, 0, special, limit)
+            return cls(values, 0, 0, unlimited, limit)
         ends = sorted((abs(least), abs(most)))
-        return cls(frexp(ends[1])[1], frexp(ends[0])[1] - 1, special, limit)
+        return cls(values, frexp(ends[1])[1], frexp(ends[0])[1] - 1, unlimited, limit)
 
 
 class Values:
