@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from operator import or_
 from typing import Final, NamedTuple, TypeVar
 
@@ -28,6 +28,7 @@ from timefence_pl.plan.joined import DUPLICATE_MATCH, KNOWN_TICK, REASON, AnyFra
 from timefence_pl.plan.latest import LABEL_TICK, Probe
 from timefence_pl.plan.prepare import SortedFrame
 from timefence_pl.plan.rows import in_source_order
+from timefence_pl.plan.side_by_side import in_polars_thread
 from timefence_pl.plan.training_set import TrainingPlan
 from timefence_pl.plan.windows import WindowMerge, WindowsOver
 
@@ -44,6 +45,7 @@ DUE_TIME: Final = "__tf_due_time"
 DUE_ROW: Final = "__tf_due_row"
 
 Judged = TypeVar("Judged")
+T = TypeVar("T")
 
 _AT_ONCE: Final = 2
 
@@ -120,7 +122,8 @@ def rebuild(
         compared = _compared(joined, merged, ordered.rows, data, pairs, tolerance, ordered.buckets, plan)
         return judge(replace(compared, windows=windows))
 
-    # Rows are sorted while frames are, and judges wait for nothing: each may have a pool of its own.
+    # Rows are sorted while frames are, and judges wait for nothing: each may have a pool of its own. Its threads wait for
+    # Polars', in which the work is done.
     with (
         faults_are_ours(NOT_COMPUTED, CHECK_DATA),
         ThreadPoolExecutor(1) as sorter,
@@ -129,7 +132,7 @@ def rebuild(
     ):
         try:
             for alignment in plan.alignments:
-                ordered = sorter.submit(in_order, alignment)
+                ordered = _submitted(sorter, partial(in_order, alignment))
                 by_frame: dict[int, list[Merge | WindowMerge]] = {}
                 for merge in alignment.merges:
                     by_frame.setdefault(id(merge.frame), []).append(merge)
@@ -137,8 +140,7 @@ def rebuild(
                 def work(
                     merges: Sequence[Merge | WindowMerge], ordered: Future[_Ordered] = ordered
                 ) -> list[tuple[str, Future[Judged]]]:
-                    # With all hashes: rows that values came from are found by them.
-                    frame = merges[0].frame.at_once(apart=True)
+                    frame = in_polars_thread(partial(_at_once, merges[0].frame))
                     numbered_as_source = _in_source_order(frame, by_name)
                     over = merges[0].on(frame)
                     windows = WindowsOver(over.frame) if isinstance(over, WindowMerge) else None
@@ -146,11 +148,7 @@ def rebuild(
                     done = []
                     for merge in merges:
                         names = [w.feature for w in merge.wanted]
-                        ready = _timed(merge).on(frame)
-                        if isinstance(ready, WindowMerge):
-                            merged = ready.complete(ready.at_once(probe, windows))
-                        else:
-                            merged = ready.complete(ready.at_once(probe))
+                        merged = in_polars_thread(partial(_merged, _timed(merge).on(frame), probe, windows))
                         if not numbered_as_source:
                             merged = merged.drop(
                                 ROW_OF.format(name) for name in names if ROW_OF.format(name) in merged.columns
@@ -160,7 +158,8 @@ def rebuild(
                             if joined.feature.on_duplicate == "error" and merged[DUPLICATE_MATCH.format(name)].any():
                                 raise duplicate_problem(joined, labels, plan.observed, DUPLICATE_MATCH.format(name))
                             at_hand = replace(joined, frame=merge.on(frame).frame)
-                            done.append((name, judges.submit(compare, at_hand, merged, ordered.result(), windows)))
+                            compared = partial(compare, at_hand, merged, ordered.result(), windows)
+                            done.append((name, _submitted(judges, compared)))
                     return done
 
                 for future in [pool.submit(work, merges) for merges in by_frame.values()]:
@@ -171,10 +170,27 @@ def rebuild(
                 threads.shutdown(cancel_futures=True)
 
 
+def _submitted(pool: ThreadPoolExecutor, call: Callable[[], T]) -> Future[T]:
+    """A call to be made in one of Polars' threads; a pool's own threads wait for it, so many at a time as they are."""
+    return pool.submit(in_polars_thread, call)
+
+
+def _at_once(frame: AnyFrame) -> AnyFrame:
+    """A frame, sorted; with all hashes: rows that values came from are found by them."""
+    return frame.at_once(apart=True)
+
+
 def _in_source_order(frame: AnyFrame, by_name: Mapping[str, JoinedFeature]) -> bool:
     """Whether a frame's rows are numbered as those of each of its features alone would be."""
     features = [by_name[name].feature for name in frame.outputs] if isinstance(frame, SortedFrame) else []
     return all(isinstance(f, Feature) and in_source_order(f.source, [f]) for f in features)
+
+
+def _merged(merge: Merge | WindowMerge, probe: Probe, windows: WindowsOver | None) -> pl.DataFrame:
+    """What a merge gives for all rows."""
+    if isinstance(merge, WindowMerge):
+        return merge.complete(merge.at_once(probe, windows))
+    return merge.complete(merge.at_once(probe))
 
 
 def _timed(merge: Merge | WindowMerge) -> Merge | WindowMerge:

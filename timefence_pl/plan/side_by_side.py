@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import polars as pl
 
-__all__ = ["side_by_side"]
+__all__ = ["in_polars_thread", "side_by_side"]
 
 T = TypeVar("T")
 
@@ -20,17 +20,31 @@ T = TypeVar("T")
 def side_by_side(calls: Sequence[Callable[[], T]]) -> list[T]:
     """What functions return, in their order; all are run, as many at once as Polars has threads.
 
-    A function may not wait for another, nor hold a lock while it asks for a query: while that runs, its thread may take
-    up another function.
+    A function may not wait for what another thread does, nor hold a lock while it asks for a query: while that runs, its
+    thread may take up another function. A few at a time, so that these do not pile up in one thread.
 
     Args:
-        calls: The functions.
+        calls: The functions; a single one is run where it is asked for.
 
     Raises:
         Exception: What the first function that failed raised, after all have ended.
     """
-    if len(calls) < 2:
-        return [call() for call in calls]
+    return [call() for call in calls] if len(calls) < 2 else _run(calls)
+
+
+def in_polars_thread(call: Callable[[], T]) -> T:
+    """What a function returns that runs in one of Polars' threads, as those of :func:`side_by_side`.
+
+    Args:
+        call: The function.
+
+    Raises:
+        Exception: What it raised.
+    """
+    return _run([call])[0]
+
+
+def _run(calls: Sequence[Callable[[], T]]) -> list[T]:
     results: dict[int, T] = {}
     errors: dict[int, BaseException] = {}
 

@@ -111,8 +111,6 @@ class WindowMerge:
     def at_once(self, labels: Probe, over: WindowsOver | None = None) -> pl.DataFrame:
         """What :meth:`over` gives for label rows in memory, computed now, with all threads; perhaps in several pieces.
 
-        Not to be called within a plan: its threads would wait for those that wait for it.
-
         Args:
             labels: The label rows.
             over: Windows over the same events, which keep what is made of them.
