@@ -195,7 +195,7 @@ def _merged(merge: Merge | WindowMerge, probe: Probe, windows: WindowsOver | Non
 
 def _timed(merge: Merge | WindowMerge) -> Merge | WindowMerge:
     """The merge, asked for feature times too where they are not those from which rows are usable."""
-    if isinstance(merge, Merge) and not merge.frame.bitemporal:
+    if not merge.frame.bitemporal:
         return merge
     if isinstance(merge, Merge):
         return replace(merge, wanted=tuple(replace(w, feature_time=DUE_TIME + w.feature) for w in merge.wanted))
