@@ -6,11 +6,11 @@ or streamed from the sources to the file (for what does not fit).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import reduce
+from functools import partial, reduce
 from operator import and_
 from pathlib import Path
 from typing import Literal, Self
@@ -28,7 +28,8 @@ from timefence_pl.memory import free_memory
 from timefence_pl.plan.alignment import LABEL_ROW, Alignment, LabelFacts, Merge, SortedLabels
 from timefence_pl.plan.guards import duplicate_problem
 from timefence_pl.plan.joined import DUPLICATE_MATCH, AnyFrame
-from timefence_pl.plan.latest import LABEL_TICK
+from timefence_pl.plan.latest import LABEL_TICK, Probe
+from timefence_pl.plan.side_by_side import in_polars_thread
 from timefence_pl.plan.training_set import TrainingPlan, found_everywhere
 from timefence_pl.plan.windows import WindowMerge
 from timefence_pl.splits import Split
@@ -105,7 +106,8 @@ class LabelOrders:
         return self._ordered[alignment.order]
 
     def _sorted(self, alignment: Alignment, facts: Future[LabelFacts] | None) -> _Ordered:
-        rows = alignment.at_once(self.numbered.result(), None if facts is None else facts.result())
+        known = None if facts is None else facts.result()
+        rows = in_polars_thread(partial(alignment.at_once, self.numbered.result(), known))
         return rows, _inverse(rows.rows)
 
 
@@ -256,7 +258,8 @@ def _piecewise(
 
     Marks are counted in the order of the merge, so only the columns of the result are put back into label order, by
     the inverse of the labels' permutation. Three frames are worked on at a time, since one alone keeps about one core
-    busy, and the labels beside them: frames that need not know the labels are read while these are.
+    busy, and the labels beside them: frames that need not know the labels are read while these are. The threads wait
+    for Polars' own, in which the work is done.
     """
     columns: dict[str, pl.Series] = {}
     everywhere: list[pl.Series] = []
@@ -270,11 +273,11 @@ def _piecewise(
         where = f"source {source.name!r}: {source.described()}\nfeatures: {listing(names)}"
         with faults_are_ours(NOT_COMPUTED, CHECK_DATA, where=where):
             if known is None:  # it serves other labels too
-                frame = merges[0].frame.at_once()
+                frame = in_polars_thread(partial(_at_once, merges[0].frame))
             else:
                 limits = [m.limit(known.first, plan.clock) for m in merges]
                 limit = min((t for t in limits if t is not None), default=None)
-                frame = merges[0].frame.at_once(known.shape, apart=True, limit=limit)
+                frame = in_polars_thread(partial(_at_once, merges[0].frame, known, limit))
         if keep is not None:
             keep(merges[0].frame, frame)
         ordered, back = rows.ordered(alignment).result()
@@ -283,11 +286,11 @@ def _piecewise(
         for merge in merges:
             features = [w.feature for w in merge.wanted]
             ready = merge.on(frame)
-            merged = ready.at_once(ordered.probe)
+            merged = in_polars_thread(partial(_merged, ready, ordered.probe))
             marked = merged.with_columns(ordered.frame[LABEL_TICK])
             observation.add_features(marked, features, pl.col(LABEL_TICK), ordered.probe.ends.tick)
             _check_duplicates(plan, labels, observation, plan.observed, features)
-            parts.append(ready.columns(merged, plan.names, back))
+            parts.append(in_polars_thread(partial(_columns, ready, merged, plan.names, back)))
             if skip and isinstance(merge, Merge):
                 parts.append(merged.select(found_everywhere(features).gather(back).alias(f"{_FOUND}{len(parts)}")))
         return pl.concat(parts, how="horizontal")
@@ -315,6 +318,21 @@ def _piecewise(
     observation.add_labels(numbered)
     made = numbered.drop(LABEL_ROW).hstack([columns[c].alias(c) for j in plan.features for c in j.columns])
     return made.filter(reduce(and_, everywhere)) if everywhere else made
+
+
+def _at_once(frame: AnyFrame, labels: LabelFacts | None = None, limit: int | None = None) -> AnyFrame:
+    """A frame sorted: for any labels, or for those of which something is known."""
+    return frame.at_once() if labels is None else frame.at_once(labels.shape, apart=True, limit=limit)
+
+
+def _merged(merge: Merge | WindowMerge, probe: Probe) -> pl.DataFrame:
+    return merge.at_once(probe)
+
+
+def _columns(
+    merge: Merge | WindowMerge, merged: pl.DataFrame, wanted: Collection[str], order: pl.Series
+) -> pl.DataFrame:
+    return merge.columns(merged, wanted, order)
 
 
 def _inverse(permutation: pl.Series) -> pl.Series:

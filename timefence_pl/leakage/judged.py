@@ -111,16 +111,19 @@ def judge(rebuilt: Rebuilt, clock: Clock, tolerance: Tolerance, bucket: pl.Serie
     )
     counts = dict.fromkeys(VERDICTS, 0) | numbers_of(failing[_VERDICT])
     counts["ok"] = len(bucket) - failing.height
+    leaks = failing[_LEAK].drop_nulls().cast(pl.Int128)
+    ages = _ages(failing, rebuilt, pl.col(LIMIT) + pl.lit(wait, dtype=kind))
+    told = counted({BUCKET: bucket.gather(failing[LABEL_ROW]), _VERDICT: failing[_VERDICT]})
+    shown, numbers = _shown(failing, rebuilt, clock), failing[LABEL_ROW]
+    del failing  # what it takes in memory is free for the rows in their order
     return Judgement(
         rebuilt=rebuilt,
-        rows=in_row_order(_shown(failing, rebuilt, clock), failing[LABEL_ROW], len(bucket)),
+        rows=in_row_order(shown, numbers, len(bucket)),
         counts=counts,
-        leaks=failing[_LEAK].drop_nulls().cast(pl.Int128),
+        leaks=leaks,
         endless=int(endless),
-        ages=_ages(failing, rebuilt, pl.col(LIMIT) + pl.lit(wait, dtype=kind)),
-        verdicts=counted({BUCKET: bucket.gather(failing[LABEL_ROW]), _VERDICT: failing[_VERDICT]}).with_columns(
-            pl.col(_VERDICT).cast(pl.String)
-        ),
+        ages=ages,
+        verdicts=told.with_columns(pl.col(_VERDICT).cast(pl.String)),
     )
 
 

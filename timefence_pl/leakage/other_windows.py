@@ -182,7 +182,7 @@ class OtherWindows:
         # Series, which are put together in this thread: a join of a few rows would wait for threads at work on many.
         stack = pl.DataFrame(
             [
-                pl.concat([rows[c] + m if c == LABEL_TICK else rows[c] for rows, moves in asked for m in moves])
+                pl.concat([part for rows, moves in asked for part in _repeated(rows[c], moves)])
                 for c in dict.fromkeys([*needed, *self._sought])
             ]
         )
@@ -293,3 +293,8 @@ class OtherWindows:
     @property
     def _sought(self) -> list[str]:
         return [name for c in self.columns for name in (c.found, c.wanted)]
+
+
+def _repeated(column: pl.Series, moves: Sequence[int]) -> list[pl.Series]:
+    """A column once for each move: label times moved, others as they are."""
+    return [column + m for m in moves] if column.name == LABEL_TICK else [column] * len(moves)
