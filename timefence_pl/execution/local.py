@@ -258,8 +258,8 @@ def _piecewise(
 
     Marks are counted in the order of the merge, so only the columns of the result are put back into label order, by
     the inverse of the labels' permutation. Three frames are worked on at a time, since one alone keeps about one core
-    busy, and the labels beside them: frames that need not know the labels are read while these are. The threads wait
-    for Polars' own, in which the work is done.
+    busy, and the labels beside them: frames that need not know the labels are read while these are. The threads read,
+    and wait for Polars' own, in which the rest is done.
     """
     columns: dict[str, pl.Series] = {}
     everywhere: list[pl.Series] = []
@@ -273,11 +273,11 @@ def _piecewise(
         where = f"source {source.name!r}: {source.described()}\nfeatures: {listing(names)}"
         with faults_are_ours(NOT_COMPUTED, CHECK_DATA, where=where):
             if known is None:  # it serves other labels too
-                frame = in_polars_thread(partial(_at_once, merges[0].frame))
+                frame = merges[0].frame.at_once()
             else:
                 limits = [m.limit(known.first, plan.clock) for m in merges]
                 limit = min((t for t in limits if t is not None), default=None)
-                frame = in_polars_thread(partial(_at_once, merges[0].frame, known, limit))
+                frame = merges[0].frame.at_once(known.shape, apart=True, limit=limit)
         if keep is not None:
             keep(merges[0].frame, frame)
         ordered, back = rows.ordered(alignment).result()
@@ -318,11 +318,6 @@ def _piecewise(
     observation.add_labels(numbered)
     made = numbered.drop(LABEL_ROW).hstack([columns[c].alias(c) for j in plan.features for c in j.columns])
     return made.filter(reduce(and_, everywhere)) if everywhere else made
-
-
-def _at_once(frame: AnyFrame, labels: LabelFacts | None = None, limit: int | None = None) -> AnyFrame:
-    """A frame sorted: for any labels, or for those of which something is known."""
-    return frame.at_once() if labels is None else frame.at_once(labels.shape, apart=True, limit=limit)
 
 
 def _merged(merge: Merge | WindowMerge, probe: Probe) -> pl.DataFrame:

@@ -140,7 +140,8 @@ def rebuild(
                 def work(
                     merges: Sequence[Merge | WindowMerge], ordered: Future[_Ordered] = ordered
                 ) -> list[tuple[str, Future[Judged]]]:
-                    frame = in_polars_thread(partial(_at_once, merges[0].frame))
+                    # With all hashes: rows that values came from are found by them.
+                    frame = merges[0].frame.at_once(apart=True)
                     numbered_as_source = _in_source_order(frame, by_name)
                     over = merges[0].on(frame)
                     windows = WindowsOver(over.frame) if isinstance(over, WindowMerge) else None
@@ -173,11 +174,6 @@ def rebuild(
 def _submitted(pool: ThreadPoolExecutor, call: Callable[[], T]) -> Future[T]:
     """A call to be made in one of Polars' threads; a pool's own threads wait for it, so many at a time as they are."""
     return pool.submit(in_polars_thread, call)
-
-
-def _at_once(frame: AnyFrame) -> AnyFrame:
-    """A frame, sorted; with all hashes: rows that values came from are found by them."""
-    return frame.at_once(apart=True)
 
 
 def _in_source_order(frame: AnyFrame, by_name: Mapping[str, JoinedFeature]) -> bool:

@@ -25,6 +25,7 @@ from timefence_pl.plan.rows import (
     feature_rows,
     usable_events,
 )
+from timefence_pl.plan.side_by_side import in_polars_thread
 from timefence_pl.plan.text_keys import TextShape
 from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN, Clock
 from timefence_pl.plan.time_key import (
@@ -142,6 +143,11 @@ class SortedFrame:
             return replace(self, frame=self.frame.collect(engine="in-memory").lazy())
         tick = None if self.bitemporal else EVENT_TICK
         rows, spec = rows_at_once(self.rows, self.unkeyed, self.spec, tick, labels)
+        return in_polars_thread(partial(self._of_rows_at_hand, rows, spec, tick, apart=apart, limit=limit))
+
+    def _of_rows_at_hand(
+        self, rows: pl.DataFrame, spec: KeySpec, tick: str | None, *, apart: bool, limit: int | None
+    ) -> SortedFrame:
         like = replace(self, spec=spec)
         columns = {f: self.columns_of(f) for f in self.outputs}
         everything = [c for own in columns.values() for c in own]

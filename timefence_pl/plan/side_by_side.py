@@ -1,7 +1,8 @@
 """Python functions run at the same time, in the threads that Polars has anyway.
 
 Threads of our own would compete with Polars' for the cores: whatever they ask of a query they hand over and wait for.
-In Polars' own threads queries run where they are asked for, and find the memory that earlier ones left.
+In Polars' own threads queries run where they are asked for, and find the memory that earlier ones left. Only for what
+is in memory: Polars cannot read every source from within its own threads.
 """
 
 from __future__ import annotations

@@ -31,6 +31,7 @@ from timefence_pl.plan.prepare import (
     known_clock,
 )
 from timefence_pl.plan.rows import TIE_COLUMN, in_time_order, usable_events
+from timefence_pl.plan.side_by_side import in_polars_thread
 from timefence_pl.plan.text_keys import TextShape
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.time_key import (
@@ -124,6 +125,11 @@ class Unsorted:
             internal += [KNOWN, KNOWN_KEY, KNOWN_ORDER]
         return frame.select(*internal, *self.values).set_sorted(KEY)
 
+    def at_once(self, rows: pl.DataFrame, spec: KeySpec) -> pl.DataFrame:
+        """The same of rows in memory, inside the ranges of a narrow key."""
+        # Every look-up and total reads whole columns: in one piece that costs two thirds.
+        return self.finished(rows.lazy(), spec, at_hand=rows).collect(engine="in-memory").rechunk()
+
 
 @dataclass(frozen=True)
 class SortedEvents:
@@ -165,9 +171,8 @@ class SortedEvents:
             return replace(self, frame=self.frame.collect(engine="in-memory").rechunk().lazy())
         tick = None if self.bitemporal else EVENT_TICK
         rows, spec = rows_at_once(self.unsorted.rows, self.unsorted.unkeyed, self.spec, tick, labels)
-        frame = self.unsorted.finished(rows.lazy(), spec, at_hand=rows).collect(engine="in-memory")
-        # Every look-up and total reads whole columns: in one piece that costs two thirds.
-        return replace(self, frame=frame.rechunk().lazy(), spec=spec, unsorted=None)
+        frame = in_polars_thread(partial(self.unsorted.at_once, rows, spec))
+        return replace(self, frame=frame.lazy(), spec=spec, unsorted=None)
 
     @property
     def has_text_keys(self) -> bool:
