@@ -30,6 +30,7 @@ __all__ = [
     "KeySpec",
     "Narrow",
     "before",
+    "entity_at",
     "entity_columns",
     "entity_of",
     "first_key",
@@ -306,6 +307,18 @@ def unpack(spec: KeySpec, key: pl.Expr) -> tuple[pl.Expr, pl.Expr]:
         return entity + spec.narrow.entity[0], tick
     entity = key // _number(spec, 1 << 64)
     return entity.cast(pl.Int64), (key - entity * _number(spec, 1 << 64) - _number(spec, 1 << 63)).cast(pl.Int64)
+
+
+def entity_at(spec: KeySpec, key: int) -> tuple[int, int | None]:
+    """The entity of a key of the frame itself, and what :func:`before` gives for it.
+
+    Args:
+        spec: How the frame's keys are packed.
+        key: The key.
+    """
+    bits, least = (64, 0) if spec.narrow is None else (spec.narrow.bits, spec.narrow.entity[0])
+    entity = (key >> bits) + least
+    return entity, None if entity == INT64_MIN else (key >> bits << bits) - 1
 
 
 def rows_of(spec: KeySpec, keys: pl.Series, entities: pl.Series) -> pl.Series:

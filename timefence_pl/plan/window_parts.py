@@ -5,6 +5,7 @@ Takes label rows and events in time-key order, gives pieces of both; no entity's
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -12,7 +13,7 @@ from typing import Final
 
 import polars as pl
 
-from timefence_pl.plan.time_key import ENTITY, KEY, before, unpack
+from timefence_pl.plan.time_key import ENTITY, KEY, entity_at
 from timefence_pl.plan.window_events import KNOWN_ORDER, SortedEvents
 
 __all__ = ["Piece", "pieces", "pieces_of_labels"]
@@ -45,15 +46,14 @@ def pieces(events: pl.DataFrame, frame: SortedEvents, most: int) -> list[Piece]:
     count = min(most, events.height // LEAST)
     if count < 2:
         return [Piece(events, None)]
-    places = [events.height * i // count for i in range(1, count)]
-    entity = unpack(frame.spec, pl.col(KEY))[0]
-    rows = events[KEY][places].to_frame().select_seq(entity.alias(ENTITY), before(frame.spec, entity).alias(KEY))
-    cuts = {entity: below for entity, below in rows.iter_rows() if below is not None}
-    below = pl.Series(list(cuts.values()), dtype=rows.schema[KEY])
-    ends = [0, *events[KEY].search_sorted(below, side="right"), events.height]
+    # Searched number by number: a query of the same takes longer to be made than the cut may cost.
+    keys = events[KEY]
+    cuts = dict(entity_at(frame.spec, keys[events.height * i // count]) for i in range(1, count))
+    ends = [0, *(bisect_right(keys, below) for below in cuts.values() if below is not None), events.height]
+    least = [entity for entity, below in cuts.items() if below is not None]
     return [
-        Piece(_slice(events, start, stop), least)
-        for least, (start, stop) in zip([None, *cuts], pairwise(ends), strict=True)
+        Piece(_slice(events, start, stop), entity)
+        for entity, (start, stop) in zip([None, *least], pairwise(ends), strict=True)
     ]
 
 
@@ -64,7 +64,7 @@ def pieces_of_labels(labels: pl.DataFrame, events: Sequence[Piece]) -> list[pl.D
         labels: Label rows in the order of (entity, label time).
         events: The pieces.
     """
-    cuts = [labels[ENTITY].search_sorted(p.least, side="left") for p in events if p.least is not None]
+    cuts = [bisect_left(labels[ENTITY], p.least) for p in events if p.least is not None]
     return [labels[low:high] for low, high in pairwise([0, *cuts, labels.height])]
 
 
