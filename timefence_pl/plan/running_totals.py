@@ -30,6 +30,8 @@ _SURE: Final = 34
 _LARGEST_SCALE: Final = 1_000
 #: Values looked at before all are.
 _GLANCE: Final = 1_000
+#: Values whose remainders are looked at together: they are still at hand when they are added up.
+_AT_A_TIME: Final = 1 << 17
 #: A second attempt, with a scale for each entity, is made where marked windows hold this many rows per event.
 WORTH = 2
 #: ... and as many rows besides.
@@ -304,12 +306,18 @@ class Column:
 
 def _whole(values: pl.Series, power: float) -> pl.DataFrame | None:
     """Values times a power of two as Int64 ``x``, nulls as 0; None if any is not whole, or NaN. All products fit."""
-    for some in (values.head(_GLANCE), values):  # most values that lose digits lose them at once
-        scaled = some * power
-        if (scaled % 1.0).sum():  # remainders are not below 0; that of NaN is NaN, as its sum is
-            return None
+    if _remainder(values.head(_GLANCE) * power):  # most values that lose digits lose them at once
+        return None
+    scaled = values * power
+    if any(_remainder(scaled.slice(start, _AT_A_TIME)) for start in range(0, len(scaled), _AT_A_TIME)):
+        return None
     whole = scaled.cast(pl.Int64, wrap_numerical=True)
     return (whole.fill_null(0) if whole.null_count() else whole).alias("x").to_frame()
+
+
+def _remainder(values: pl.Series) -> bool:
+    """Whether some value is not whole, or NaN."""
+    return bool((values % 1.0).sum())  # remainders are not below 0; that of NaN is NaN, as its sum is
 
 
 def _scaled(values: pl.Series, scale: int | pl.Series, facts: Facts, bits: int) -> tuple[pl.DataFrame, bool]:

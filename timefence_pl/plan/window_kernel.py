@@ -68,7 +68,7 @@ class Kernel:
     ) -> None:
         self._events = events
         self._beside = beside
-        self._keys = events.drop(list(frame.schema))
+        self._keys = pl.DataFrame([column for column in events if column.name not in frame.schema])
         self._frame = frame
         self._clock = clock
         self._look_ups = LookUps(frame, clock, LabelEnds.of(labels))
