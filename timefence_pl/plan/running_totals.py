@@ -140,8 +140,9 @@ class Column:
         else:
             whole = self._integer_sum(pl.Int128() if self._bound >= 1 << 63 else pl.Int64())
             found = Results({w: whole[w].cast(pl.Float64) / 10.0**self._scale for w in self._windows})
-        none, counts = pl.Series([None], dtype=dtype), self._present
-        means = {w: (found.values[w] / counts[w]).cast(dtype).zip_with(counts[w] > 0, none) for w in self._windows}
+        # Null for a count of 0 makes the quotient null: that is half the bytes of making it null afterwards.
+        some = {w: n if n.min() else when(n > 0, n) for w, n in ((w, self._present[w]) for w in self._windows)}
+        means = {w: (found.values[w] / some[w]).cast(dtype) for w in self._windows}
         return Results(means, found.doubtful)
 
     def _integer_sum(self, dtype: pl.DataType) -> pl.DataFrame:

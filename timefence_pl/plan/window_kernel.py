@@ -93,7 +93,7 @@ class Kernel:
     def _look_up(self, wanted: Sequence[LookUp]) -> None:
         # One name on both sides: a join of two names costs half as much again.
         behind = {
-            order: self._keys.select(pl.col(order).alias(_PROBE)).with_row_index(_ROW, offset=1)
+            order: pl.DataFrame([self._keys[order].alias(_PROBE)]).with_row_index(_ROW, offset=1).lazy()
             for order in {w.order for w in wanted}
         }
         probe = [self._look_ups.probe(w, pl.col(_FIRST[w.order])).alias(f"{_PROBE}{i}") for i, w in enumerate(wanted)]
@@ -101,19 +101,18 @@ class Kernel:
         alone = self._beside or self._labels.height <= _ALONE
         probes = self._labels.select_seq(probe) if alone else self._labels.select(probe)
         frames = [
-            probes.lazy()
-            .select(pl.col(f"{_PROBE}{i}").alias(_PROBE))
-            .join_asof(behind[w.order].lazy(), on=_PROBE, check_sortedness=False)
-            .select(pl.col(_ROW).fill_null(0))
-            for i, w in enumerate(wanted)
+            pl.DataFrame([probe.alias(_PROBE)]).lazy().join_asof(behind[w.order], on=_PROBE, check_sortedness=False)
+            for probe, w in zip(probes, wanted, strict=True)
         ]
         if self._beside:  # together they would all wait for those asked for first
-            found = [f.collect(engine="in-memory").to_series() for f in frames]
+            found = [f.collect(engine="in-memory")[_ROW] for f in frames]
         else:
-            found = [f.to_series() for f in pl.collect_all(frames, engine="in-memory")]
+            found = [f[_ROW] for f in pl.collect_all(frames, engine="in-memory")]
+        found = [positions.fill_null(0) if positions.null_count() else positions for positions in found]
         valid = self._labels[VALID]
         if not valid.all():
-            found = [pl.select(pl.when(valid).then(positions).otherwise(0)).to_series() for positions in found]
+            none = pl.Series([0], dtype=pl.get_index_type())
+            found = [positions.zip_with(valid, none) for positions in found]
         self._found.update(zip(wanted, found, strict=True))
 
     def _keys_at(self, rows: pl.Series, order: str) -> pl.Series:
