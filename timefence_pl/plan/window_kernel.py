@@ -73,7 +73,7 @@ class Kernel:
         self._clock = clock
         self._look_ups = LookUps(frame, clock, LabelEnds.of(labels))
         orders = [o for o in _FIRST if o in self._keys.columns]
-        self._labels = labels.with_columns(self._look_ups.first(o).alias(_FIRST[o]) for o in orders)
+        self._labels = labels.hstack(labels.select_seq(self._look_ups.first(o).alias(_FIRST[o]) for o in orders))
         #: For each look-up the position behind the event found; 0 where there is none.
         self._found: dict[LookUp, pl.Series] = {}
 
@@ -88,7 +88,8 @@ class Kernel:
         if values is None:
             several = sum(-(-len(t.bounds.lengths) // AT_ONCE) for t in tasks) > 1
             values = event_values(self._events, self._frame, keep=several)
-        return pl.concat([self._feature(t, values) for t in tasks], how="horizontal")
+        features = [self._feature(t, values) for t in tasks]
+        return features[0] if len(features) == 1 else pl.concat(features, how="horizontal")
 
     def _look_up(self, wanted: Sequence[LookUp]) -> None:
         # One name on both sides: a join of two names costs half as much again.
