@@ -32,9 +32,16 @@ _WORTH: Final = 0.7
 _GLANCE: Final = 10_000
 
 
-def instant(tick: pl.Expr, clock: Clock) -> pl.Expr:
-    """The exact instant of a tick: Int128 nanoseconds, or integer units."""
-    return tick.cast(pl.Int128) * pl.lit(clock.size, dtype=pl.Int128) + pl.lit(clock.offset, dtype=pl.Int128)
+def instant(tick: pl.Expr, clock: Clock, dtype: pl.DataType | None = None) -> pl.Expr:
+    """The exact instant of a tick: nanoseconds, or integer units.
+
+    Args:
+        tick: The tick.
+        clock: Its clock.
+        dtype: Int128, the default; or Int64 where all instants are known to fit.
+    """
+    dtype = pl.Int128() if dtype is None else dtype
+    return tick.cast(dtype) * pl.lit(clock.size, dtype=dtype) + pl.lit(clock.offset, dtype=dtype)
 
 
 def entity_of(frame: SortedFrame) -> list[str]:

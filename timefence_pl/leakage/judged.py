@@ -41,12 +41,7 @@ _FOUND_INSTANT: Final = "__tf_found_instant"
 _LEAK: Final = "__tf_leak"
 _VERDICT: Final = "verdict"
 _AT: Final = "__tf_at"
-_TYPES: Final = {
-    FOUND_IN_FUTURE: pl.Boolean(),
-    FOUND_IN_PAST: pl.Boolean(),
-    FUTURE_INSTANT: pl.Int128(),
-    PAST_INSTANT: pl.Int128(),
-}
+_FLAG_TYPES: Final = {FOUND_IN_FUTURE: pl.Boolean(), FOUND_IN_PAST: pl.Boolean()}
 _ROW_TYPES: Final = {
     **{EVENT_OF.format(s): pl.Int64() for s in ("future", "past")},
     **{n: pl.UInt32() for n in (NUMBER_OF.format("future"), NUMBER_OF.format("past"), DUE_NUMBER)},
@@ -91,7 +86,8 @@ def judge(rebuilt: Rebuilt, clock: Clock, tolerance: Tolerance, bucket: pl.Serie
     """
     bounds = rebuilt.joined.bounds
     wait = bounds.embargo + (1 if bounds.strict else 0)
-    limit = instant(pl.col(LABEL_TICK), clock) - pl.lit(wait, dtype=pl.Int128)
+    dtype = pl.Int64() if _fit(rebuilt, clock, wait) else pl.Int128()
+    limit = instant(pl.col(LABEL_TICK), clock, dtype) - pl.lit(wait, dtype=dtype)
     failing = rebuilt.failing.with_columns(limit.alias(LIMIT))
     failing = failing.with_columns_seq(_flags(len(rebuilt.types)))
     found = _origins(failing, rebuilt, clock, tolerance)
@@ -127,8 +123,20 @@ def judge(rebuilt: Rebuilt, clock: Clock, tolerance: Tolerance, bucket: pl.Serie
     )
 
 
+def _fit(rebuilt: Rebuilt, clock: Clock, wait: int) -> bool:
+    """Whether all instants that are met, and their differences, are known to fit 64 bits: those of windows may be."""
+    frame, ticks = rebuilt.joined.frame, rebuilt.failing[LABEL_TICK]
+    if isinstance(frame, SortedFrame) or frame.bitemporal or frame.spec.narrow is None or not len(ticks):
+        return False
+    ends = ((clock, (ticks.min(), ticks.max())), (frame.event_clock, frame.spec.narrow.tick))
+    far = [abs(int(tick) * c.size + c.offset) for c, both in ends for tick in both]  # type: ignore[arg-type]
+    return max(*far, wait) < 1 << 61
+
+
 def _narrowed(failing: pl.DataFrame, wait: int) -> list[pl.Series]:
     """The instants with 64 bits where all fit, and their differences: what is told of them costs a fraction then."""
+    if failing.schema[LIMIT] == pl.Int64:
+        return []
     found = []
     for name in (LIMIT, FUTURE_INSTANT, PAST_INSTANT):
         narrow = failing[name].cast(pl.Int64, strict=False)
@@ -157,7 +165,7 @@ def _origins(failing: pl.DataFrame, rebuilt: Rebuilt, clock: Clock, tolerance: T
         for i, (p, types) in enumerate(zip(rebuilt.pairings, rebuilt.types, strict=True))
     ]
     windows = isinstance(rebuilt.joined.feature, Window)
-    types = {**_TYPES, **(_WINDOW_TYPES if windows else _ROW_TYPES)}
+    types = _types(failing.schema[LIMIT], windows=windows)
     numbered = failing.with_row_index(_AT)
     valid = numbered if numbered[VALID].all() else numbered.filter(VALID)
     if not valid.height:
@@ -171,6 +179,12 @@ def _origins(failing: pl.DataFrame, rebuilt: Rebuilt, clock: Clock, tolerance: T
         return found.select(list(types))
     whole = in_places(found.select(list(types)), found[_AT], numbered.height)
     return whole.with_columns(pl.col(c).fill_null(value=False) for c in (FOUND_IN_FUTURE, FOUND_IN_PAST))
+
+
+def _types(instants: pl.DataType, *, windows: bool) -> dict[str, pl.DataType]:
+    """What is told of where values come from, with instants of a type."""
+    instant_types = {FUTURE_INSTANT: instants, PAST_INSTANT: instants}
+    return {**_FLAG_TYPES, **instant_types, **(_WINDOW_TYPES if windows else _ROW_TYPES)}
 
 
 def _nothing(types: Mapping[str, pl.DataType], height: int) -> pl.DataFrame:
@@ -187,7 +201,7 @@ def _of_windows(
     assert rebuilt.windows is not None  # noqa: S101
     sought = valid.filter(~pl.col(NOTHING_FOUND)) if valid[NOTHING_FOUND].any() else valid
     if not sought.height:
-        return valid.select(_AT).hstack(_nothing({**_TYPES, **_WINDOW_TYPES}, valid.height))
+        return valid.select(_AT).hstack(_nothing(_types(valid.schema[LIMIT], windows=True), valid.height))
     found = window_origins(sought, joined.feature, joined.bounds, rebuilt.windows, clock, columns, tolerance)
     return sought.select(_AT).hstack(
         found.with_columns(

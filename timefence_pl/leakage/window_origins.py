@@ -209,7 +209,7 @@ class _Search(OtherWindows):
         """The rows whose values these windows have, as :meth:`future` gives them."""
         if not made[FITS].any():
             return _first(rows, [])
-        at = instant(pl.col(KNOWN_AT), self.windows.frame.clock)
+        at = instant(pl.col(KNOWN_AT), self.windows.frame.clock, rows.schema[LIMIT])
         told = pl.DataFrame([made[KNOWN_AT], rows[LIMIT]]).select_seq(at, (at > pl.col(LIMIT)).alias(_TOO_LATE))
         too_late = told[_TOO_LATE].fill_null(value=False)
         # A window may differ by its lower end alone, which lets nothing of the future in. Without an embargo that was
@@ -221,7 +221,7 @@ class _Search(OtherWindows):
     def past(self, rows: pl.DataFrame, variant: Variant) -> pl.DataFrame:
         """The rows whose values these windows, of usable events alone, have: ``NUMBER``, ``PAST_INSTANT``, ``PAST_HOW``."""
         (made,) = self.evaluated(rows, [variant])
-        at = instant(pl.col(KNOWN_AT), self.windows.frame.clock).alias(PAST_INSTANT)
+        at = instant(pl.col(KNOWN_AT), self.windows.frame.clock, rows.schema[LIMIT]).alias(PAST_INSTANT)
         return made.filter(FITS).select(NUMBER, at, pl.lit(variant.how).alias(PAST_HOW))
 
     def by_event_time(self, rows: pl.DataFrame) -> pl.DataFrame:
@@ -239,7 +239,7 @@ class _Search(OtherWindows):
             (made,) = search.evaluated(left, [variant])
             fitting = left.filter(made[FITS])
             if fitting.height:
-                at = instant(pl.col(KNOWN_AT), self.windows.frame.clock)
+                at = instant(pl.col(KNOWN_AT), self.windows.frame.clock, rows.schema[LIMIT])
                 since = search.known_last(fitting, variant).hstack(fitting.select(NUMBER, LIMIT))
                 late = since.filter(at > pl.col(LIMIT))
                 found.append(late.select(NUMBER, at.alias(FUTURE_INSTANT), pl.lit(variant.how).alias(FUTURE_HOW)))
@@ -268,15 +268,16 @@ class _Search(OtherWindows):
     def at_last_event(self, rows: pl.DataFrame, ready: _Ready | None = None) -> pl.DataFrame:
         """The rows whose values are those of the windows as of the entity's last usable event, as :meth:`past`."""
         if not rows.height:
-            return pl.DataFrame(schema={NUMBER: rows.schema[NUMBER], PAST_INSTANT: pl.Int128, PAST_HOW: pl.String})
+            return _none(rows, PAST_INSTANT, PAST_HOW)
         events = self.windows.frame.clock
         usable = self.last_usable(rows) if ready is None else ready.usable
-        at = usable[[LABEL_TICK]].select_seq(instant(pl.col(LABEL_TICK), events).alias(PAST_INSTANT)).to_series()
+        at = instant(pl.col(LABEL_TICK), events, rows.schema[LIMIT]).alias(PAST_INSTANT)
+        at_last = usable[[LABEL_TICK]].select_seq(at).to_series()
         evaluated = replace(self, clock=events).evaluated(
             usable, _at_last_event(self.bounds), moved=None if ready is None else ready.last
         )
         how = "the window at the entity's last usable event"
-        return _first(rows, [_found(made[NUMBER], at, made[FITS], how, PAST_HOW) for made in evaluated])
+        return _first(rows, [_found(made[NUMBER], at_last, made[FITS], how, PAST_HOW) for made in evaluated])
 
     def shift(self, rows: pl.DataFrame, among: pl.DataFrame | None, ready: _Ready | None = None) -> _Shift | None:
         """The windows as of label times all shifted alike that have the values of most rows; None where none is believed.
@@ -348,10 +349,15 @@ def _found(numbers: pl.Series, at: pl.Series, fits: pl.Series, how: str, name: s
     return pl.DataFrame([found, at.filter(fits), pl.repeat(how, len(found), eager=True, dtype=pl.String).alias(name)])
 
 
+def _none(rows: pl.DataFrame, at: str, how: str) -> pl.DataFrame:
+    """What is found of none of the rows."""
+    return pl.DataFrame(schema={NUMBER: rows.schema[NUMBER], at: rows.schema[LIMIT], how: pl.String})
+
+
 def _first(rows: pl.DataFrame, found: Sequence[pl.DataFrame]) -> pl.DataFrame:
     """Rows that were found, each as it was found first; of none what :meth:`_Search.future` gives of none."""
     if not found:
-        return pl.DataFrame(schema={NUMBER: rows.schema[NUMBER], FUTURE_INSTANT: pl.Int128, FUTURE_HOW: pl.String})
+        return _none(rows, FUTURE_INSTANT, FUTURE_HOW)
     some = [f for f in found if f.height] or found[:1]
     return some[0] if len(some) == 1 else pl.concat(some).unique(NUMBER, keep="first", maintain_order=True)
 
