@@ -58,6 +58,9 @@ def _run(calls: Sequence[Callable[[], T]]) -> list[T]:
 
     nothing = pl.LazyFrame()
     pl.collect_all([nothing.map_batches(partial(run, place=i)) for i in range(len(calls))], engine="in-memory")
-    for place in sorted(errors):
-        raise errors[place]
-    return [results[place] for place in range(len(calls))]
+    try:
+        if errors:
+            raise errors[min(errors)]
+        return [results[place] for place in range(len(calls))]
+    finally:
+        errors.clear()  # else each would hold itself, and what its functions held, by its traceback
