@@ -12,7 +12,7 @@ import polars as pl
 import pytest
 
 import timefence_pl as tf
-from tests.unit.tables import EVENTS, EXPECTED, LABELS, feature, labels, values
+from tests.unit.tables import EVENTS, EXPECTED, LABELS, feature, labels, source, values
 from timefence_pl.errors import TimefenceError
 
 
@@ -94,6 +94,28 @@ def test_objects_of_s3_are_sources_and_labels(server: str) -> None:
 @pytest.mark.parametrize("name", ["e.parquet", "e.csv"])
 def test_objects_are_read_over_http(server: str, name: str) -> None:
     assert values(labels(), feature(f"{server}/{name}")) == EXPECTED
+
+
+@pytest.mark.parametrize("name", ["e.parquet", "e.csv"])
+@pytest.mark.parametrize("kind", ["rows", "windows"])
+def test_audits_over_http_find_where_wrong_values_come_from(server: str, name: str, kind: str) -> None:
+    """Of rows that differ, the source is read once more."""
+
+    def made(data: object) -> tf.Feature | tf.Window:
+        if kind == "rows":
+            return feature(data)
+        return tf.Window(source(data), {"total": pl.col("x").sum()}, windows=[3], name="w")
+
+    later = LABELS.with_columns(pl.col("at") + 1)
+    late = tf.build(labels(later), made(EVENTS)).frame().with_columns(LABELS["at"])
+    given = {"keys": "k", "label_time": "at", "check_lookahead": False}
+    here, there = (tf.audit(late, made(data), **given) for data in (EVENTS, f"{server}/{name}"))
+    (told,), (same,) = there.features.values(), here.features.values()
+    assert told.counts == same.counts
+    assert told.counts["ok"] < late.height
+    assert told.rows.drop("found_source_row", "due_source_row", strict=False).equals(
+        same.rows.drop("found_source_row", "due_source_row", strict=False)
+    )
 
 
 def test_a_file_uri_is_a_file(tmp_path: Path) -> None:

@@ -106,8 +106,7 @@ class LabelOrders:
         return self._ordered[alignment.order]
 
     def _sorted(self, alignment: Alignment, facts: Future[LabelFacts] | None) -> _Ordered:
-        known = None if facts is None else facts.result()
-        rows = in_polars_thread(partial(alignment.at_once, self.numbered.result(), known))
+        rows = alignment.at_once(self.numbered.result(), None if facts is None else facts.result())
         return rows, _inverse(rows.rows)
 
 

@@ -111,7 +111,7 @@ def judge(rebuilt: Rebuilt, clock: Clock, tolerance: Tolerance, bucket: pl.Serie
     ages = _ages(failing, rebuilt, pl.col(LIMIT) + pl.lit(wait, dtype=kind))
     told = counted({BUCKET: bucket.gather(failing[LABEL_ROW]), _VERDICT: failing[_VERDICT]})
     shown, numbers = _shown(failing, rebuilt, clock), failing[LABEL_ROW]
-    del failing  # what it takes in memory is free for the rows in their order
+    del failing, found  # what they take in memory is free for the rows in their order
     return Judgement(
         rebuilt=rebuilt,
         rows=in_row_order(shown, numbers, len(bucket)),

@@ -23,6 +23,8 @@ def rows_where(frame: pl.DataFrame, mask: pl.Series) -> pl.DataFrame:
 
 def in_places(frame: pl.DataFrame, rows: pl.Series, height: int) -> pl.DataFrame:
     """The rows of a frame at their numbers among ``height`` rows, none twice; null elsewhere."""
+    if not len(rows):
+        return frame.clear(height)
     if len(rows) == height and rows.is_sorted():
         return frame
     return rows_at(frame, _places(rows, height))

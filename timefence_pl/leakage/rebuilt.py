@@ -45,7 +45,6 @@ DUE_TIME: Final = "__tf_due_time"
 DUE_ROW: Final = "__tf_due_row"
 
 Judged = TypeVar("Judged")
-T = TypeVar("T")
 
 _AT_ONCE: Final = 2
 
@@ -119,11 +118,14 @@ def rebuild(
 
     def compare(joined: JoinedFeature, merged: pl.DataFrame, ordered: _Ordered, windows: WindowsOver | None) -> Judged:
         pairs = pairings[joined.feature.name]
-        compared = _compared(joined, merged, ordered.rows, data, pairs, tolerance, ordered.buckets, plan)
-        return judge(replace(compared, windows=windows))
+        compared = in_polars_thread(
+            partial(_compared, joined, merged, ordered.rows, data, pairs, tolerance, ordered.buckets, plan)
+        )
+        judged = partial(judge, replace(compared, windows=windows))
+        return in_polars_thread(judged) if _at_hand(joined) else judged()
 
-    # Rows are sorted while frames are, and judges wait for nothing: each may have a pool of its own. Its threads wait for
-    # Polars', in which the work is done.
+    # Rows are sorted while frames are, and judges wait for nothing: each may have a pool of its own. Its threads read, and
+    # wait for Polars', in which the rest is done.
     with (
         faults_are_ours(NOT_COMPUTED, CHECK_DATA),
         ThreadPoolExecutor(1) as sorter,
@@ -132,7 +134,7 @@ def rebuild(
     ):
         try:
             for alignment in plan.alignments:
-                ordered = _submitted(sorter, partial(in_order, alignment))
+                ordered = sorter.submit(in_order, alignment)
                 by_frame: dict[int, list[Merge | WindowMerge]] = {}
                 for merge in alignment.merges:
                     by_frame.setdefault(id(merge.frame), []).append(merge)
@@ -159,8 +161,7 @@ def rebuild(
                             if joined.feature.on_duplicate == "error" and merged[DUPLICATE_MATCH.format(name)].any():
                                 raise duplicate_problem(joined, labels, plan.observed, DUPLICATE_MATCH.format(name))
                             at_hand = replace(joined, frame=merge.on(frame).frame)
-                            compared = partial(compare, at_hand, merged, ordered.result(), windows)
-                            done.append((name, _submitted(judges, compared)))
+                            done.append((name, judges.submit(compare, at_hand, merged, ordered.result(), windows)))
                     return done
 
                 for future in [pool.submit(work, merges) for merges in by_frame.values()]:
@@ -171,9 +172,12 @@ def rebuild(
                 threads.shutdown(cancel_futures=True)
 
 
-def _submitted(pool: ThreadPoolExecutor, call: Callable[[], T]) -> Future[T]:
-    """A call to be made in one of Polars' threads; a pool's own threads wait for it, so many at a time as they are."""
-    return pool.submit(in_polars_thread, call)
+def _at_hand(joined: JoinedFeature) -> bool:
+    """Whether judging reads nothing that is not in memory: of rows that differ, a row feature's source is read again."""
+    feature = joined.feature
+    if not isinstance(feature, Feature):
+        return True
+    return feature.source.table.in_memory and feature.mode in ("columns", "expressions")
 
 
 def _in_source_order(frame: AnyFrame, by_name: Mapping[str, JoinedFeature]) -> bool:

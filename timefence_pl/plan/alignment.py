@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final
 
 import polars as pl
 
 from timefence_pl.plan.latest import LABEL_TICK, VALID, LabelEnds, Match, Probe, earliest_limit, match
 from timefence_pl.plan.prepare import SortedFrame
+from timefence_pl.plan.side_by_side import in_polars_thread
 from timefence_pl.plan.text_keys import TextShape, text_shape
 from timefence_pl.plan.ticks import Clock
 from timefence_pl.plan.time_key import (
@@ -168,6 +170,9 @@ class Alignment:
         """
         shape = None if facts is None else facts.shape
         entity = None if shape is None else shape.numbers(numbered[self.keys[0]])
+        return in_polars_thread(partial(self._of_entities, numbered, entity))
+
+    def _of_entities(self, numbered: pl.DataFrame, entity: pl.Series | None) -> SortedLabels:
         rows = self._keyed(numbered.lazy(), entity).collect(engine="in-memory")
         rows = rows.sort(order_key(rows[ENTITY], rows[LABEL_TICK]))
         frame = rows.drop(LABEL_ROW)

@@ -73,7 +73,8 @@ class Kernel:
         self._clock = clock
         self._look_ups = LookUps(frame, clock, LabelEnds.of(labels))
         orders = [o for o in _FIRST if o in self._keys.columns]
-        self._labels = labels.hstack(labels.select_seq(self._look_ups.first(o).alias(_FIRST[o]) for o in orders))
+        # In their place where they are there already: of labels looked up under the second hash.
+        self._labels = labels.with_columns(self._look_ups.first(o).alias(_FIRST[o]) for o in orders)
         #: For each look-up the position behind the event found; 0 where there is none.
         self._found: dict[LookUp, pl.Series] = {}
 
