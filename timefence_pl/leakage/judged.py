@@ -241,7 +241,9 @@ def _shown(failing: pl.DataFrame, rebuilt: Rebuilt, clock: Clock) -> pl.DataFram
             pl.col(DUE_NUMBER).alias("due_source_row"),
         ]
     else:
-        how = pl.when(future).then(pl.col(FUTURE_HOW)).when(stale).then(pl.col(PAST_HOW))
+        how: pl.Expr = pl.when(future).then(pl.col(FUTURE_HOW))
+        if failing[PAST_HOW].null_count() < failing.height:
+            how = pl.when(stale).then(pl.col(PAST_HOW)).otherwise(how)
         origin = [
             how.alias("found_as"),
             times(failing[_FOUND_INSTANT], joined.frame.clock).alias("found_last_event"),
