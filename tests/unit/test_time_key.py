@@ -23,6 +23,7 @@ from timefence_pl.plan.ticks import INT64_MAX, INT64_MIN
 from timefence_pl.plan.time_key import (
     KeySpec,
     before,
+    entity_at,
     first_key,
     key_column,
     key_spec,
@@ -138,6 +139,20 @@ def test_probes_between_known_ends_find_the_same(entity: tuple[int, int], tick: 
             assert ticks == [max((t for e, t in own if e == ae and t <= at), default=None) for ae, at in asked]
             rows = keys["found"].search_sorted(probes["below"].fill_null(INT64_MIN), side="right").to_list()
             assert rows == [sum(e < ae for e, _ in own) if ae > INT64_MIN else 0 for ae, _ in asked]
+
+
+@pytest.mark.parametrize("ranges", [None, ((-3, 7), (-20, 50)), ((INT64_MAX - 9, INT64_MAX - 1), (5, 5))])
+def test_the_entity_of_one_key_is_that_of_a_column_of_keys(ranges: Any) -> None:
+    """And the probe below its keys, of numbers as of columns."""
+    spec = integer_spec() if ranges is None else narrowed(integer_spec(), *ranges)
+    assert (spec.narrow is None) == (ranges is None)
+    ends = ((INT64_MIN, INT64_MAX), (INT64_MIN, INT64_MAX)) if ranges is None else ranges
+    entities, ticks = (
+        [n for n in sorted({e[0], e[0] + 1, -1, 0, 1, e[1] - 1, e[1]}) if e[0] <= n <= e[1]] for e in ends
+    )
+    rows = pl.DataFrame({"e": entities}).join(pl.DataFrame({"t": ticks}), how="cross")
+    made = rows.select("e", k=pack(spec, pl.col("e"), pl.col("t")), b=before(spec, pl.col("e")))
+    assert [entity_at(spec, k) for k in made["k"]] == list(zip(made["e"], made["b"], strict=True))
 
 
 @pytest.mark.parametrize("narrow", [True, False])

@@ -6,7 +6,7 @@ or streamed from the sources to the file (for what does not fit).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ from timefence_pl.memory import free_memory
 from timefence_pl.plan.alignment import LABEL_ROW, Alignment, LabelFacts, Merge, SortedLabels
 from timefence_pl.plan.guards import duplicate_problem
 from timefence_pl.plan.joined import DUPLICATE_MATCH, AnyFrame
-from timefence_pl.plan.latest import LABEL_TICK, Probe
+from timefence_pl.plan.latest import LABEL_TICK
 from timefence_pl.plan.side_by_side import in_polars_thread
 from timefence_pl.plan.training_set import TrainingPlan, found_everywhere
 from timefence_pl.plan.windows import WindowMerge
@@ -285,11 +285,11 @@ def _piecewise(
         for merge in merges:
             features = [w.feature for w in merge.wanted]
             ready = merge.on(frame)
-            merged = in_polars_thread(partial(_merged, ready, ordered.probe))
+            merged = in_polars_thread(partial(ready.at_once, ordered.probe))
             marked = merged.with_columns(ordered.frame[LABEL_TICK])
             observation.add_features(marked, features, pl.col(LABEL_TICK), ordered.probe.ends.tick)
             _check_duplicates(plan, labels, observation, plan.observed, features)
-            parts.append(in_polars_thread(partial(_columns, ready, merged, plan.names, back)))
+            parts.append(in_polars_thread(partial(ready.columns, merged, plan.names, back)))
             if skip and isinstance(merge, Merge):
                 parts.append(merged.select(found_everywhere(features).gather(back).alias(f"{_FOUND}{len(parts)}")))
         return pl.concat(parts, how="horizontal")
@@ -317,16 +317,6 @@ def _piecewise(
     observation.add_labels(numbered)
     made = numbered.drop(LABEL_ROW).hstack([columns[c].alias(c) for j in plan.features for c in j.columns])
     return made.filter(reduce(and_, everywhere)) if everywhere else made
-
-
-def _merged(merge: Merge | WindowMerge, probe: Probe) -> pl.DataFrame:
-    return merge.at_once(probe)
-
-
-def _columns(
-    merge: Merge | WindowMerge, merged: pl.DataFrame, wanted: Collection[str], order: pl.Series
-) -> pl.DataFrame:
-    return merge.columns(merged, wanted, order)
 
 
 def _inverse(permutation: pl.Series) -> pl.Series:

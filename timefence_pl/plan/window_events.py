@@ -126,7 +126,7 @@ class Unsorted:
         return frame.select(*internal, *self.values).set_sorted(KEY)
 
     def at_once(self, rows: pl.DataFrame, spec: KeySpec) -> pl.DataFrame:
-        """The same of rows in memory, inside the ranges of a narrow key."""
+        """What :meth:`finished` gives for events in memory, inside the ranges of a narrow key; computed now."""
         # Every look-up and total reads whole columns: in one piece that costs two thirds.
         return self.finished(rows.lazy(), spec, at_hand=rows).collect(engine="in-memory").rechunk()
 
