@@ -122,7 +122,10 @@ def ours_cached(task: Task) -> tuple[Callable[[], Any], Callable[[Any], None]]:
 
 
 def ours_memory(task: Task) -> tuple[Callable[[], Any], Callable[[Any], None]]:
-    """The windows alone, on sorted labels and events in memory."""
+    """The windows alone, on sorted labels and events in memory: the columns, as peers give them.
+
+    As ``point_in_time`` computes them; what a build's manifest tells of each label beside is not among them.
+    """
     from timefence_pl.plan.options import join_options  # noqa: PLC0415
     from timefence_pl.plan.training_set import prepare_all, training_set  # noqa: PLC0415
 
@@ -140,7 +143,7 @@ def ours_memory(task: Task) -> tuple[Callable[[], Any], Callable[[Any], None]]:
     numbered = plan.numbered.collect()
     rows = alignment.at_once(numbered)
     (merge,) = alignment.merges
-    ready = merge.on(merge.frame.at_once(alignment.facts(numbered).shape))
+    ready = merge.on(merge.frame.at_once(alignment.facts(numbered).shape)).alone()
 
     def work() -> pl.DataFrame:
         return ready.at_once(rows.probe)

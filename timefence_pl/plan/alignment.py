@@ -155,6 +155,10 @@ class Alignment:
         """Equal for alignments of one plan's labels that put them into one order."""
         return self.keys, self.spec.order, self.spec.hashed
 
+    def alone(self) -> Alignment:
+        """The same with windows for the columns of the result alone; see :meth:`WindowMerge.alone`."""
+        return replace(self, merges=tuple(m.alone() if isinstance(m, WindowMerge) else m for m in self.merges))
+
     def facts(self, numbered: pl.DataFrame) -> LabelFacts:
         """What sorted frames may be made cheaper by."""
         alike = self.spec.hash_bits == 64 and all(m.frame.has_text_keys for m in self.merges)

@@ -186,7 +186,8 @@ class Column:
             return None
         found = self._spans.differences(totals)
         back = 2.0 ** -_clamped(scale)
-        return Results({w: found[at(w, "x")].cast(pl.Float64) * back for w in self._windows})
+        # One after the other out of the frame: each takes the memory of the one before.
+        return Results({w: found.drop_in_place(at(w, "x")).cast(pl.Float64) * back for w in self._windows})
 
     def _scaled_sum(self, facts: Facts, scale: int | pl.Series) -> Results:
         def make() -> pl.DataFrame:

@@ -168,12 +168,17 @@ def training_set(
     alignments = _alignments(joined, labels, schema, clock, checks=checks, source_rows=source_rows)
     # The labels enter once: evaluated twice, a plan with a group_by in it gives two orders.
     once = numbered.cache()
-    whole = pl.concat([once.drop(LABEL_ROW), *(a.in_label_order(once) for a in alignments)], how="horizontal")
-    marks = [m.format(j.feature.name) for j in joined for m in (REASON, DUPLICATE_MATCH, KNOWN_TICK)]
-    marks += [SOURCE_ROW.format(j.feature.name) for j in joined if source_rows and isinstance(j.feature, Feature)]
-    observed = whole.select(*schema, *(pl.col(old).alias(new) for old, new in names.items()), *marks)
 
+    def whole(aligned: Sequence[Alignment], marked: Sequence[JoinedFeature]) -> pl.LazyFrame:
+        marks = [m.format(j.feature.name) for j in marked for m in (REASON, DUPLICATE_MATCH, KNOWN_TICK)]
+        marks += [SOURCE_ROW.format(j.feature.name) for j in marked if source_rows and isinstance(j.feature, Feature)]
+        found = pl.concat([once.drop(LABEL_ROW), *(a.in_label_order(once) for a in aligned)], how="horizontal")
+        return found.select(*schema, *(pl.col(old).alias(new) for old, new in names.items()), *marks)
+
+    observed = whole(alignments, joined)
     frame = observed
+    if any(isinstance(j.feature, Window) for j in joined):  # nothing below asks for their marks
+        frame = whole([a.alone() for a in alignments], [j for j in joined if isinstance(j.feature, Feature)])
     renamed = tuple(_renamed(j, names) for j in joined)
     guarded = [j for j in renamed if j.feature.on_duplicate in ("error", "keep_any")]
     if checks and guarded:

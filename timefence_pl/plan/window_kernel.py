@@ -37,6 +37,7 @@ _ALONE: Final = 1 << 15
 _ROW: Final = "__tf_row"
 _FIRST: Final = {KEY: "__tf_first", KNOWN_KEY: "__tf_known_first"}
 _PROBE: Final = "__tf_probe"
+_YOUNGEST: Final = "__tf_youngest"
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ class Kernel:
             found = [f.collect(engine="in-memory")[_ROW] for f in frames]
         else:
             found = [f[_ROW] for f in pl.collect_all(frames, engine="in-memory")]
-        found = [positions.fill_null(0) if positions.null_count() else positions for positions in found]
+        found = [_from_none(positions) for positions in found]
         valid = self._labels[VALID]
         if not valid.all():
             none = pl.Series([0], dtype=pl.get_index_type())
@@ -132,8 +133,13 @@ class Kernel:
             return pl.Series([None], dtype=pl.Int64).new_from_index(0, len(rows))
         # Rows without nulls are gathered in a quarter of the time.
         keys = self._keys_at(rows.fill_null(0) if rows.null_count() else rows, order)
-        key = pl.lit(keys if held.all() else when(held, keys))
-        return self._labels.select(self._look_ups.tick_of_own(order, key, pl.col(_FIRST[order]))).to_series()
+        return self._own_ticks(order, keys if held.all() else when(held, keys))
+
+    def _own_ticks(self, order: str, keys: pl.Series) -> pl.Series:
+        """The ticks of keys, all of the label's entity or null."""
+        return self._labels.select_seq(
+            self._look_ups.tick_of_own(order, pl.lit(keys), pl.col(_FIRST[order]))
+        ).to_series()
 
     # -- spans ------------------------------------------------------------------------------------------------------
 
@@ -179,13 +185,14 @@ class Kernel:
         windows = list(task.bounds.lengths)
         together = len(windows) <= AT_ONCE
         longest = self._spans(task.bounds, windows if together else [task.bounds.longest])
-        marks = self._of_last(task, longest)  # first: what it takes in memory is free for the columns then
+        # First: what it takes in memory is free for the columns then.
+        marks, usable = self._of_last(task, longest)
         for start in range(0, len(windows), AT_ONCE):
             spans = longest if together else self._spans(task.bounds, windows[start : start + AT_ONCE])
             results = FeatureResults(task.recipe, events, spans, self._since_last)
             columns.update(results.columns())
         outputs = pl.DataFrame([s.alias(f"{task.name}__{n}") for n, s in columns.items()])
-        outputs = pl.DataFrame([*outputs, *self._marks(task, longest, outputs), *marks])
+        outputs = pl.DataFrame([*outputs, *self._marks(task, longest, outputs, usable), *marks])
         collided = self._collided(longest, task.bounds.longest)
         if collided is None:
             return outputs
@@ -209,20 +216,38 @@ class Kernel:
             )
         return exact.cast(pl.Int64).cast(dtype)
 
-    def _of_last(self, task: Task, spans: Spans) -> list[pl.Series]:
-        """What is told of the longest window's last event."""
+    def _of_last(self, task: Task, spans: Spans) -> tuple[list[pl.Series], pl.Series | None]:
+        """What is told of the longest window's last event, and whether there are usable events; None if nobody asks."""
         marks: list[pl.Series] = []
+        usable = None
+        if task.known or task.reason:
+            order, keys, usable = self._youngest(task.bounds)
         if task.known:
             # Where a window holds an event, the youngest that is usable is the entity's.
             held = spans.held(task.bounds.longest)
-            marks.append(self._tick_of_own(*_youngest(spans), held).alias(task.known))
+            marks.append(self._own_ticks(order, keys if held.all() else when(held, keys)).alias(task.known))
         if task.feature_time:
             last = spans.last(task.bounds.longest, None)
             time = self._frame.event_clock.times(pl.lit(self._tick_of_own(last, KEY, last.is_not_null())))
             marks.append(pl.select(time).to_series().alias(task.feature_time))
-        return marks
+        return marks, usable
 
-    def _marks(self, task: Task, spans: Spans, outputs: pl.DataFrame) -> list[pl.Series]:
+    def _youngest(self, bounds: WindowBounds) -> tuple[str, pl.Series, pl.Series]:
+        """For each label the youngest event that it may use, if there is one.
+
+        Returns:
+            The order in which it is one, its key in this order, and whether it is of the label's entity.
+        """
+        look_up = self._look_ups.known_end(bounds) or self._look_ups.end(bounds)
+        first, stop = self._labels[_FIRST[look_up.order]], self._found[look_up]
+        if not self._keys.height:
+            return look_up.order, first, pl.Series([False]).new_from_index(0, len(stop))
+        some = stop > 0
+        keys = self._keys_at(stop - some.cast(stop.dtype), look_up.order)
+        own = pl.DataFrame([first, keys.alias(_YOUNGEST)]).select_seq(is_own(pl.col(_YOUNGEST), pl.col(first.name)))
+        return look_up.order, keys, own.to_series() & some
+
+    def _marks(self, task: Task, spans: Spans, outputs: pl.DataFrame, usable: pl.Series | None) -> list[pl.Series]:
         marks: list[pl.Series] = []
         if task.reason:
             held = spans.held(task.bounds.longest)
@@ -231,21 +256,11 @@ class Kernel:
                 empty = pl.lit(outputs.select(pl.all_horizontal(pl.all().is_null())).to_series())
             else:
                 empty = pl.lit(value=not outputs.width)
-            some = pl.lit(self._usable(held, *_youngest(spans)))
-            marks.append(pl.select(reason(pl.lit(held), empty, some)).to_series().alias(task.reason))
+            marks.append(pl.select(reason(pl.lit(held), empty, pl.lit(usable))).to_series().alias(task.reason))
         if task.duplicate:
             none = pl.Series([False]).new_from_index(0, self._labels.height)
             marks.append(none.alias(task.duplicate))
         return marks
-
-    def _usable(self, held: pl.Series, end: pl.Series, order: str) -> pl.Series:
-        """Whether the entity has usable events at all: what a window holds was usable, only others are asked about."""
-        others = (~held).arg_true()
-        if not len(others):
-            return held
-        key = pl.lit(self._keys_at(end[others], order))
-        own = pl.select(is_own(key, pl.lit(self._labels[_FIRST[order]][others])).fill_null(value=False)).to_series()
-        return held.clone().scatter(others, own)
 
     # -- hash collisions --------------------------------------------------------------------------------------------
 
@@ -284,9 +299,13 @@ class Kernel:
         return again.select(pl.all().gather(labels[_ROW].arg_sort()))
 
 
-def _youngest(spans: Spans) -> tuple[pl.Series, str]:
-    """For each label the youngest event that it may use, and the order in which it is one."""
-    return (spans.end, KEY) if spans.known is None else (spans.known.end, KNOWN_KEY)
+def _from_none(positions: pl.Series) -> pl.Series:
+    """What an ascending look-up found, 0 for nothing: it finds nothing at the beginning only, so that most stay."""
+    nothing = positions.null_count()
+    if not nothing:
+        return positions
+    none = pl.Series(positions.name, [0], dtype=positions.dtype).new_from_index(0, nothing)
+    return pl.concat([none, positions.slice(nothing)], rechunk=True)
 
 
 def event_values(events: pl.DataFrame, frame: SortedEvents, *, keep: bool) -> EventValues:

@@ -204,7 +204,7 @@ class EventValues:
         if key in self._made:
             return self._made[key]
         mask = None if where is None else self.evaluated(where)
-        every = pl.repeat(value=True, n=self.frame.height, eager=True) if inner is None else self.evaluated(inner)
+        every = pl.Series([True]).new_from_index(0, self.frame.height) if inner is None else self.evaluated(inner)
         made = Values(every, mask, self._entities, keep=self._keep)
         if self._keep:
             self._made[key] = made

@@ -80,6 +80,10 @@ class WindowMatch:
         """The feature's name, or what it is named by here."""
         return self.window.name if self.name is None else self.name
 
+    def alone(self) -> WindowMatch:
+        """The columns of the result, without what else is told of them."""
+        return replace(self, reason=None, known=None, duplicate=None)
+
 
 @dataclass(frozen=True)
 class WindowMerge:
@@ -98,6 +102,10 @@ class WindowMerge:
     def over(self, probe: Probe) -> pl.LazyFrame:
         """The features' columns and marks for each probe row, in its order."""
         return aggregate(probe, self.frame, self.wanted, checks=self.checks)
+
+    def alone(self) -> WindowMerge:
+        """The same step for the columns of the result alone: what else is told of windows costs a tenth of them."""
+        return replace(self, wanted=tuple(w.alone() for w in self.wanted))
 
     def on(self, frame: SortedFrame | SortedEvents) -> WindowMerge:
         """The same step with its events taken from elsewhere."""
@@ -162,7 +170,10 @@ class WindowsOver:
             clock: Of the label time.
             wanted: What is wanted.
         """
-        tasks = _tasks(self.frame, wanted, clock)
+        return self.outputs(labels, clock, _tasks(self.frame, wanted, clock))
+
+    def outputs(self, labels: pl.DataFrame, clock: Clock, tasks: Sequence[Task]) -> pl.DataFrame:
+        """The same for what tasks want."""
         parts = pieces_of_labels(labels, self._pieces)
         beside = len(parts) > 1
 
@@ -353,7 +364,8 @@ def _output_types(task: Task, frame: SortedEvents) -> dict[str, pl.DataType]:
 
 def _run(columns: Sequence[pl.Series], *, frame: SortedEvents, clock: Clock, tasks: Sequence[Task]) -> pl.Series:
     labels, events = (column[0].struct.unnest() for column in columns)
-    return _outputs(labels, events, frame=frame, clock=clock, tasks=tasks).to_struct(_WINDOWS)
+    over = WindowsOver(replace(frame, frame=events.lazy()), keep=False)
+    return over.outputs(labels, clock, tasks).to_struct(_WINDOWS)
 
 
 def _outputs(
