@@ -22,7 +22,7 @@ from timefence_pl.plan.cached import cached
 from timefence_pl.plan.window_spans import Spans, at
 from timefence_pl.plan.window_values import Facts, Totals, Values, when
 
-__all__ = ["Column", "Results"]
+__all__ = ["Column", "Quotients", "Results"]
 
 #: Bits of a result above the greatest error that the scale may have caused: 2^-34 is 6e-11.
 _SURE: Final = 34
@@ -49,6 +49,27 @@ class Results:
 
     values: dict[str, pl.Series]
     doubtful: dict[str, pl.Series] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Quotients:
+    """Results that are still to be divided.
+
+    Attributes:
+        sums: What is divided.
+        counts: By what, by window; the result is null where it is 0.
+        dtype: Of the results.
+    """
+
+    sums: Results
+    counts: dict[str, pl.Series]
+    dtype: pl.DataType
+
+    def results(self) -> Results:
+        """What comes of it."""
+        # Null for a count of 0 makes the quotient null: that is half the bytes of making it null afterwards.
+        some = {w: n if n.min() else when(n > 0, n) for w, n in self.counts.items()}
+        return Results({w: (s / some[w]).cast(self.dtype) for w, s in self.sums.values.items()}, self.sums.doubtful)
 
 
 class Column:
@@ -133,17 +154,14 @@ class Column:
         sums = self._integer_sum(pl.Int128() if wide else pl.Int64())
         return Results(sums.select(pl.all().cast(dtype, wrap_numerical=True)).to_dict())
 
-    def mean(self, dtype: pl.DataType) -> Results:
-        """The mean, null of nothing."""
+    def mean(self, dtype: pl.DataType) -> Quotients:
+        """The mean, null of nothing; nothing more is looked up for it."""
         if self._values.dtype.is_float() or self._bound >= 1 << 127:
             found = self._float_sum
         else:
             whole = self._integer_sum(pl.Int128() if self._bound >= 1 << 63 else pl.Int64())
             found = Results({w: whole[w].cast(pl.Float64) / 10.0**self._scale for w in self._windows})
-        # Null for a count of 0 makes the quotient null: that is half the bytes of making it null afterwards.
-        some = {w: n if n.min() else when(n > 0, n) for w, n in ((w, self._present[w]) for w in self._windows)}
-        means = {w: (found.values[w] / some[w]).cast(dtype) for w in self._windows}
-        return Results(means, found.doubtful)
+        return Quotients(found, self._present.to_dict(), dtype)
 
     def _integer_sum(self, dtype: pl.DataType) -> pl.DataFrame:
         def whole() -> pl.DataFrame:

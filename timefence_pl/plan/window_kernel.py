@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import polars as pl
@@ -53,6 +54,21 @@ class Task:
     duplicate: str | None
 
 
+@dataclass(frozen=True)
+class _OfLast:
+    """What is told of each label's last event.
+
+    Attributes:
+        marks: What was asked for.
+        held: Whether the longest window holds events; None where the reason is not asked for.
+        usable: Whether there are events that the label may use, in it or before it; as ``held``.
+    """
+
+    marks: list[pl.Series]
+    held: pl.Series | None
+    usable: pl.Series | None
+
+
 class Kernel:
     """All windows of some labels over some events.
 
@@ -90,7 +106,7 @@ class Kernel:
         if values is None:
             several = sum(-(-len(t.bounds.lengths) // AT_ONCE) for t in tasks) > 1
             values = event_values(self._events, self._frame, keep=several)
-        features = [self._feature(t, values) for t in tasks]
+        features = [self._feature(t, values, last=t is tasks[-1]) for t in tasks]
         return features[0] if len(features) == 1 else pl.concat(features, how="horizontal")
 
     def _look_up(self, wanted: Sequence[LookUp]) -> None:
@@ -180,24 +196,32 @@ class Kernel:
 
     # -- features ---------------------------------------------------------------------------------------------------
 
-    def _feature(self, task: Task, events: EventValues) -> pl.DataFrame:
+    def _feature(self, task: Task, events: EventValues, *, last: bool) -> pl.DataFrame:
         columns: dict[str, pl.Series] = {}
         windows = list(task.bounds.lengths)
         together = len(windows) <= AT_ONCE
         longest = self._spans(task.bounds, windows if together else [task.bounds.longest])
         # First: what it takes in memory is free for the columns then.
-        marks, usable = self._of_last(task, longest)
+        of_last = self._of_last(task, longest)
         for start in range(0, len(windows), AT_ONCE):
             spans = longest if together else self._spans(task.bounds, windows[start : start + AT_ONCE])
             results = FeatureResults(task.recipe, events, spans, self._since_last)
-            columns.update(results.columns())
+            done = last and start + AT_ONCE >= len(windows) and not self._frame.spec.hashed
+            columns.update(results.columns(partial(self._let_go, spans, longest) if done else _keep))
         outputs = pl.DataFrame([s.alias(f"{task.name}__{n}") for n, s in columns.items()])
-        outputs = pl.DataFrame([*outputs, *self._marks(task, longest, outputs, usable), *marks])
+        outputs = pl.DataFrame([*outputs, *self._marks(task, outputs, of_last), *of_last.marks])
         collided = self._collided(longest, task.bounds.longest)
         if collided is None:
             return outputs
         again = self._by_second_hash(collided, task)
         return outputs.select(patched(outputs[c], collided, again[c]) for c in outputs.columns)
+
+    def _let_go(self, *spans: Spans) -> None:
+        """Hold nothing any more that was looked up."""
+        self._found.clear()
+        self._labels = self._labels.drop(name for name in _FIRST.values() if name in self._labels.columns)
+        for own in spans:
+            own.let_go()
 
     def _since_last(self, last: pl.Series, dtype: pl.DataType) -> pl.Series:
         event = pl.lit(self._tick_of_own(last, KEY, last.is_not_null()))
@@ -216,21 +240,19 @@ class Kernel:
             )
         return exact.cast(pl.Int64).cast(dtype)
 
-    def _of_last(self, task: Task, spans: Spans) -> tuple[list[pl.Series], pl.Series | None]:
-        """What is told of the longest window's last event, and whether there are usable events; None if nobody asks."""
+    def _of_last(self, task: Task, spans: Spans) -> _OfLast:
         marks: list[pl.Series] = []
-        usable = None
+        held = usable = None
         if task.known or task.reason:
             order, keys, usable = self._youngest(task.bounds)
-        if task.known:
-            # Where a window holds an event, the youngest that is usable is the entity's.
             held = spans.held(task.bounds.longest)
-            marks.append(self._own_ticks(order, keys if held.all() else when(held, keys)).alias(task.known))
+            if task.known:  # where a window holds an event, the youngest that is usable is the entity's
+                marks.append(self._own_ticks(order, keys if held.all() else when(held, keys)).alias(task.known))
         if task.feature_time:
             last = spans.last(task.bounds.longest, None)
             time = self._frame.event_clock.times(pl.lit(self._tick_of_own(last, KEY, last.is_not_null())))
             marks.append(pl.select(time).to_series().alias(task.feature_time))
-        return marks, usable
+        return _OfLast(marks, held, usable)
 
     def _youngest(self, bounds: WindowBounds) -> tuple[str, pl.Series, pl.Series]:
         """For each label the youngest event that it may use, if there is one.
@@ -247,16 +269,16 @@ class Kernel:
         own = pl.DataFrame([first, keys.alias(_YOUNGEST)]).select_seq(is_own(pl.col(_YOUNGEST), pl.col(first.name)))
         return look_up.order, keys, own.to_series() & some
 
-    def _marks(self, task: Task, spans: Spans, outputs: pl.DataFrame, usable: pl.Series | None) -> list[pl.Series]:
+    def _marks(self, task: Task, outputs: pl.DataFrame, of_last: _OfLast) -> list[pl.Series]:
         marks: list[pl.Series] = []
         if task.reason:
-            held = spans.held(task.bounds.longest)
+            held, usable = pl.lit(of_last.held), pl.lit(of_last.usable)
             # A column without nulls is empty nowhere.
             if all(c.null_count() for c in outputs):
                 empty = pl.lit(outputs.select(pl.all_horizontal(pl.all().is_null())).to_series())
             else:
                 empty = pl.lit(value=not outputs.width)
-            marks.append(pl.select(reason(pl.lit(held), empty, pl.lit(usable))).to_series().alias(task.reason))
+            marks.append(pl.select(reason(held, empty, usable)).to_series().alias(task.reason))
         if task.duplicate:
             none = pl.Series([False]).new_from_index(0, self._labels.height)
             marks.append(none.alias(task.duplicate))
@@ -306,6 +328,10 @@ def _from_none(positions: pl.Series) -> pl.Series:
         return positions
     none = pl.Series(positions.name, [0], dtype=positions.dtype).new_from_index(0, nothing)
     return pl.concat([none, positions.slice(nothing)], rechunk=True)
+
+
+def _keep() -> None:
+    """What was looked up is still needed."""
 
 
 def event_values(events: pl.DataFrame, frame: SortedEvents, *, keep: bool) -> EventValues:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 import polars as pl
 
 from timefence_pl.definitions.aggregates import uses_since_last
-from timefence_pl.plan.running_totals import Column, Results
+from timefence_pl.plan.running_totals import Column, Quotients, Results
 from timefence_pl.plan.window_expressions import PART, Part
 from timefence_pl.plan.window_recipes import Recipe
 from timefence_pl.plan.window_rows import OwnEvents, patched
@@ -44,10 +44,18 @@ class FeatureResults:
         self._since_last = since_last
         self._columns: dict[tuple[str, str], Column] = {}
 
-    def columns(self) -> dict[str, pl.Series]:
-        """By ``{aggregate}_{window}``, window by window."""
-        parts = [self._part(p) for p in self._recipe.parts]
+    def columns(self, let_go: Callable[[], None]) -> dict[str, pl.Series]:
+        """By ``{aggregate}_{window}``, window by window.
+
+        Args:
+            let_go: Called when nothing is looked up any more, while results that take memory are still to be made; not
+                where all are made by then.
+        """
+        made = [self._part(p) for p in self._recipe.parts]
         self._columns.clear()
+        if len(self._recipe.splits) == len(self._recipe.exprs) and not any(_doubtful(m) for m in made):
+            let_go()
+        parts = [m.results() if isinstance(m, Quotients) else m for m in made]
         return {
             f"{name}_{window}": column
             for window in self._spans.windows
@@ -103,7 +111,7 @@ class FeatureResults:
 
     # -- parts ------------------------------------------------------------------------------------------------------
 
-    def _part(self, part: Part) -> Results:
+    def _part(self, part: Part) -> Results | Quotients:
         windows = self._spans.windows
         if part.kind == "since_last":
             last = {w: self._spans.last(w, None) for w in windows}
@@ -151,6 +159,10 @@ class FeatureResults:
                     doubtful[window] = self._spans.lengths[window] > 0
             found[window] = values.gather(rows).cast(part.dtype)
         return Results(found, doubtful)
+
+
+def _doubtful(made: Results | Quotients) -> bool:
+    return bool(made.sums.doubtful if isinstance(made, Quotients) else made.doubtful)
 
 
 def _cast(results: Results, dtype: pl.DataType) -> Results:

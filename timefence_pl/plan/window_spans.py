@@ -70,6 +70,12 @@ class Spans:
         self._stop = stop
         self._lengths = pl.DataFrame([(stop - s).alias(w) for w, s in starts.items()])
 
+    def let_go(self) -> None:
+        """Hold no positions any more: only lengths may be asked for."""
+        self._starts.clear()
+        self._stop = self._stop.clear()
+        vars(self).pop("end", None)
+
     @cached
     def end(self) -> pl.Series:
         """For each label the last row before the upper bound; null where there is none."""
