@@ -13,7 +13,8 @@ import polars as pl
 import pytest
 
 import timefence_pl as tf
-from timefence_pl.plan import running_totals, window_parts, window_rows
+from timefence_pl.plan import running_totals, window_kernel, window_parts, window_rows
+from timefence_pl.plan import window_values as totals
 from timefence_pl.plan.hints import hints_of
 from timefence_pl.plan.window_events import event_sets, prepare_events, restored_events, stored_events
 from timefence_pl.plan.windows import window_bounds, window_strategy
@@ -371,6 +372,34 @@ def test_windows_over_the_same_events_share_one_sort() -> None:
     few = tf.Window(events, {"n": pl.len()}, windows=[1], name="few", where=pl.col("x") > 0)
     same = tf.Window(events, {"n": pl.len()}, windows=[1], name="same", where=pl.col("x") > 0)
     assert [[w.name for w in s.windows] for s in event_sets([one, few, two, same])] == [["one", "two"], ["few", "same"]]
+
+
+def test_many_windows_share_totals_and_hold_few_positions(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[list[str]] = []
+    held: list[int] = []
+    sums, look_up = totals.running_sums, window_kernel.Kernel._look_up
+
+    def running_sums(values: pl.DataFrame) -> pl.DataFrame:
+        made.append(values.columns)
+        return sums(values)
+
+    def looked_up(self: Any, asked: Any) -> Any:
+        found = look_up(self, asked)
+        held.append(len(self._found))
+        return found
+
+    monkeypatch.setattr(totals, "running_sums", running_sums)
+    monkeypatch.setattr(window_kernel.Kernel, "_look_up", looked_up)
+    events = random_events([i % 7 / 4 for i in range(5_000)], entities=3)
+    lengths = [1 << i for i in range(16)] + [3 << i for i in range(14)]
+    found = computed(
+        source(events), random_labels(50, 4, 50_000), {"sum": pl.col("x").sum(), "mean": pl.col("x").mean()}, lengths
+    )
+    assert made == [["x"]]
+    assert max(held) <= window_kernel.AT_ONCE + 2  # one more for the windows' end, one for the longest
+    for row in found.iter_rows(named=True):
+        for length in lengths:
+            assert row[f"w__sum_{length}"] == sum(window_values(events, row["k"], row["at"], length))
 
 
 @pytest.mark.parametrize("known", [None, "known"])

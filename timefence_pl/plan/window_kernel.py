@@ -102,19 +102,24 @@ class Kernel:
             tasks: What is wanted.
             values: The events' :func:`event_values`, where they are at hand.
         """
-        self._look_up(list(dict.fromkeys(b for t in tasks for b in self._look_ups.all(t.bounds))))
+        self._look_up([b for t in tasks for b in self._at_first(t.bounds)])
         if values is None:
             several = sum(-(-len(t.bounds.lengths) // AT_ONCE) for t in tasks) > 1
             values = event_values(self._events, self._frame, keep=several)
         features = [self._feature(t, values, last=t is tasks[-1]) for t in tasks]
         return features[0] if len(features) == 1 else pl.concat(features, how="horizontal")
 
-    def _look_up(self, wanted: Sequence[LookUp]) -> None:
-        # One name on both sides: a join of two names costs half as much again.
-        behind = {
-            order: pl.DataFrame([self._keys[order].alias(_PROBE)]).with_row_index(_ROW, offset=1).lazy()
-            for order in {w.order for w in wanted}
-        }
+    def _at_first(self, bounds: WindowBounds) -> list[LookUp]:
+        """A feature's look-ups; those alone that all its windows need, where it has more than are computed at once."""
+        if len(bounds.lengths) <= AT_ONCE:
+            return self._look_ups.all(bounds)
+        longest = {bounds.longest: bounds.lengths[bounds.longest]}
+        return self._look_ups.all(replace(bounds, lengths=longest))
+
+    def _look_up(self, asked: Sequence[LookUp]) -> list[LookUp]:
+        """Look up what is not there yet, and tell what that was."""
+        wanted = [w for w in dict.fromkeys(asked) if w not in self._found]
+        behind = {order: self._behind(order) for order in {w.order for w in wanted}}
         probe = [self._look_ups.probe(w, pl.col(_FIRST[w.order])).alias(f"{_PROBE}{i}") for i, w in enumerate(wanted)]
         # One after the other in this thread, rather than wait for those of the pool.
         alone = self._beside or self._labels.height <= _ALONE
@@ -133,6 +138,12 @@ class Kernel:
             none = pl.Series([0], dtype=pl.get_index_type())
             found = [positions.zip_with(valid, none) for positions in found]
         self._found.update(zip(wanted, found, strict=True))
+        return wanted
+
+    def _behind(self, order: str) -> pl.LazyFrame:
+        """The events' keys, each with the position behind it."""
+        # One name on both sides: a join of two names costs half as much again.
+        return pl.DataFrame([self._keys[order].alias(_PROBE)]).with_row_index(_ROW, offset=1).lazy()
 
     def _keys_at(self, rows: pl.Series, order: str) -> pl.Series:
         keys = self._keys[order]
@@ -159,12 +170,13 @@ class Kernel:
 
     # -- spans ------------------------------------------------------------------------------------------------------
 
-    def _spans(self, bounds: WindowBounds, windows: Sequence[str]) -> Spans:
+    def _spans(self, bounds: WindowBounds, windows: Sequence[str], longest: int | None = None) -> Spans:
         return Spans(
             events=self._keys.height,
             stop=self._found[self._look_ups.end(bounds)],
             starts={w: self._found[self._look_ups.start(bounds, w)] for w in windows},
             known=self._known_events(bounds),
+            longest=longest,
         )
 
     def _known_events(self, bounds: WindowBounds) -> KnownEvents | None:
@@ -204,10 +216,14 @@ class Kernel:
         # First: what it takes in memory is free for the columns then.
         of_last = self._of_last(task, longest)
         for start in range(0, len(windows), AT_ONCE):
-            spans = longest if together else self._spans(task.bounds, windows[start : start + AT_ONCE])
+            some = windows[start : start + AT_ONCE]
+            own = self._look_up([self._look_ups.start(task.bounds, w) for w in some])
+            spans = longest if together else self._spans(task.bounds, some, longest.longest)
             results = FeatureResults(task.recipe, events, spans, self._since_last)
             done = last and start + AT_ONCE >= len(windows) and not self._frame.spec.hashed
             columns.update(results.columns(partial(self._let_go, spans, longest) if done else _keep))
+            for look_up in own:  # of these windows alone: positions take as much memory as a column of counts
+                self._found.pop(look_up, None)
         outputs = pl.DataFrame([s.alias(f"{task.name}__{n}") for n, s in columns.items()])
         outputs = pl.DataFrame([*outputs, *self._marks(task, outputs, of_last), *of_last.marks])
         collided = self._collided(longest, task.bounds.longest)
