@@ -143,7 +143,7 @@ def ours_memory(task: Task) -> tuple[Callable[[], Any], Callable[[Any], None]]:
     numbered = plan.numbered.collect()
     rows = alignment.at_once(numbered)
     (merge,) = alignment.merges
-    ready = merge.on(merge.frame.at_once(alignment.facts(numbered).shape)).alone()
+    ready = merge.on(merge.frame.at_once(alignment.facts(numbered).shape)).without_marks()
 
     def work() -> pl.DataFrame:
         return ready.at_once(rows.probe)

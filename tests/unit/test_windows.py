@@ -13,8 +13,8 @@ import polars as pl
 import pytest
 
 import timefence_pl as tf
-from timefence_pl.plan import running_totals, window_kernel, window_parts, window_rows
-from timefence_pl.plan import window_values as totals
+from timefence_pl.plan import running_totals, window_kernel, window_parts, window_rows, window_spans, windows
+from timefence_pl.plan import window_values as of_events
 from timefence_pl.plan.hints import hints_of
 from timefence_pl.plan.window_events import event_sets, prepare_events, restored_events, stored_events
 from timefence_pl.plan.windows import window_bounds, window_strategy
@@ -301,6 +301,8 @@ def test_errors_count_the_labels_of_all_parts(monkeypatch: pytest.MonkeyPatch) -
     window = tf.Window(source(events), {"since": tf.since_last()}, windows=[None], name="w")
     with pytest.raises(tf.TimefenceSchemaError, match=r"since_last\(\) of 4 label"):
         tf.build(labels, window)
+    with pytest.raises(tf.TimefenceSchemaError, match=r"since_last\(\) of 4 label"):
+        tf.point_in_time(labels, window).collect()
 
 
 def test_durations_must_fit_the_times() -> None:
@@ -377,7 +379,7 @@ def test_windows_over_the_same_events_share_one_sort() -> None:
 def test_many_windows_share_totals_and_hold_few_positions(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[list[str]] = []
     held: list[int] = []
-    sums, look_up = totals.running_sums, window_kernel.Kernel._look_up
+    sums, look_up = of_events.running_sums, window_kernel.Kernel._look_up
 
     def running_sums(values: pl.DataFrame) -> pl.DataFrame:
         made.append(values.columns)
@@ -388,7 +390,7 @@ def test_many_windows_share_totals_and_hold_few_positions(monkeypatch: pytest.Mo
         held.append(len(self._found))
         return found
 
-    monkeypatch.setattr(totals, "running_sums", running_sums)
+    monkeypatch.setattr(of_events, "running_sums", running_sums)
     monkeypatch.setattr(window_kernel.Kernel, "_look_up", looked_up)
     events = random_events([i % 7 / 4 for i in range(5_000)], entities=3)
     lengths = [1 << i for i in range(16)] + [3 << i for i in range(14)]
@@ -400,6 +402,86 @@ def test_many_windows_share_totals_and_hold_few_positions(monkeypatch: pytest.Mo
     for row in found.iter_rows(named=True):
         for length in lengths:
             assert row[f"w__sum_{length}"] == sum(window_values(events, row["k"], row["at"], length))
+
+
+def test_features_of_many_windows_share_look_ups(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_up: list[Any] = []
+    kept = window_kernel.Kernel._look_up
+
+    def spied(self: Any, asked: Any) -> Any:
+        looked_up.extend(found := kept(self, asked))
+        return found
+
+    monkeypatch.setattr(window_kernel.Kernel, "_look_up", spied)
+    events = source(random_events([1.0] * 500, entities=3))
+    features = [
+        tf.Window(events, {"n": pl.len()}, windows=[10 * (i + 1) for i in range(12)], name=f"w{j}") for j in range(3)
+    ]
+    tf.point_in_time(labels(random_labels(50, 4, 5_000)), features).collect()
+    assert len(looked_up) == 13
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "goes"), [(pl.col("x").mean(), True), (pl.col("x").median(), False)], ids=["totals", "own events"]
+)
+def test_positions_are_let_go_where_no_window_reads_its_events(
+    aggregate: pl.Expr, goes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gone: list[int] = []
+    kept = window_spans.Spans.let_go
+
+    def spied(self: Any) -> None:
+        kept(self)
+        gone.append(sum(map(len, self._starts.values())) + len(self._stop))
+
+    monkeypatch.setattr(window_spans.Spans, "let_go", spied)
+    rows = random_labels(50, 4, 5_000)
+    computed(source(random_events([1.0] * 500, entities=3)), rows, {"a": aggregate}, [100, None])
+    assert set(gone) == ({0} if goes else set())
+
+
+def test_point_in_time_computes_in_pieces_and_leaves_no_marks(monkeypatch: pytest.MonkeyPatch) -> None:
+    pieces: list[int] = []
+    marked: list[Any] = []
+    kept, youngest = windows.side_by_side, window_kernel.Kernel._youngest
+
+    def side_by_side(calls: Any) -> Any:
+        pieces.append(len(calls))
+        return kept(calls)
+
+    def asked(self: Any, bounds: Any) -> Any:
+        marked.append(bounds)
+        return youngest(self, bounds)
+
+    monkeypatch.setattr(window_parts, "LEAST", 1)
+    monkeypatch.setattr(pl, "thread_pool_size", lambda: 3)
+    monkeypatch.setattr(windows, "side_by_side", side_by_side)
+    monkeypatch.setattr(window_kernel.Kernel, "_youngest", asked)
+    rows = labels(random_labels(50, 9, 5_000))
+    window = tf.Window(source(random_events([1.0] * 500, entities=9)), {"n": pl.len()}, windows=[100], name="w")
+    found = tf.point_in_time(rows, window).collect()
+    assert (pieces, marked) == ([3], [])
+    assert found.equals(tf.build(rows, window).frame())
+    assert len(marked) == 3
+
+
+@pytest.mark.parametrize(
+    ("aggregate", "expected"),
+    [
+        (pl.struct(pl.col("x").sum(), pl.len().alias("n")), {"x": 3.0, "n": 2}),
+        (pl.struct(pl.col("x").sum() + 1, (pl.col("x").mean() * 2).name.prefix("m_")), {"x": 4.0, "m_x": 3.0}),
+        (tf.since_last() // 2, 1),
+        (tf.since_last() / 2 + pl.len(), 3.5),
+        (pl.max_horizontal(pl.col("x").sum(), pl.len()), 3.0),
+    ],
+    ids=["struct", "struct of arithmetic", "whole since_last", "since_last and len", "greatest"],
+)
+@pytest.mark.parametrize("checks", [True, False])
+def test_aggregates_made_of_aggregates(aggregate: pl.Expr, expected: Any, checks: bool) -> None:
+    events = pl.DataFrame({"k": [1, 1], "t": [1, 2], "x": [1.0, 2.0]})
+    window = tf.Window(source(events), {"a": aggregate}, windows=[9], name="w")
+    rows = labels(pl.DataFrame({"k": [1], "at": [5]}))
+    assert tf.point_in_time(rows, window, checks=checks).collect()["w__a_9"].to_list() == [expected]
 
 
 @pytest.mark.parametrize("known", [None, "known"])

@@ -79,7 +79,7 @@ def uses_since_last(expr: pl.Expr) -> bool:
     return SINCE_LAST in expr.meta.root_names()
 
 
-def check_aggregate(role: str, name: str, expr: pl.Expr, schema: Mapping[str, pl.DataType]) -> None:
+def check_aggregate(role: str, name: str, expr: pl.Expr, schema: Mapping[str, pl.DataType], timestamp: str) -> None:
     """Check that an expression is an aggregate over rows of this schema.
 
     Args:
@@ -87,6 +87,7 @@ def check_aggregate(role: str, name: str, expr: pl.Expr, schema: Mapping[str, pl
         name: The aggregate's name.
         expr: The expression.
         schema: The source's columns.
+        timestamp: Its time column: where it is an integer, so is :func:`since_last`.
 
     Raises:
         TimefenceConfigError: If its result would depend on an undefined order, on chance, or on the state that a
@@ -108,7 +109,8 @@ def check_aggregate(role: str, name: str, expr: pl.Expr, schema: Mapping[str, pl
                 "A window's function is called once for every window, in no defined order.",
                 "Use Polars expressions, or a function of its arguments alone.",
             )
-    whole = with_since_last(expr, schema, pl.Duration("us"))
+    integer = schema.get(timestamp, pl.Null()).is_integer()
+    whole = with_since_last(expr, schema, pl.Int64() if integer else pl.Duration("us"))
     _check_types(role, name, expr, whole, python=bool(python))
     frames = _nulls({n: d for n, d in whole.items() if n in columns_read(expr, whole)})
     first = [_evaluated(role, name, expr, frame, python=bool(python)) for frame in frames]

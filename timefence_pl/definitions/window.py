@@ -142,7 +142,7 @@ class Window(Frozen):
             self._set(checked=False)  # the plan, which needs the source, will tell
             return
         for aggregate, expr in named.items():
-            check_aggregate(role, aggregate, expr, schema)
+            check_aggregate(role, aggregate, expr, schema, source.timestamp)
         self._set(checked=True)
 
     @property

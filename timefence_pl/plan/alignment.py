@@ -155,9 +155,9 @@ class Alignment:
         """Equal for alignments of one plan's labels that put them into one order."""
         return self.keys, self.spec.order, self.spec.hashed
 
-    def alone(self) -> Alignment:
-        """The same with windows for the columns of the result alone; see :meth:`WindowMerge.alone`."""
-        return replace(self, merges=tuple(m.alone() if isinstance(m, WindowMerge) else m for m in self.merges))
+    def without_marks(self) -> Alignment:
+        """The same with windows that leave no marks; see :meth:`WindowMerge.without_marks`."""
+        return replace(self, merges=tuple(m.without_marks() if isinstance(m, WindowMerge) else m for m in self.merges))
 
     def facts(self, numbered: pl.DataFrame) -> LabelFacts:
         """What sorted frames may be made cheaper by."""

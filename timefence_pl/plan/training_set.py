@@ -178,7 +178,7 @@ def training_set(
     observed = whole(alignments, joined)
     frame = observed
     if any(isinstance(j.feature, Window) for j in joined):  # nothing below asks for their marks
-        frame = whole([a.alone() for a in alignments], [j for j in joined if isinstance(j.feature, Feature)])
+        frame = whole([a.without_marks() for a in alignments], [j for j in joined if isinstance(j.feature, Feature)])
     renamed = tuple(_renamed(j, names) for j in joined)
     guarded = [j for j in renamed if j.feature.on_duplicate in ("error", "keep_any")]
     if checks and guarded:

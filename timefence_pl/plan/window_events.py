@@ -228,7 +228,7 @@ def prepare_events(
     columns = source_columns(source)
     for window in (w for w in rows.windows if not w.checked):
         for name, expr in window.aggregates.items():
-            check_aggregate(f"window {window.name!r}", name, expr, columns.schema)
+            check_aggregate(f"window {window.name!r}", name, expr, columns.schema, window.source.timestamp)
     events = source.scan() if events is None else events
     unfiltered = events if source.has_order and rows.where is None else None
     frame = usable_events(source, events)

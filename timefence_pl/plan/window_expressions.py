@@ -97,17 +97,18 @@ class Splitter:
             return None
         return Split(tuple(dict.fromkeys(used)), outer)
 
-    def _replaced(self, node: Any, used: list[int]) -> Any:
-        """The tree with each part replaced by its column."""
+    def _replaced(self, node: Any, used: list[int], *, named: bool = False) -> Any:
+        """The tree with each part replaced by its column; ``named`` as the part was, for functions that read names."""
         if self._is_part(node):
             key = orjson.dumps(node)
             if key not in self._known:
                 self.parts.append(self._part(node))
                 self._known[key] = len(self.parts) - 1
             used.append(self._known[key])
-            return {"Column": PART.format(self._known[key])}
+            column = {"Column": PART.format(self._known[key])}
+            return {"Alias": [column, _expression(node).meta.output_name()]} if named else column
         if isinstance(node, list):
-            return [self._replaced(n, used) for n in node]
+            return [self._replaced(n, used, named=named) for n in node]
         if not isinstance(node, dict):
             return node
         if set(node) & {"Column", "Selector", "Agg", "AnonymousFunction"}:
@@ -116,8 +117,8 @@ class Splitter:
             return node
         if "Function" in node:
             body = node["Function"]
-            return {"Function": {**body, "input": self._replaced(body["input"], used)}}
-        return {kind: self._replaced(body, used) for kind, body in node.items()}
+            return {"Function": {**body, "input": self._replaced(body["input"], used, named=True)}}
+        return {kind: self._replaced(body, used, named=named) for kind, body in node.items()}
 
     def _is_part(self, node: Any) -> bool:
         if node == "Len":

@@ -6,7 +6,7 @@ the plan; knows nothing of lazy frames.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -60,7 +60,7 @@ class _OfLast:
 
     Attributes:
         marks: What was asked for.
-        held: Whether the longest window holds events; None where the reason is not asked for.
+        held: Whether the longest window holds events; None where neither reason nor known time is asked for.
         usable: Whether there are events that the label may use, in it or before it; as ``held``.
     """
 
@@ -106,11 +106,14 @@ class Kernel:
         if values is None:
             several = sum(-(-len(t.bounds.lengths) // AT_ONCE) for t in tasks) > 1
             values = event_values(self._events, self._frame, keep=several)
-        features = [self._feature(t, values, last=t is tasks[-1]) for t in tasks]
+        features = []
+        for place, task in enumerate(tasks):
+            later = {b for t in tasks[place + 1 :] for b in self._look_ups.all(t.bounds)}
+            features.append(self._feature(task, values, later if place < len(tasks) - 1 else None))
         return features[0] if len(features) == 1 else pl.concat(features, how="horizontal")
 
     def _at_first(self, bounds: WindowBounds) -> list[LookUp]:
-        """A feature's look-ups; those alone that all its windows need, where it has more than are computed at once."""
+        """A feature's look-ups; where it has more windows than are computed at once, those of its longest alone."""
         if len(bounds.lengths) <= AT_ONCE:
             return self._look_ups.all(bounds)
         longest = {bounds.longest: bounds.lengths[bounds.longest]}
@@ -208,11 +211,20 @@ class Kernel:
 
     # -- features ---------------------------------------------------------------------------------------------------
 
-    def _feature(self, task: Task, events: EventValues, *, last: bool) -> pl.DataFrame:
+    def _feature(self, task: Task, events: EventValues, later: Collection[LookUp] | None) -> pl.DataFrame:
+        """A feature's columns and marks.
+
+        Args:
+            task: What is wanted.
+            events: The events' columns.
+            later: What features after it look up; None for the last.
+        """
         columns: dict[str, pl.Series] = {}
         windows = list(task.bounds.lengths)
         together = len(windows) <= AT_ONCE
         longest = self._spans(task.bounds, windows if together else [task.bounds.longest])
+        # Labels whose keys' hashes collide may be looked up again.
+        last_look_ups = later is None and not self._frame.spec.hashed
         # First: what it takes in memory is free for the columns then.
         of_last = self._of_last(task, longest)
         for start in range(0, len(windows), AT_ONCE):
@@ -220,10 +232,11 @@ class Kernel:
             own = self._look_up([self._look_ups.start(task.bounds, w) for w in some])
             spans = longest if together else self._spans(task.bounds, some, longest.longest)
             results = FeatureResults(task.recipe, events, spans, self._since_last)
-            done = last and start + AT_ONCE >= len(windows) and not self._frame.spec.hashed
+            done = last_look_ups and start + AT_ONCE >= len(windows)
             columns.update(results.columns(partial(self._let_go, spans, longest) if done else _keep))
-            for look_up in own:  # of these windows alone: positions take as much memory as a column of counts
-                self._found.pop(look_up, None)
+            for look_up in own:  # positions take as much memory as a column of counts
+                if look_up not in (later or ()):
+                    self._found.pop(look_up, None)
         outputs = pl.DataFrame([s.alias(f"{task.name}__{n}") for n, s in columns.items()])
         outputs = pl.DataFrame([*outputs, *self._marks(task, outputs, of_last), *of_last.marks])
         collided = self._collided(longest, task.bounds.longest)
@@ -233,7 +246,7 @@ class Kernel:
         return outputs.select(patched(outputs[c], collided, again[c]) for c in outputs.columns)
 
     def _let_go(self, *spans: Spans) -> None:
-        """Hold nothing any more that was looked up."""
+        """Hold no positions in the order of time any more, nor what was looked up by."""
         self._found.clear()
         self._labels = self._labels.drop(name for name in _FIRST.values() if name in self._labels.columns)
         for own in spans:

@@ -48,8 +48,8 @@ class FeatureResults:
         """By ``{aggregate}_{window}``, window by window.
 
         Args:
-            let_go: Called when nothing is looked up any more, while results that take memory are still to be made; not
-                where all are made by then.
+            let_go: Called when no window is looked up any more, before means are divided, which takes memory; not where
+                an aggregate reads windows' own events.
         """
         made = [self._part(p) for p in self._recipe.parts]
         self._columns.clear()

@@ -78,7 +78,7 @@ class Spans:
         self._lengths = pl.DataFrame([(stop - s).alias(w) for w, s in starts.items()])
 
     def let_go(self) -> None:
-        """Hold no positions any more: only lengths may be asked for."""
+        """Hold no positions in the order of time any more: only lengths may be asked for."""
         self._starts.clear()
         self._stop = self._stop.clear()
         vars(self).pop("end", None)

@@ -80,8 +80,8 @@ class WindowMatch:
         """The feature's name, or what it is named by here."""
         return self.window.name if self.name is None else self.name
 
-    def alone(self) -> WindowMatch:
-        """The columns of the result, without what else is told of them."""
+    def without_marks(self) -> WindowMatch:
+        """The columns of the result, without the reason, the time known and duplicates."""
         return replace(self, reason=None, known=None, duplicate=None)
 
 
@@ -103,9 +103,9 @@ class WindowMerge:
         """The features' columns and marks for each probe row, in its order."""
         return aggregate(probe, self.frame, self.wanted, checks=self.checks)
 
-    def alone(self) -> WindowMerge:
-        """The same step for the columns of the result alone: what else is told of windows costs a tenth of them."""
-        return replace(self, wanted=tuple(w.alone() for w in self.wanted))
+    def without_marks(self) -> WindowMerge:
+        """The same step for the columns of the result alone: marks cost a tenth of them."""
+        return replace(self, wanted=tuple(w.without_marks() for w in self.wanted))
 
     def on(self, frame: SortedFrame | SortedEvents) -> WindowMerge:
         """The same step with its events taken from elsewhere."""
