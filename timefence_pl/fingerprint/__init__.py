@@ -5,7 +5,7 @@ for certain raises :class:`Uncacheable`, whose ``reason`` says what it is.
 """
 
 from timefence_pl.fingerprint.callables import fingerprint_callable, names_used, reached_state, read_besides
-from timefence_pl.fingerprint.files import FileHasher, HashMemo, Versions, object_versions
+from timefence_pl.fingerprint.files import FileHasher, HashMemo, Versions
 from timefence_pl.fingerprint.frames import fingerprint_frame, fingerprint_series
 from timefence_pl.fingerprint.keys import (
     FORMAT_VERSION,
@@ -17,6 +17,7 @@ from timefence_pl.fingerprint.keys import (
     hash_bytes,
     hash_parts,
 )
+from timefence_pl.fingerprint.objects import object_version
 from timefence_pl.fingerprint.plans import fingerprint_expr, fingerprint_plan
 
 __all__ = [
@@ -37,7 +38,7 @@ __all__ = [
     "hash_bytes",
     "hash_parts",
     "names_used",
-    "object_versions",
+    "object_version",
     "reached_state",
     "read_besides",
 ]

@@ -16,12 +16,14 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
 from timefence_pl.errors import TimefenceValidationError, message
 from timefence_pl.fingerprint.keys import Algorithm, Fingerprint, Uncacheable, hash_parts, new_hasher
+from timefence_pl.fingerprint.objects import object_version
 
 __all__ = [
     "GRAIN_NS",
@@ -31,7 +33,6 @@ __all__ = [
     "is_remote",
     "labels_of",
     "local_path",
-    "object_versions",
     "unescaped",
 ]
 
@@ -40,8 +41,8 @@ __all__ = [
 GRAIN_NS: Final = 2_000_000_000
 _BLOCK: Final = 4 << 20
 
-#: Gives a version (ETag, version id, generation) of a remote object, or None where it has none.
-Versions = Callable[[str], str | None]
+#: Gives the version of a remote object, of its URI and the options it is read with; see :func:`object_version`.
+Versions = Callable[[str, Mapping[str, Any] | None], str]
 
 
 @dataclass(frozen=True)
@@ -137,7 +138,7 @@ class FileHasher:
     Args:
         memo: What is remembered; a new one, forgotten with the hasher, by default.
         algorithm: ``"xxh3_128"`` or ``"sha256"``.
-        versions: Gives the version of a remote object; without it remote objects are uncacheable.
+        versions: Gives the version of a remote object.
         threads: Files read at once; the number of processors by default.
     """
 
@@ -146,16 +147,22 @@ class FileHasher:
         memo: HashMemo | None = None,
         *,
         algorithm: Algorithm = "xxh3_128",
-        versions: Versions | None = None,
+        versions: Versions = object_version,
         threads: int | None = None,
     ) -> None:
         self.memo = HashMemo() if memo is None else memo
         self.algorithm: Algorithm = algorithm
         self.versions = versions
+        #: Of places that did not tell a version, why: they are asked once, which may have taken seconds.
+        self._silent: dict[str, str] = {}
         self.threads = threads or os.cpu_count() or 1
 
-    def hash(self, path: str | os.PathLike[str]) -> str:
+    def hash(self, path: str | os.PathLike[str], options: Mapping[str, Any] | None = None) -> str:
         """The hash of one file's content, or of a remote object's version.
+
+        Args:
+            path: The file or remote object.
+            options: How a remote object is read: ``storage_options``, or the ``cloud_options`` of a plan.
 
         Raises:
             TimefenceValidationError: If a local file cannot be read.
@@ -163,22 +170,35 @@ class FileHasher:
         """
         text = os.fspath(path)
         if is_remote(text):
-            version = self.versions(text) if self.versions is not None else None
-            if not version:
-                raise Uncacheable(f"the remote object {text} has no version or ETag that could be asked for")
             # The URI belongs to it: versions and generations are only counted within one object.
-            return hash_parts("remote object", text, version, algorithm=self.algorithm)
+            return hash_parts("remote object", text, self._version(text, options), algorithm=self.algorithm)
         return self._local(os.path.abspath(local_path(text)))  # noqa: PTH100 - links and ".." stay as they are read
 
-    def hash_all(self, paths: Sequence[str | os.PathLike[str]]) -> list[str]:
-        """The hashes of several files, in order; read in parallel, which never changes a hash."""
+    def hash_all(self, paths: Sequence[str | os.PathLike[str]], options: Mapping[str, Any] | None = None) -> list[str]:
+        """The hashes of several files, in order; read in parallel, which never changes a hash. As :meth:`hash`."""
         if len(paths) < 2 or self.threads == 1:
-            return [self.hash(path) for path in paths]
+            return [self.hash(path, options) for path in paths]
+        # Where the first of remote objects has no version, the others are not asked.
+        first = [self.hash(paths[0], options)] if is_remote(os.fspath(paths[0])) else []
         with ThreadPoolExecutor(min(self.threads, len(paths))) as pool:
-            return list(pool.map(self.hash, paths))
+            return [*first, *pool.map(partial(self.hash, options=options), paths[len(first) :])]
+
+    def _version(self, uri: str, options: Mapping[str, Any] | None) -> str:
+        place = uri.partition("://")[2].partition("/")[0]
+        if place in self._silent:
+            raise Uncacheable(self._silent[place])
+        try:
+            return self.versions(uri, options)
+        except Uncacheable as error:
+            self._silent[place] = error.reason
+            raise
 
     def fingerprint(
-        self, paths: Sequence[str | os.PathLike[str]], *, names: Sequence[str] | None = None
+        self,
+        paths: Sequence[str | os.PathLike[str]],
+        *,
+        names: Sequence[str] | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> Fingerprint:
         """The ordered content of files.
 
@@ -186,6 +206,7 @@ class FileHasher:
             paths: Files or remote objects, in the order in which their rows are read.
             names: Names that are part of the result (hive partitions, path columns), one for each file; by default
                 names do not matter.
+            options: How remote objects are read, as for :meth:`hash`.
 
         Raises:
             TimefenceValidationError: If a local file cannot be read.
@@ -194,7 +215,7 @@ class FileHasher:
         """
         if names is not None and len(names) != len(paths):
             raise ValueError(f"{len(paths)} paths but {len(names)} names")
-        hashes = self.hash_all(paths)
+        hashes = self.hash_all(paths, options)
         content = hashes if names is None else [list(pair) for pair in zip(hashes, names, strict=True)]
         parts = {f"file {label}": h for label, h in zip(labels_of(paths), hashes, strict=True)}
         return Fingerprint(self.combined(content), parts)
@@ -268,19 +289,6 @@ def labels_of(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
         if seen[name] > 1:
             names[i] = f"{name} ({seen[name]})"
     return names
-
-
-def object_versions(filesystem: Any) -> Versions:
-    """Versions of remote objects from an ``fsspec`` file system: version id, generation, ETag or checksum."""
-
-    def version(uri: str) -> str | None:
-        info = filesystem.info(uri)
-        for name in ("version_id", "VersionId", "versionId", "generation", "ETag", "etag", "md5Hash", "ContentMD5"):
-            if info.get(name) not in (None, "", "null"):
-                return f"{name}={info[name]}"
-        return None
-
-    return version
 
 
 def _unreadable(path: str, error: OSError) -> TimefenceValidationError:

@@ -82,7 +82,7 @@ def _content(sources: Any, arguments: Mapping[str, Any], files: FileHasher) -> t
     as_patterns, one_folder = bool(arguments.get("glob", True)), len(spelled) == 1 and _is_folder(spelled[0])
     found = [(p, path) for p in spelled for path in expand(p, as_patterns=as_patterns, hidden=_hidden(arguments))]
     paths = [path for _, path in found]
-    hashes = files.hash_all(paths)
+    hashes = files.hash_all(paths, arguments.get("cloud_options"))
     names: list[Part] = [None] * len(paths)
     hive = arguments["hive_options"].get("enabled") if isinstance(arguments.get("hive_options"), dict) else None
     if hive or (hive is None and one_folder):
