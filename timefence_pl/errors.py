@@ -25,6 +25,7 @@ Every message says what happened, where, why it matters and how to mend it. The 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final
 
@@ -49,8 +50,12 @@ __all__ = [
     "did_you_mean_file",
     "listing",
     "message",
+    "without_secrets",
 ]
 
+_USER: Final = re.compile(r"(?<=://)[^/@\s]*@")
+#: Of a whole address, or of what others say of one: ``?name=value``.
+_QUERY: Final = re.compile(r"(https?://[^\s?'\"]*)\?[^\s'\"]+|(?<=\w)\?[\w.~%-]+=[^\s'\"]*", re.IGNORECASE)
 _PASSED_THROUGH: Final = "\n\nThis error occurred in the following expression:\n"
 
 
@@ -151,7 +156,7 @@ class DvcUnsupportedHashError(TimefenceStoreError):
 
 
 def message(what: str, *, where: str = "", why: str = "", fix: str | Sequence[str] = "") -> str:
-    """Lay out one error message: what happened, where, why it matters, how to mend it.
+    """Lay out one error message: what happened, where, why it matters, how to mend it; without secrets of addresses.
 
     Args:
         what: One sentence, the first line.
@@ -170,7 +175,12 @@ def message(what: str, *, where: str = "", why: str = "", fix: str | Sequence[st
             parts += ["", f"  Fix: {ways[0]}"]
         else:
             parts += ["", "  Fix (pick one):", *(f"    {i}. {way}" for i, way in enumerate(ways, 1))]
-    return "\n".join(parts)
+    return without_secrets("\n".join(parts))
+
+
+def without_secrets(text: str) -> str:
+    """A text without what its addresses may carry: user and password, and the query, which may be a signature."""
+    return _QUERY.sub(lambda found: f"{found[1] or ''}?...", _USER.sub("", text))
 
 
 def listing(names: Iterable[object], limit: int = 12) -> str:

@@ -8,7 +8,6 @@ published, of those that did not change since.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from timefence_pl.definitions.source import Source
 from timefence_pl.definitions.sql_source import SQLSource
 from timefence_pl.definitions.table import Table
 from timefence_pl.definitions.window import Window
-from timefence_pl.errors import TimefenceError
+from timefence_pl.errors import TimefenceError, without_secrets
 from timefence_pl.fingerprint import FileHasher, Uncacheable, combined, fingerprint_expr, fingerprint_frame
 from timefence_pl.fingerprint.files import is_remote, local_path
 from timefence_pl.fingerprint.inputs import scanned_paths
@@ -115,8 +114,8 @@ def _table(table: Table, described: str) -> dict[str, Any]:
     kind = "files" if table.frame is None else "frame" if table.in_memory else "lazy frame"
     return {
         "kind": kind,
-        "data": _without_secrets(described),
-        "patterns": [_without_secrets(p if is_remote(p) else os.path.abspath(local_path(p))) for p in table.patterns],  # noqa: PTH100
+        "data": without_secrets(described),
+        "patterns": [without_secrets(p if is_remote(p) else os.path.abspath(local_path(p))) for p in table.patterns],  # noqa: PTH100
         "files": _files(_names(table)),
     }
 
@@ -142,7 +141,7 @@ def _files(names: Iterable[str]) -> list[dict[str, Any]]:
     files: list[dict[str, Any]] = []
     for name in dict.fromkeys(names):
         if is_remote(name):
-            files.append({"path": _without_secrets(name), "remote": True})
+            files.append({"path": without_secrets(name), "remote": True})
             continue
         path = Path(os.path.abspath(local_path(name)))  # noqa: PTH100 - links stay as they are read
         try:
@@ -173,8 +172,3 @@ def _content(table: Table) -> str | None:
         return fingerprint_frame(table.frame.collect(engine="in-memory"), algorithm="sha256").key
     except Uncacheable:
         return None
-
-
-def _without_secrets(text: str) -> str:
-    """A URI without the user and password it may carry."""
-    return re.sub(r"(?<=://)[^/@\s]*@", "", text)

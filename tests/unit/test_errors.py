@@ -23,6 +23,22 @@ def test_a_message_may_be_one_line() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("https://h/e.parquet?sig=a%2Fb&x=1 is gone", "https://h/e.parquet?... is gone"),
+        ("'HTTP://me:word@h/e?x'", "'HTTP://h/e?...'"),
+        ("location e.parquet?sig=S not found", "location e.parquet?... not found"),
+        ("s3://me:word@b/p?.parquet", "s3://b/p?.parquet"),
+        ("data/p?.parquet", "data/p?.parquet"),
+        ("is it so? x=1", "is it so? x=1"),
+        ("a@b://c", "a@b://c"),
+    ],
+)
+def test_messages_have_no_secrets_of_addresses(text: str, shown: str) -> None:
+    assert message(text) == shown
+
+
+@pytest.mark.parametrize(
     ("names", "text"),
     [
         ([], "none"),

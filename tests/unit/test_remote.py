@@ -327,3 +327,28 @@ def test_options_from_the_environment_count_as_polars_counts_them(server: str, m
     assert found.startswith("ETag=")
     assert found.endswith(f"at={server}")
     assert object_version("s3://bucket/e.parquet", _s3(server)) == found
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+def test_what_an_address_hides_is_written_nowhere(server: str, tmp_path: Path, lazy: bool) -> None:
+    address = server.replace("http://", "http://me:PASSWORD@") + "/{}?sig=SECRET"
+    store, folder = tf.Store(tmp_path / "store"), tmp_path / "store"
+    data = pl.scan_parquet(address.format("e.parquet")) if lazy else address.format("e.parquet")
+    one = feature(data, **({} if lazy else {"source_format": "parquet"}))
+    given = labels(address.format("l.parquet"), format="parquet")
+    told = [repr(one), repr(one.source), repr(given)]
+    for cached in (False, True):
+        result = tf.build(given, one, tmp_path / "o.parquet", store=store)
+        assert result.manifest["features"]["f"]["cached"] is cached
+        told += [str(result), result._repr_html_(), str(result.manifest), str(tf.explain(given, one, store=store))]
+    (tmp_path / "e.parquet").unlink()
+    with pytest.raises(TimefenceError) as raised:
+        tf.build(given, one, store=store)
+    told.append(str(raised.value))
+    if not lazy:
+        assert "/e.parquet?..." in repr(one.source)
+    written = [p.read_bytes().decode(errors="replace") for p in folder.rglob("*") if p.is_file()]
+    assert written
+    for text in [*told, *written]:
+        assert "SECRET" not in text
+        assert "PASSWORD" not in text

@@ -33,7 +33,14 @@ from timefence_pl.definitions.paths import (
     stem_of,
     stripped,
 )
-from timefence_pl.errors import TimefenceError, TimefenceSchemaError, TimefenceValidationError, listing, message
+from timefence_pl.errors import (
+    TimefenceError,
+    TimefenceSchemaError,
+    TimefenceValidationError,
+    listing,
+    message,
+    without_secrets,
+)
 from timefence_pl.faults import polars_faults, reason_of
 from timefence_pl.fingerprint.inputs import reread, scanned_paths
 from timefence_pl.integrations.lakes import LakeTable, lake_kind, lake_name
@@ -113,7 +120,7 @@ class Table:
     def described(self) -> str:
         """The data in a few words, for messages and reports."""
         if self.frame is None:
-            return ", ".join(self.patterns)
+            return ", ".join(map(without_secrets, self.patterns))
         return "DataFrame" if self.in_memory else "LazyFrame"
 
     def default_name(self) -> str:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 from urllib.parse import unquote
 
-from timefence_pl.errors import TimefenceValidationError, message
+from timefence_pl.errors import TimefenceValidationError, message, without_secrets
 from timefence_pl.fingerprint.keys import Algorithm, Fingerprint, Uncacheable, hash_parts, new_hasher
 from timefence_pl.fingerprint.objects import object_version
 
@@ -274,7 +274,7 @@ def unescaped(path: str) -> str:
 
 def labels_of(paths: Sequence[str | os.PathLike[str]]) -> list[str]:
     """Short, distinct names for people: relative to the folder that all paths share."""
-    texts = [os.fspath(p).replace(os.sep, "/") for p in paths]
+    texts = [without_secrets(os.fspath(p).replace(os.sep, "/")) for p in paths]
     if len(set(texts)) == 1:
         names = [texts[0].rsplit("/", 1)[-1]] * len(texts)
     else:

@@ -19,7 +19,7 @@ from typing import Any, Final, Literal, Protocol, TypeAlias
 
 import xxhash
 
-from timefence_pl.errors import TimefenceError
+from timefence_pl.errors import TimefenceError, without_secrets
 
 __all__ = [
     "FORMAT_VERSION",
@@ -52,8 +52,8 @@ class Uncacheable(TimefenceError):  # noqa: N818 - not a fault of the user's: th
     """
 
     def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
+        self.reason = without_secrets(reason)
+        super().__init__(self.reason)
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from typing import Any, Final
 from timefence_pl.fingerprint.keys import Uncacheable
 from timefence_pl.fingerprint.msgpack import as_bytes
 
-__all__ = ["object_version", "shown"]
+__all__ = ["object_version"]
 
 #: Schemes, and what the names of their options may begin with.
 _SCHEMES: Final = {
@@ -63,21 +63,19 @@ def object_version(uri: str, options: Mapping[str, Any] | None = None) -> str:
     scheme, _, rest = uri.partition("://")
     prefix = _SCHEMES.get(scheme.lower())
     if prefix is None:
-        raise Uncacheable(f"the remote object {shown(uri)} is in a kind of store that is not asked for versions")
+        raise Uncacheable(f"the remote object {uri} is in a kind of store that is not asked for versions")
     given, connection = _split(options or {}, prefix, uri)
     try:
         import obstore.store  # noqa: PLC0415 - optional
     except ImportError as error:
         raise Uncacheable(
-            f"the version of the remote object {shown(uri)} is asked for with the package obstore, which is missing: "
+            f"the version of the remote object {uri} is asked for with the package obstore, which is missing: "
             "install timefence-pl[remote]"
         ) from error
     web = not prefix
     bucket, _, name = rest.partition("/")
     if not web and "%" in name:
-        raise Uncacheable(
-            f"the name of the remote object {shown(uri)} holds a %, which may stand for another character"
-        )
+        raise Uncacheable(f"the name of the remote object {uri} holds a %, which may stand for another character")
     if web and scheme.lower() == "http":
         connection["allow_http"] = "true"
     opened: Any = obstore.store.from_url  # its types know each store's options by name
@@ -92,21 +90,14 @@ def object_version(uri: str, options: Mapping[str, Any] | None = None) -> str:
     except BaseException as error:
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        raise Uncacheable(
-            f"the version of the remote object {shown(uri)} cannot be asked for: {_reason(error)}"
-        ) from error
+        raise Uncacheable(f"the version of the remote object {uri} cannot be asked for: {_reason(error)}") from error
     tag, version = found.get("e_tag"), found.get("version")
     if tag is not None and str(tag).startswith("W/"):
         tag = None
     if not tag and not version:
-        raise Uncacheable(f"the remote object {shown(uri)} has no version or strong ETag")
+        raise Uncacheable(f"the remote object {uri} has no version or strong ETag")
     at = next((value for key, value in given.items() if "endpoint" in key), os.environ.get("AWS_ENDPOINT_URL", ""))
     return f"ETag={tag or ''} version={version or ''} size={found['size']} at={at}"
-
-
-def shown(uri: str) -> str:
-    """A URI without what may be secret in it: a user, a password, a query."""
-    return re.sub(r"(?<=://)[^/@\s]*@", "", uri).partition("?")[0]
 
 
 def _split(options: Mapping[str, Any], prefix: str, uri: str) -> tuple[dict[str, str], dict[str, str]]:
@@ -123,7 +114,7 @@ def _split(options: Mapping[str, Any], prefix: str, uri: str) -> tuple[dict[str,
         elif name not in _NEUTRAL:
             given[name] = _text(value)
     if given and not prefix:
-        raise Uncacheable(f"the remote object {shown(uri)} is read with options that are not known: {', '.join(given)}")
+        raise Uncacheable(f"the remote object {uri} is read with options that are not known: {', '.join(given)}")
     return given, connection
 
 
@@ -132,16 +123,16 @@ def _of_plan(options: Mapping[str, Any], uri: str) -> list[tuple[str, Any]]:
     provider, config = options.get("credential_provider"), options.get("config")
     builder = as_bytes(provider.get("Builder")) if isinstance(provider, dict) else b""
     if provider is not None and b"AutoInit" not in (builder or b""):  # that one looks where obstore looks too
-        raise Uncacheable(f"the remote object {shown(uri)} is read with a credential provider, which is not asked")
+        raise Uncacheable(f"the remote object {uri} is read with a credential provider, which is not asked")
     if config is None:
         return []
     if not isinstance(config, dict) or len(config) != 1 or not isinstance(next(iter(config.values())), list):
-        raise Uncacheable(f"the remote object {shown(uri)} is read with options that are not known")
+        raise Uncacheable(f"the remote object {uri} is read with options that are not known")
     pairs: list[tuple[str, Any]] = []
     for name, value in next(iter(config.values())):
         own = name.get("Client") if isinstance(name, dict) and len(name) == 1 else name
         if not isinstance(own, str):
-            raise Uncacheable(f"the remote object {shown(uri)} is read with options that are not known: {name}")
+            raise Uncacheable(f"the remote object {uri} is read with options that are not known: {name}")
         pairs.append((re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", own).lower(), value))
     return pairs
 

@@ -105,7 +105,8 @@ def expand(path: str, *, as_patterns: bool, hidden: tuple[str, ...] = ()) -> lis
         Uncacheable: If a folder or pattern has no files, or a remote path is a pattern.
     """
     if is_remote(path):
-        if (as_patterns and any(c in path for c in _MAGIC)) or path.endswith("/"):
+        web = path.lower().startswith(("http://", "https://"))  # where these characters are as any others
+        if (as_patterns and not web and any(c in path for c in _MAGIC)) or path.endswith("/"):
             raise Uncacheable(f"the objects of the remote path {path} cannot be listed here")
         return [path]
     local = local_path(path)
