@@ -194,7 +194,9 @@ def test_lineage_of_a_version_and_of_a_file(project: Path) -> None:
     assert "train:v1" in down.out
     ran = run(project, "store", "lineage", "train", "--svg", "out/l.svg", "--html", "out/l.html")
     assert (project / "out/l.svg").read_text().lstrip().startswith("<svg")
-    assert "<svg" in (project / "out/l.html").read_text()
+    page = (project / "out/l.html").read_text()
+    assert page.lower().startswith("<!doctype html>")
+    assert "<svg" in page
     assert "out/l.html" in ran.out
     run(project, "store", "lineage", "nothing", code=3)
 

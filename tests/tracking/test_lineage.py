@@ -15,6 +15,7 @@ from polars.testing import assert_frame_equal
 
 import timefence_pl as tf
 from timefence_pl.errors import TimefenceStoreError
+from timefence_pl.reports.lineage import lineage_svg
 from timefence_pl.store.records import sealed
 from timefence_pl.tracking.folders import SetFolder
 
@@ -343,6 +344,27 @@ def test_drawings_are_whole_and_escaped(project: Project) -> None:
     text = str(lineage)
     assert "\x1b" not in text
     assert len(text.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("columns", "least", "most"), [(1, 200, 240), (3, 700, 800), (7, 1_150, 1_232), (12, 1_700, 1_900)]
+)
+def test_drawings_of_many_columns_fit_a_window_as_far_as_they_can_be_read(columns: int, least: int, most: int) -> None:
+    long = "a-name-that-is-much-longer-than-its-box"
+    nodes = [
+        {"id": str(i), "kind": "run", "name": long, "status": "", "hash": "sha256:" + "0123456789abcdef", "depth": i}
+        for i in range(columns)
+    ]
+    drawn = ET.fromstring(lineage_svg(nodes, [(str(i), str(i + 1)) for i in range(columns - 1)]))
+    assert least <= int(drawn.attrib["width"]) <= most
+    boxes = [node for node in drawn if node.tag.endswith("}g")]
+    places = [int(box.attrib["transform"].partition("(")[2].partition(",")[0]) for box in boxes]
+    widths = [int(next(e for e in box if e.tag.endswith("rect")).attrib["width"]) for box in boxes]
+    assert all(x + w < y for x, w, y in zip(places, widths, places[1:], strict=False))  # none lies over another
+    for box, wide in zip(boxes, widths, strict=True):
+        name, lower = [str(e.text) for e in box if e.tag.endswith("text")]
+        assert 8 <= len(name) <= wide / 7
+        assert lower.startswith("run · 01234567")
 
 
 # --- 18: checks -------------------------------------------------------------------------------------------------------

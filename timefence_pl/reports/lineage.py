@@ -13,9 +13,14 @@ from timefence_pl.reports.page import Html, page
 
 __all__ = ["lineage_html", "lineage_page", "lineage_svg", "lineage_text"]
 
-_WIDTH, _HEIGHT = 210, 40
-_ACROSS, _DOWN = 52, 12
-_SHOWN: Final = 25
+_HEIGHT, _DOWN = 40, 12
+_EDGE: Final = 8
+#: What a window of usual width shows; where many columns would take more, they are narrower, as far as can be read.
+_PAGE: Final = 1_216
+_WIDEST, _LEAST = 210, 126
+#: Of a column and the space behind it, what the space takes; and of a letter, how wide it is.
+_SPACE: Final = 0.2
+_LETTER: Final = 7.6
 _COLOURS: Final = {
     "run": "#7c5cbf",
     "feature set": "#2a7ab8",
@@ -27,6 +32,11 @@ _COLOURS: Final = {
     "file": "#5b7083",
 }
 _BOX: Final = "font-family:system-ui,sans-serif;font-size:13px;line-height:1.45;max-width:100%;overflow-x:auto"
+#: Wider than the text, in the middle of the window.
+_ACROSS_THE_PAGE: Final = (
+    "overflow-x:auto;width:max-content;max-width:calc(100vw - 48px);position:relative;left:50%;"
+    "transform:translateX(-50%)"
+)
 _LEAD: Final = "From left to right, each record leads to those it came from, or to those that came from it. Below, the same as text."
 
 
@@ -61,17 +71,21 @@ def lineage_svg(nodes: Sequence[Mapping[str, Any]], edges: Sequence[tuple[str, s
         nodes: With ``id``, ``kind``, ``name``, ``status``, ``hash`` and ``depth``, in the order of the tree.
         edges: Pairs of ids.
     """
+    columns = max((int(node["depth"]) for node in nodes), default=0) + 1
+    step = (_PAGE - 2 * _EDGE) / (columns - _SPACE)
+    wide = round(min(_WIDEST, max(_LEAST, step * (1 - _SPACE))))
+    across = wide + round(wide * _SPACE / (1 - _SPACE))
     places: dict[str, tuple[int, int]] = {}
     filled: dict[int, int] = {}
     for node in nodes:
         depth = int(node["depth"])
         row = filled.get(depth, 0)
         filled[depth] = row + 1
-        places[str(node["id"])] = (8 + depth * (_WIDTH + _ACROSS), 8 + row * (_HEIGHT + _DOWN))
-    width = 16 + (max(filled, default=0) + 1) * (_WIDTH + _ACROSS) - _ACROSS
-    height = 16 + max(filled.values(), default=1) * (_HEIGHT + _DOWN) - _DOWN
-    drawn = [_edge(places[a], places[b]) for a, b in edges if a in places and b in places]
-    drawn += [_node(node, *places[str(node["id"])]) for node in nodes]
+        places[str(node["id"])] = (_EDGE + depth * across, _EDGE + row * (_HEIGHT + _DOWN))
+    width = 2 * _EDGE + (columns - 1) * across + wide
+    height = 2 * _EDGE + max(filled.values(), default=1) * (_HEIGHT + _DOWN) - _DOWN
+    drawn = [_edge(places[a], places[b], wide) for a, b in edges if a in places and b in places]
+    drawn += [_node(node, *places[str(node["id"])], wide) for node in nodes]
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-label="lineage" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" style="font-family:system-ui,sans-serif;font-size:12px">{"".join(drawn)}</svg>'
@@ -90,7 +104,7 @@ def lineage_page(
     title: str, nodes: Sequence[Mapping[str, Any]], edges: Sequence[tuple[str, str]], tree: Mapping[str, Any]
 ) -> str:
     """The drawing as a page of its own, the tree as text below it; what is wider than the page is moved sideways."""
-    drawing = Html(f'<div style="overflow-x:auto">{lineage_svg(nodes, edges)}</div>')
+    drawing = Html(f'<div style="{_ACROSS_THE_PAGE}">{lineage_svg(nodes, edges)}</div>')
     text = Html(f'<pre style="overflow-x:auto;font-size:13px;line-height:1.4">{escape(lineage_text(tree))}</pre>')
     return page(title, drawing, text, lead=_LEAD)
 
@@ -121,12 +135,12 @@ def _short(value: object) -> str:
     return f"{name}:{digits[:12]}" if name else digits[:12]
 
 
-def _cut(text: str) -> str:
-    return text if len(text) <= _SHOWN else f"{text[: _SHOWN // 2 - 1]}…{text[-_SHOWN // 2 :]}"
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most // 2 - 1]}…{text[-(most // 2) :]}"
 
 
-def _edge(start: tuple[int, int], end: tuple[int, int]) -> str:
-    (x1, y1), (x2, y2) = (start[0] + _WIDTH, start[1] + _HEIGHT // 2), (end[0], end[1] + _HEIGHT // 2)
+def _edge(start: tuple[int, int], end: tuple[int, int], wide: int) -> str:
+    (x1, y1), (x2, y2) = (start[0] + wide, start[1] + _HEIGHT // 2), (end[0], end[1] + _HEIGHT // 2)
     middle = (x1 + x2) // 2
     return (
         f'<path d="M{x1},{y1} C{middle},{y1} {middle},{y2} {x2},{y2}" fill="none" stroke="currentColor" '
@@ -134,16 +148,20 @@ def _edge(start: tuple[int, int], end: tuple[int, int]) -> str:
     )
 
 
-def _node(node: Mapping[str, Any], x: int, y: int) -> str:
+def _node(node: Mapping[str, Any], x: int, y: int, wide: int) -> str:
     colour = _COLOURS.get(str(node["kind"]), "#888888")
     gone = bool(node["status"]) and node["status"] not in ("FINISHED", "RUNNING")
     dash = ' stroke-dasharray="4 3"' if gone else ""
-    lower = " ".join(str(part) for part in (node["status"], _short(node["hash"]) if node["hash"] else "") if part)
+    letters = int((wide - 2 * _EDGE) / _LETTER)
+    digits = str(node["hash"] or "").rpartition(":")[2][:12]
+    lower = " · ".join(str(part) for part in (node["kind"], node["status"], digits) if part)
+    if len(lower) > letters * 6 // 5:
+        lower = f"{lower[: letters * 6 // 5 - 1]}…"
     told = escape(f"{node['kind']} {_plain(node['name'])}\n{node['hash'] or ''}")
     return (
         f'<g transform="translate({x},{y})"><title>{told}</title>'
-        f'<rect width="{_WIDTH}" height="{_HEIGHT}" rx="5" fill="{colour}" fill-opacity=".14" stroke="{colour}"{dash}/>'
-        f'<text x="8" y="16" fill="currentColor">{escape(_cut(_plain(node["name"])))}</text>'
-        f'<text x="8" y="32" fill="currentColor" fill-opacity=".65" font-size="10">'
-        f"{escape(str(node['kind']))}{escape(f' · {lower}' if lower else '')}</text></g>"
+        f'<rect width="{wide}" height="{_HEIGHT}" rx="5" fill="{colour}" fill-opacity=".14" stroke="{colour}"{dash}/>'
+        f'<text x="{_EDGE}" y="16" fill="currentColor">{escape(_cut(_plain(node["name"]), letters))}</text>'
+        f'<text x="{_EDGE}" y="32" fill="currentColor" fill-opacity=".65" font-size="10">'
+        f"{escape(lower)}</text></g>"
     )

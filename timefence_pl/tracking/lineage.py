@@ -128,11 +128,17 @@ class Lineage:
         Raises:
             TimefenceStoreError: If the file cannot be written.
         """
-        name = self.nodes[self.root].name
-        title = f"What {name} was made from" if self.direction == "up" else f"What was made of {name}"
         if path is not None:
-            written(lambda: lineage_page(title, self._drawn(), self.edges, self.to_dict()), path)
-        return lineage_html(title, self._drawn(), self.edges)
+            written(self.to_page, path)
+        return lineage_html(self._title(), self._drawn(), self.edges)
+
+    def to_page(self) -> str:
+        """A page of its own: the drawing, and the same as text below it."""
+        return lineage_page(self._title(), self._drawn(), self.edges, self.to_dict())
+
+    def _title(self) -> str:
+        name = self.nodes[self.root].name
+        return f"What {name} was made from" if self.direction == "up" else f"What was made of {name}"
 
     def __str__(self) -> str:
         return lineage_text(self.to_dict())

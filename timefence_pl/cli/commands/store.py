@@ -192,7 +192,7 @@ def gc(
 @click.argument("ref")
 @click.option("--down", is_flag=True, help="Towards runs: what was made of it; else towards sources.")
 @click.option("--svg", type=_FILE, metavar="FILE", help="Write it as a drawing.")
-@click.option("--html", type=_FILE, metavar="FILE", help="Write it as a drawing under a heading.")
+@click.option("--html", type=_FILE, metavar="FILE", help="Write it as a page: a drawing, and the same as text.")
 @options.existing_store
 def lineage(session: Session, store: tf.Store, ref: str, down: bool, svg: Path | None, html: Path | None) -> int:
     """Show the lineage of REF: a version (NAME:v3), the id of a run or a build, or the path of a file.
@@ -201,7 +201,7 @@ def lineage(session: Session, store: tf.Store, ref: str, down: bool, svg: Path |
     """
     refuse_to_replace({"--svg": svg, "--html": html}, [ref], store.path)
     found = store.lineage(ref, "down" if down else "up")
-    for file, text in ((svg, found.to_svg), (html, found.to_html)):
+    for file, text in ((svg, found.to_svg), (html, found.to_page)):
         if file is not None:
             write_text(file, text())
     session.document(found.to_dict())
