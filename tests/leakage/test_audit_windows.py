@@ -12,6 +12,10 @@ import pytest
 
 import timefence_pl as tf
 from timefence_pl.leakage import other_windows, window_origins
+from timefence_pl.plan.options import join_options
+from timefence_pl.plan.time_key import ENTITY
+from timefence_pl.plan.training_set import prepare_all, training_set
+from timefence_pl.plan.windows import WindowsOver
 
 START = datetime(2024, 1, 1)
 KEYS: dict[str, Any] = {"keys": "u", "label_time": "at"}
@@ -159,6 +163,58 @@ def test_a_column_that_is_wrong_alone_is_sought_alone() -> None:
     mixed = built(labels, one).with_columns(early["w__n_all"])
     found = audit(mixed, one)
     assert found.counts["future"] == 300 - found.counts["ok"] > 50
+
+
+@pytest.mark.parametrize("late", [False, True])
+@pytest.mark.parametrize(("wrong", "kept"), [("w__sum_2d", {"2d", "all"}), ("w__since_all", {"all"})])
+def test_columns_that_are_right_are_not_computed_as_of_other_times(
+    wrong: str, kept: set[str], monkeypatch: pytest.MonkeyPatch, *, late: bool
+) -> None:
+    source, labels = world(3, late=late)
+    one = tf.Window(
+        source, {**AGGREGATES, "since": tf.since_last()}, windows=["2d", "10d", None], name="w", embargo="12h"
+    )
+    data = built(labels, one).with_columns(
+        pl.when(pl.int_range(pl.len()) % 30 == 0).then(pl.col(wrong) * 3).otherwise(wrong).alias(wrong)
+    )
+    asked: list[tuple[set[str], set[str]]] = []
+    kept_in_order = other_windows.OtherWindows._in_order
+
+    def in_order(self: Any, rows: Any, matches: Any) -> Any:
+        asked.extend((set(m.window.aggregates), set(m.bounds.lengths)) for m in matches if m.values)
+        return kept_in_order(self, rows, matches)
+
+    monkeypatch.setattr(other_windows.OtherWindows, "_in_order", in_order)
+    found = audit(data, one)
+    assert found.counts["differs"] > 0
+    assert asked
+    name = wrong.removeprefix("w__").partition("_")[0]
+    assert all(aggregates in ({name}, {"last"}) and lengths <= kept for aggregates, lengths in asked)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_windows_over_some_entities_are_theirs_among_all(seed: int) -> None:
+    """Those of a source with availability too, whose events have a second order."""
+    source, labels = world(seed, late=True)
+    one = window(source)
+    options = join_options(
+        max_lookback=None,
+        max_staleness=None,
+        join="strict",
+        on_missing="null",
+        flatten_columns=False,
+        feature_times=True,
+    )
+    plan = training_set(tf.Labels(labels, **KEYS), [one], prepare_all([one]), options)
+    (alignment,) = plan.alignments
+    rows = alignment.at_once(plan.numbered.collect())
+    (merge,) = alignment.merges
+    over = WindowsOver(merge.on(merge.frame.at_once()).frame)
+    some = rows.frame.filter(pl.col(ENTITY).is_in(rows.frame[ENTITY].unique().sort()[seed::3].implode()))
+    whole = over.at(some, alignment.clock, merge.wanted)
+    part = over.of(some[ENTITY])
+    assert part.height < over.height
+    assert part.at(some, alignment.clock, merge.wanted).equals(whole)
 
 
 def test_integer_times_and_hashed_keys() -> None:

@@ -5,7 +5,7 @@ Takes what the user declares, gives a frozen, checked value. Knows how a window 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final
 
@@ -144,6 +144,14 @@ class Window(Frozen):
         for aggregate, expr in named.items():
             check_aggregate(role, aggregate, expr, schema, source.timestamp)
         self._set(checked=True)
+
+    def only(self, aggregates: Collection[str], windows: Collection[str]) -> Window:
+        """The same with some of its aggregates and windows, in their order."""
+        part = Window.__new__(Window)
+        some = FrozenDict({n: e for n, e in self.aggregates.items() if n in aggregates})
+        lengths = FrozenDict({w: d for w, d in self.windows.items() if w in windows})
+        part.__dict__.update({**self.__dict__, "aggregates": some, "windows": lengths})
+        return part
 
     @property
     def outputs(self) -> list[str]:

@@ -102,7 +102,7 @@ class OtherWindows:
     tolerance: Tolerance
 
     def of(self, entities: pl.Series) -> Self:
-        """The same among the events of a few entities, where these can be taken out without breaking their order."""
+        """The same among the events of a few entities."""
         return replace(self, windows=self.windows.of(entities))
 
     def evaluated(

@@ -8,7 +8,7 @@ time alone), and whether the one at the entity's last usable event has it.
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -100,6 +100,10 @@ def window_origins(
         ``FUTURE_HOW``, ``FUTURE_INSTANT``, ``PAST_HOW`` and ``PAST_INSTANT``, one row per row of ``wrong``, in order.
     """
     numbered = wrong.with_row_index(NUMBER)
+    # What is sought in no row decides nothing, and may cost the most.
+    columns = [c for c in columns if wrong[c.wanted].any()]
+    window = _of_columns(window, bounds, {c.own for c in columns})
+    bounds = replace(bounds, lengths={w: n for w, n in bounds.lengths.items() if w in window.windows})
     search = _Search(window, bounds, windows, clock, columns, tolerance)
     if _FEW * wrong.height < search.windows.height:
         search = search.of(wrong[ENTITY])
@@ -130,6 +134,13 @@ def window_origins(
         ],
         how="horizontal",
     )
+
+
+def _of_columns(window: Window, bounds: WindowBounds, columns: Collection[str]) -> Window:
+    """The feature without the aggregates and windows that no column is of; the longest, which has all events, stays."""
+    named = {(a, w): f"{window.name}__{a}_{w}" for w in bounds.lengths for a in window.aggregates}
+    needed = [pair for pair, name in named.items() if name in columns]
+    return window.only({a for a, _ in needed}, {bounds.longest, *(w for _, w in needed)})
 
 
 @dataclass(frozen=True)

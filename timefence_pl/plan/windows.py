@@ -210,14 +210,16 @@ class WindowsOver:
         return self._values[piece]
 
     def of(self, entities: pl.Series) -> WindowsOver:
-        """The same over the events of a few entities, where they can be taken out without breaking their order.
+        """The same over the events of a few entities.
 
         Args:
             entities: The entities (``ENTITY``), in any order and perhaps several times.
         """
-        if self.frame.bitemporal:
-            return self
-        some = self._events.select(pl.all().gather(rows_of(self.frame.spec, self._events[KEY], entities)))
+        rows = rows_of(self.frame.spec, self._events[KEY], entities)
+        some = self._events.select(pl.all().gather(rows))
+        if KNOWN_ORDER in some.columns:  # in which an entity's events stand in the same rows
+            order = some[KNOWN_ORDER]
+            some = some.with_columns(rows.search_sorted(order).cast(order.dtype).alias(KNOWN_ORDER))
         return WindowsOver(replace(self.frame, frame=some.lazy().set_sorted(KEY)))
 
     def by_event_time(self, known: str) -> WindowsOver:
@@ -379,5 +381,5 @@ def _outputs(
     beside: bool = False,
 ) -> pl.DataFrame:
     types = {n: d for task in tasks for n, d in _output_types(task, frame).items()}
-    outputs = Kernel(labels, events, frame, clock, beside=beside).outputs(tasks, values)
-    return pl.DataFrame([outputs[n] if outputs.schema[n] == d else outputs[n].cast(d) for n, d in types.items()])
+    outputs = {s.name: s for s in Kernel(labels, events, frame, clock, beside=beside).outputs(tasks, values)}
+    return pl.DataFrame([outputs[n] if outputs[n].dtype == d else outputs[n].cast(d) for n, d in types.items()])
