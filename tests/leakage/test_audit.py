@@ -575,3 +575,26 @@ def test_a_bound_past_the_last_age_is_drawn_at_it(lookback: str) -> None:
     report = tf.audit(asked, one, keys="k", label_time="at", check_lookahead=False, max_lookback=lookback)
     assert report["f"].counts["unexpected"] == 1
     assert "lookback" in report.to_html()
+
+
+def test_columns_of_features_that_were_not_given_are_named() -> None:
+    events = pl.DataFrame({"u": [1], "t": [1], "x": [1.0], "y": [2.0]})
+    source = tf.Source(events, keys="u", timestamp="t", name="events")
+    one, other = (tf.Feature(source, columns=c, name=f"f_{c}") for c in "xy")
+    labels = tf.Labels(pl.DataFrame({"u": [1], "at": [5], "label__y": [1]}), keys="u", label_time="at")
+    data = tf.build(labels, [one, other], feature_times=True).frame()
+    given = {"keys": "u", "label_time": "at", "check_lookahead": False}
+    report = tf.audit(data, one, **given)
+    assert report.clean
+    assert report.unaudited_columns == ("label__y", "f_y__y", "f_y__feature_time")
+    assert "ALL CLEAN" not in str(report)
+    for text in (str(report), report.to_html(), report._repr_html_()):
+        assert "Not audited: 3 columns" in text
+        assert "f_y__y" in text
+    assert report.to_dict()["unaudited_columns"] == ["label__y", "f_y__y", "f_y__feature_time"]
+    whole = tf.audit(data.drop("label__y"), [one, other], **given)
+    assert whole.unaudited_columns == ()
+    assert "ALL CLEAN" in str(whole)
+    assert tf.audit(data, [one, other], **given, target="label__y").unaudited_columns == ()
+    part = tf.audit(data, feature_time_columns={"f_x": "f_x__feature_time"}, keys="u", label_time="at")
+    assert part.unaudited_columns == ("label__y", "f_y__y", "f_y__feature_time")

@@ -217,3 +217,11 @@ def test_arguments_that_cannot_be_meant(options: dict[str, Any], error: type[Exc
         data = data.with_columns(v=pl.lit("x"))
     with pytest.raises(error, match=text):
         tf.audit(data, **{"feature_time_columns": {"v": "t"}, **options})
+
+
+def test_what_is_checked_must_be_there() -> None:
+    data = pl.DataFrame({"label_time": [5], "ft": [3], "spend__x": [1.0]})
+    for name in ("spend__x", "spend"):
+        assert tf.audit(data, feature_time_columns={name: "ft"}).clean
+    with pytest.raises(tf.TimefenceSchemaError, match="no column 'spend__y'.* Did you mean 'spend__x'"):
+        tf.audit(data, feature_time_columns={"spend__y": "ft"})

@@ -21,7 +21,7 @@ from timefence_pl.durations import DurationLike
 from timefence_pl.errors import TimefenceConfigError, TimefenceValidationError, did_you_mean, listing, message
 from timefence_pl.execution.steps import Progress
 from timefence_pl.leakage.audit_report import AuditReport, FeatureAudit
-from timefence_pl.leakage.columns import Pairing, pair_columns
+from timefence_pl.leakage.columns import Pairing, pair_columns, unaudited
 from timefence_pl.leakage.data import DataSet, read
 from timefence_pl.leakage.equality import Tolerance, comparable, tolerance_of
 from timefence_pl.leakage.judged import Judgement, judge
@@ -77,7 +77,8 @@ def audit(
         features: A feature, features, or sets of them.
         keys: The entity key columns of the data set; a build's own by default.
         label_time: Its label time column; a build's own by default.
-        feature_time_columns: ``{column: its feature-time column}``, instead of features.
+        feature_time_columns: ``{column: its feature-time column}``, instead of features; a feature's name stands for its
+            columns.
         columns: ``{"{feature}__{column}": column of the data set}`` where they are not found by that name, nor by the
             feature column's own.
         target: Target columns, which are never taken for a feature's column.
@@ -242,6 +243,9 @@ def _audit_features(
         data=dataset.described(),
         rule=f"feature_time {sign} {label_time} - embargo",
         lookahead=looked,
+        unaudited_columns=unaudited(
+            dataset.schema, [*keys, label_time, *targets, *wanted, *(f"{name}__feature_time" for name in outputs)]
+        ),
     )
 
 

@@ -173,6 +173,8 @@ class AuditReport(FeatureReport[FeatureAudit]):
         data: The data set, in a few words.
         rule: The upper bound that values had to meet.
         lookahead: The look-ahead check, where one was made.
+        unaudited_columns: Columns of the data set that are named as those of features are, ``{feature}__{column}``, and
+            belong to none that was audited.
     """
 
     features: Mapping[str, FeatureAudit]
@@ -181,6 +183,7 @@ class AuditReport(FeatureReport[FeatureAudit]):
     data: str
     rule: str
     lookahead: LookaheadReport | None = field(default=None)
+    unaudited_columns: tuple[str, ...] = ()
 
     @property
     def has_leakage(self) -> bool:
@@ -314,6 +317,7 @@ class AuditReport(FeatureReport[FeatureAudit]):
             "rule": self.rule,
             "features": {n: _plain(f, examples) for n, f in self.features.items()},
             **({} if self.lookahead is None else {"lookahead": self.lookahead.to_dict()}),
+            "unaudited_columns": list(self.unaudited_columns),
         }
 
     def _page(self) -> str:

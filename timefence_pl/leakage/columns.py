@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from timefence_pl.errors import TimefenceConfigError, TimefenceSchemaError, did_you_mean, listing, message
 
-__all__ = ["Pairing", "pair_columns"]
+__all__ = ["Pairing", "pair_columns", "unaudited"]
 
 
 @dataclass(frozen=True)
@@ -92,3 +92,16 @@ def pair_columns(
         feature: tuple(Pairing(feature, c, found.get(f"{feature}__{c}")) for c in columns)
         for feature, columns in outputs.items()
     }
+
+
+def unaudited(data: Collection[str], audited: Collection[str], features: Collection[str] = ()) -> tuple[str, ...]:
+    """The columns that are named as those of features are, ``{feature}__{column}``, and were not audited.
+
+    Args:
+        data: The data set's columns.
+        audited: Columns that were audited, or hold something else: keys, times, targets.
+        features: Features of which all columns were.
+    """
+    known = set(audited)
+    own = tuple(f"{f}__" for f in features)
+    return tuple(c for c in data if c not in known and "__" in c.strip("_") and not c.startswith(own))

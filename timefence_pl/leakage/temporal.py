@@ -23,6 +23,7 @@ from timefence_pl.errors import (
     message,
 )
 from timefence_pl.leakage.audit_report import AuditReport, FeatureAudit
+from timefence_pl.leakage.columns import unaudited
 from timefence_pl.leakage.data import DataSet, read
 from timefence_pl.leakage.history import instant
 from timefence_pl.leakage.judged import leak_column
@@ -75,6 +76,10 @@ def audit_times(
     dataset.require("keys=", keys)
     dataset.require("feature_time_columns=", columns.values())
     schema = dataset.schema
+    if set(schema).difference(keys, [label_time], columns.values()):  # times may stand alone, without values
+        # A feature's name stands for its columns.
+        named = [c for c in columns if not any(n.startswith(f"{c}__") for n in schema)]
+        dataset.require("feature_time_columns=", named)
     scanned = dataset.scan(label_time)
     if dataset.timestamp_format is not None:
         texts = [c for c in dict.fromkeys(columns.values()) if schema[c] == pl.String]
@@ -102,6 +107,7 @@ def audit_times(
         mode="temporal",
         data=dataset.described(),
         rule=f"feature_time {'<' if options.strict else '<='} {label_time} - embargo",
+        unaudited_columns=unaudited(schema, [*keys, label_time, *columns, *columns.values()], columns),
     )
 
 

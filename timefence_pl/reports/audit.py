@@ -9,6 +9,7 @@ from typing import Any, Final
 import polars as pl
 
 from timefence_pl.durations import short_span
+from timefence_pl.errors import listing
 from timefence_pl.printing import plain_rows
 from timefence_pl.reports.charts import LEFT_OUT, Bars, Histogram, drawn, histogram, over_time
 from timefence_pl.reports.page import (
@@ -74,6 +75,7 @@ def audit_text(report: Any) -> str:
     """A headline, then a few lines for each feature, worst first."""
     lines = ["TEMPORAL AUDIT REPORT", f"Scanned {report.total_rows:,} rows of {report.data}"]
     lines.append(_headline(report))
+    lines += _unaudited(report)
     lines.append("")
     for f in _worst_first(report):
         if f.clean:
@@ -102,7 +104,7 @@ def audit_html(report: Any) -> str:
         for f in _worst_first(report)
     ]
     heads = ["feature", "status", "leaking rows", "share", "largest leak", "severity", "stale", "differs", "absent"]
-    remarks = [f"{f.name}: {p}" for f in report.features.values() for p in f.problems]
+    remarks = [*_unaudited(report), *(f"{f.name}: {p}" for f in report.features.values() for p in f.problems)]
     title = f"Audit of {report.total_rows:,} rows: {_headline(report)}"
     return table(title, heads, rows, left=(0, 1, 5), note=" ".join([f"Rule: {report.rule}.", *remarks]))
 
@@ -153,6 +155,7 @@ def audit_page(report: Any) -> Html:
     parts = [
         fact_list(facts),
         grid(heads, overview, left=(0, 1)),
+        *map(note, _unaudited(report)),
         *(legend if meanings else []),
         *([note(LEFT_OUT)] if charted and not drawn() else []),
         *([_lookahead(report.lookahead)] if report.lookahead is not None and report.lookahead.leaky_features else []),
@@ -163,9 +166,10 @@ def audit_page(report: Any) -> Html:
             else []
         ),
     ]
+    partly = bool(report.clean and report.unaudited_columns)
     verdict = badge(
-        "leakage" if report.has_leakage else "clean" if report.clean else "not clean",
-        "bad" if report.has_leakage else "good" if report.clean else "warn",
+        "leakage" if report.has_leakage else "partly audited" if partly else "clean" if report.clean else "not clean",
+        "bad" if report.has_leakage else "good" if report.clean and not partly else "warn",
     )
     return page(f"Audit of {_name(report.data)}", *parts, lead=f"{method} Rule: {report.rule}.", verdict=verdict)
 
@@ -250,11 +254,21 @@ def _headline(report: Any) -> str:
     total = len(report.features)
     if report.has_leakage:
         return f"WARNING: LEAKAGE DETECTED in {len(report.leaky_features)} of {total} features"
+    if report.clean and report.unaudited_columns:
+        return f"CLEAN as far as audited: {total} feature{'' if total == 1 else 's'}, not all columns"
     if report.clean:
         return "ALL CLEAN - no temporal leakage detected"
     if not report.total_rows:
         return "NOTHING CHECKED - the data set has no rows"
     return f"NOT CLEAN - {len(report.failing_features)} of {total} features fail, without leakage found"
+
+
+def _unaudited(report: Any) -> list[str]:
+    columns = report.unaudited_columns
+    if not columns:
+        return []
+    count = f"{len(columns):,} column{'s' if len(columns) > 1 else ''}"
+    return [f"Not audited: {count} named as features' are, of none that was given: {listing(columns, 4)}."]
 
 
 def _worst_first(report: Any) -> Sequence[Any]:
