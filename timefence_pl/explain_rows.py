@@ -14,6 +14,7 @@ import polars as pl
 
 from timefence_pl.choices import shortened
 from timefence_pl.definitions.labels import Labels
+from timefence_pl.definitions.window import Window
 from timefence_pl.durations import format_nanoseconds
 from timefence_pl.errors import TimefenceValidationError, did_you_mean, listing, message
 from timefence_pl.plan.joined import DUPLICATE_MATCH, REASON, SOURCE_ROW, JoinedFeature
@@ -129,6 +130,9 @@ def condition(joined: JoinedFeature, labels: Labels) -> str:
     parts = [*keys, f"{known} {'<' if bounds.strict else '<='} {limit}"]
     if bounds.lookback is not None:
         parts.append(f"{time} >= labels.{labels.label_time} - {span(bounds.lookback, joined)}")
+    if isinstance(joined.feature, Window) and joined.feature.where is not None:
+        where = str(joined.feature.where)
+        parts.append(where if len(where) <= 160 else f"{where[:157]}...")
     return " AND ".join(parts)
 
 
@@ -161,7 +165,10 @@ def explain_row(
     inside = 0 <= position < 1 << 32
     row = labels.scan().slice(position, 1).collect(engine="streaming") if inside else pl.DataFrame()
     if row.height != 1:
-        raise TimefenceValidationError(message(f"The labels have no row {position}.", fix="Count rows from 0."))
+        count = labels.scan().select(pl.len()).collect(engine="streaming").item()
+        raise TimefenceValidationError(
+            message(f"The labels have no row {shortened(position)}: there are {count:,}.", fix="Count rows from 0.")
+        )
     one = Labels(row, keys=labels.keys, label_time=labels.label_time)
     explained = {j.feature.name: _explain_feature_row(one, row, plan.clock, j, options) for j in wanted}
     return RowExplanation(position, plain_rows(row)[0], explained)

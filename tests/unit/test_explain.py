@@ -461,3 +461,13 @@ def test_features_that_share_a_sort_are_named_up_to_a_few() -> None:
     one = source()
     many = tf.explain(labels(), [tf.Feature(one, columns="x", name=f"f{i}") for i in range(40)])
     assert many["f0"].strategy.endswith("one sort and merge with f1, f2, f3, f4 and 35 more")
+
+
+def test_the_condition_names_which_events_count() -> None:
+    events = pl.DataFrame({"k": [1, 1], "t": [1, 2], "x": [1.0, 2.0], "kind": ["rent", "food"]})
+    source = tf.Source(events, keys="k", timestamp="t", name="e")
+    window = tf.Window(source, {"n": pl.len()}, windows=[3], name="w", where=pl.col("kind") == "rent")
+    labels = tf.Labels(pl.DataFrame({"k": [1], "at": [5]}), keys="k", label_time="at")
+    explained = tf.explain(labels, window)
+    for text in (str(explained), str(explained.row(0))):
+        assert '(col("kind")) == ("rent")' in " ".join(text.split())

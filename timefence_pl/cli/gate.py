@@ -220,13 +220,17 @@ def _example(row: Mapping[str, Any]) -> str:
     names = list(row)
     label = ", ".join(f"{n}={row[n]}" for n in names[1 : names.index("verdict")])
     values = [n.removesuffix("__found") for n in names if n.endswith("__found")]
-    changed = [v for v in values if row[f"{v}__found"] != row.get(f"{v}__due")] or values
+    changed = [v for v in values if not _same(row[f"{v}__found"], row.get(f"{v}__due"))] or values
     found = ", ".join(f"{v}={row[f'{v}__found']}" for v in changed)
     due = ", ".join(f"{v}={row.get(f'{v}__due')}" for v in changed)
     told = f"row {row['row']} ({label})"
     if found:
         told += f" has {found}" + _from(row, "found") + f"; due was {due}" + _from(row, "due")
     return told
+
+
+def _same(found: Any, due: Any) -> bool:
+    return bool(found == due or (found != found and due != due))  # noqa: PLR0124 - NaN is NaN
 
 
 def _from(row: Mapping[str, Any], side: str) -> str:

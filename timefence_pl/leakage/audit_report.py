@@ -341,9 +341,16 @@ def _failure(f: FeatureAudit) -> str:
     parts += f.problems
     line = f"{f.name}: {'; '.join(parts) or 'no row was checked'}"
     if f.rows.height:
-        first = {k: v for k, v in plain_rows(f.rows.head(1))[0].items() if v is not None}
+        row = plain_rows(f.rows.head(1))[0]
+        equal = {c for c in f.columns if _same(row.get(f"{c}__found"), row.get(f"{c}__due"))}
+        left_out = {f"{c}__{side}" for c in equal for side in ("found", "due")} if len(equal) < len(f.columns) else ()
+        first = {k: v for k, v in row.items() if v is not None and k not in left_out}
         line += f"\n  first: {', '.join(f'{k}={v}' for k, v in first.items())}"
     return line
+
+
+def _same(found: Any, due: Any) -> bool:
+    return bool(found == due or (found != found and due != due))  # noqa: PLR0124 - NaN is NaN
 
 
 def _plain(f: FeatureAudit, examples: int) -> dict[str, Any]:

@@ -176,21 +176,22 @@ def comparable(left: tuple[str, Clock], right: tuple[str, Clock]) -> None:
             )
         )
     if "aware" in kinds and len(kinds) > 1:
+        aware, naive = (left[1], right[1]) if left[1].kind == "aware" else (right[1], left[1])
         raise TimefenceTimezoneError(
             message(
                 "Naive and time-zone-aware times do not compare.",
                 where=where,
                 why="The join would be off by the zone's offset, by hours.",
-                fix=_zone_fixes(next((c for _, c in (left, right) if c.kind != "aware"), left[1])),
+                fix=_zone_fixes(naive, getattr(aware.dtype, "time_zone", None) or "UTC"),
             )
         )
 
 
-def _zone_fixes(naive: Clock) -> tuple[str, str]:
-    """How a time without a zone can be made to compare with one that has a zone."""
+def _zone_fixes(naive: Clock, zone: str) -> tuple[str, str]:
+    """How a time without a zone can be made to compare with one of a zone."""
     if naive.kind != "date":
         return (
-            "say what zone the naive column is in: .dt.replace_time_zone('Europe/Berlin')",
+            f"say what zone the naive column is in; if it is that of the other: .dt.replace_time_zone('{zone}')",
             "or make both naive in UTC: .dt.convert_time_zone('UTC').dt.replace_time_zone(None)",
         )
     if naive.offset:
@@ -199,8 +200,8 @@ def _zone_fixes(naive: Clock) -> tuple[str, str]:
     else:
         instant, back = "first instant in its zone: .cast(pl.Datetime('us'))", ""
     return (
-        f"make the Date its day's {instant}.dt.replace_time_zone('Europe/Berlin'){back}",
-        "or make the other naive in the days' zone: .dt.convert_time_zone('Europe/Berlin').dt.replace_time_zone(None)",
+        f"make the Date its day's {instant}.dt.replace_time_zone('{zone}'){back}",
+        f"or make the other naive in the days' zone: .dt.convert_time_zone('{zone}').dt.replace_time_zone(None)",
     )
 
 
