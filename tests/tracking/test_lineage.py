@@ -70,6 +70,24 @@ def names(lineage: tf.Lineage, kind: str) -> list[str]:
     return [node.name for node in lineage.find(kind)]
 
 
+def test_a_file_that_a_build_wrote_leads_to_it(project: Project) -> None:
+    output = project.folder / "out" / "set.parquet"
+    project.build()
+    built = project.build(splits={"early": (0, 5), "late": (5, 100)}, output=output)
+    store = project.store
+    for path in (output, *(Path(p) for p in built.splits.values())):
+        up = store.lineage(path)
+        assert names(up, "build") == [built.manifest["build_id"]]
+        assert names(up, "file")[0] == str(path)
+        assert {"labels", "feature", "source"} <= {node.kind for node in up.nodes.values()}
+    with store.start_run("models") as run:
+        store.publish("set", built, keys="k", timestamp="at")
+        run.use("set")
+    assert names(store.lineage(output, "down"), "run") == [run.run_id]
+    with pytest.raises(tf.NotFoundError):
+        store.lineage(project.folder / "out" / "none.parquet", "down")
+
+
 # --- 17: up -----------------------------------------------------------------------------------------------------------
 
 

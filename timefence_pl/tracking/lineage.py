@@ -185,7 +185,8 @@ def trace(layout: Layout, ref: object, direction: str = "up") -> Lineage:
     Args:
         layout: The store.
         ref: ``"name:v3"`` and the other references to versions; the id of a run or build (``"run:..."`` and
-            ``"build:..."`` where both could be meant); the path of a file (``"file:..."``).
+            ``"build:..."`` where both could be meant); the path of a file (``"file:..."``), read by a build or written
+            by one, the last where several wrote it.
         direction: ``"up"``: what it was made from; ``"down"``: what was made of it.
 
     Raises:
@@ -195,14 +196,18 @@ def trace(layout: Layout, ref: object, direction: str = "up") -> Lineage:
     one_of(direction, ("up", "down"), "direction")
     graph = _Graph(layout)
     kind, found = resolve(layout, ref)
+    build = _written_by(layout, found) if kind == "file" else None
     if direction == "up":
         root = graph.file({"path": found}) if kind == "file" else graph.add(kind, found)
+        if build is not None:
+            graph.edges.append((root, graph.build(build, {})))
         graph.finish()
         return Lineage(root, direction, graph.nodes, tuple(dict.fromkeys(graph.edges)))
     graph.add_all()
     graph.finish()
     if kind == "file":
         roots = [n.id for n in graph.nodes.values() if n.kind == "file" and n.details.get("path") == found]
+        roots += [] if build is None else [graph.build(build, {})]
         if not roots:
             raise NotFoundError(
                 message(f"Nothing in the store was made from {found!r}.", fix="Give the path as it was read.")
@@ -211,6 +216,15 @@ def trace(layout: Layout, ref: object, direction: str = "up") -> Lineage:
         roots = [graph.add(kind, found)]
         graph.finish()
     return _below(graph, roots, direction)
+
+
+def _written_by(layout: Layout, path: str) -> Mapping[str, Any] | None:
+    """The last build that wrote a file, as its output or as one of its splits."""
+    for manifest in list_builds(layout):
+        written = [manifest.get("output"), *(manifest.get("splits") or [])]
+        if any(isinstance(one, Mapping) and one.get("path") == path for one in written):
+            return manifest
+    return None
 
 
 def resolve(layout: Layout, ref: object) -> tuple[str, Any]:
