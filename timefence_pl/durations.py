@@ -133,14 +133,32 @@ def short_span(amount: int) -> str:
     return sign + format_nanoseconds(amount // finest * finest)
 
 
+#: What people call units, without an s at the end; M may be a month.
+_CALLED: Final = {
+    "w": ("week", "wk", "w"),
+    "d": ("day", "d"),
+    "h": ("hour", "hr", "h"),
+    "m": ("minute", "min"),
+    "s": ("second", "sec"),
+    "ms": ("millisecond",),
+    "us": ("microsecond",),
+    "ns": ("nanosecond",),
+}
+
+
 def _reason(text: str) -> str:
     if not text:
         return "It is empty; None is unbounded."
     if text.startswith("-"):
         return "It is negative."
-    if re.search(r"\d(mo|q|y)\b", text):
+    if re.search(r"\d\s*(mo|q|y|mon|months?|quarters?|years?)\b", text, re.IGNORECASE):
         return "Calendar units (mo, q, y) have no fixed length: give days."
-    return ""
+    if text.lower() in ("all", "inf", "unbounded", "none"):
+        return "None, without quotes, is all of it."
+    meant = re.fullmatch(r"(\d+)\s*([a-zA-Z]+)", text)
+    word = meant[2].lower().removesuffix("s") if meant else ""
+    unit = "s" if meant and not word else next((u for u, called in _CALLED.items() if word in called), None)
+    return f"Did you mean '{meant[1]}{unit}'?" if meant and unit else ""
 
 
 def _refused(name: str, value: object, reason: str = "") -> TimefenceConfigError:

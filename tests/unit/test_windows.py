@@ -322,7 +322,8 @@ def test_durations_must_fit_the_times() -> None:
     [
         (pl.col("x") > pl.col("x").mean(), "reads several rows"),
         (pl.col("x") + 1, "gives Float64"),
-        (pl.col("y") > 1, "cannot be computed"),
+        (pl.col("X") > 1, "which its source does not have. Did you mean 'x'"),
+        (pl.col("x") + pl.date(2024, 1, 1), "cannot be computed"),
     ],
 )
 def test_where_is_a_row_wise_condition(where: pl.Expr, match: str) -> None:

@@ -15,6 +15,7 @@ import polars as pl
 import polars.selectors as cs
 
 from timefence_pl.definitions.aggregates import check_aggregate
+from timefence_pl.definitions.missing_columns import missing_column
 from timefence_pl.definitions.source import Source
 from timefence_pl.definitions.window import Window
 from timefence_pl.errors import TimefenceSchemaError, message
@@ -441,6 +442,8 @@ def _check_filter(rows: EventSet, schema: pl.Schema) -> None:
         )
     try:
         (dtype,) = pl.LazyFrame(schema=schema).select(rows.where).collect_schema().dtypes()
+    except pl.exceptions.ColumnNotFoundError as error:
+        raise missing_column(f"where of window {names}", rows.where, str(rows.where), schema, error) from error
     except (pl.exceptions.PolarsError, ValueError) as error:
         raise TimefenceSchemaError(
             message(
