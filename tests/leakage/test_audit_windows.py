@@ -217,6 +217,28 @@ def test_windows_over_some_entities_are_theirs_among_all(seed: int) -> None:
     assert part.at(some, alignment.clock, merge.wanted).equals(whole)
 
 
+def test_columns_are_told_by_how_many_of_their_rows_are_wrong() -> None:
+    source, labels = world(4)
+    one = window(source)
+    data = built(labels, one)
+    one_in = {c: pl.int_range(pl.len()) % n == 0 for c, n in (("w__sum_2d", 10), ("w__n_all", 50))}
+    report = tf.audit(
+        data.with_columns(
+            pl.when(mask).then(pl.col(c) + 1_000_000).otherwise(c).alias(c) for c, mask in one_in.items()
+        ),
+        one,
+        **KEYS,
+        check_lookahead=False,
+    )
+    assert dict(report["w"].wrong_rows) == {"sum_2d": 30, "n_all": 6}
+    assert list(report["w"].wrong_rows) == ["sum_2d", "n_all"]
+    told = "Not as due, of 12 columns, in rows: sum_2d in 30, n_all in 6"
+    assert told in str(report)
+    assert told in report.to_html()
+    assert report.to_dict()["features"]["w"]["wrong_rows"] == {"sum_2d": 30, "n_all": 6}
+    assert audit(data, one).wrong_rows == {}
+
+
 def test_integer_times_and_hashed_keys() -> None:
     source, labels = world(8)
     events = source.scan().with_columns(pl.col("t").dt.epoch("s")).drop("known").collect()

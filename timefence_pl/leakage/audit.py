@@ -27,7 +27,7 @@ from timefence_pl.leakage.equality import Tolerance, comparable, tolerance_of
 from timefence_pl.leakage.judged import Judgement, judge
 from timefence_pl.leakage.lookahead import check_lookahead as look_ahead
 from timefence_pl.leakage.profile import drawn_ages, named_reasons
-from timefence_pl.leakage.rebuilt import Rebuilt, rebuild
+from timefence_pl.leakage.rebuilt import WRONG, Rebuilt, rebuild
 from timefence_pl.leakage.tallies import Charts, TimeAxis, bounds_marked, numbers_of
 from timefence_pl.leakage.temporal import audit_times
 from timefence_pl.leakage.verdicts import VERDICTS
@@ -288,7 +288,13 @@ def _feature_audit(
             times=not integer,
         ),
         lookahead=None,
+        wrong_rows=_wrong_rows(found.rebuilt),
     )
+
+
+def _wrong_rows(rebuilt: Rebuilt) -> dict[str, int]:
+    counts = {p.column: int(rebuilt.failing[WRONG.format(i)].sum()) for i, p in enumerate(rebuilt.pairings)}
+    return dict(sorted(((c, n) for c, n in counts.items() if n), key=lambda pair: -pair[1]))
 
 
 def _shared(left: pl.DataFrame, right: pl.DataFrame) -> list[str]:

@@ -54,6 +54,7 @@ class FeatureAudit:
         endless: Leaking rows whose value never became known at all.
         integer_times: Whether times are integers.
         lookahead: What the look-ahead check found; None where it was not asked for.
+        wrong_rows: For each column that is not as due anywhere, in how many rows it is not; the most first.
     """
 
     name: str
@@ -70,6 +71,7 @@ class FeatureAudit:
     rows: pl.DataFrame
     charts: Charts
     lookahead: FeatureLookahead | None = None
+    wrong_rows: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def leaky_row_count(self) -> int:
@@ -372,6 +374,7 @@ def _plain(f: FeatureAudit, examples: int) -> dict[str, Any]:
         "total_rows": f.total_rows,
         "null_rows": f.null_rows,
         "columns": dict(f.columns),
+        "wrong_rows": dict(f.wrong_rows),
         "bounds": f.bounds,
         "problems": list(f.problems),
         "notes": list(f.notes),

@@ -68,6 +68,7 @@ _ORIGINS: Final = frozenset(
     for what in ("feature_time", "known_at", "source_row", "as", "last_event")
 )
 _SHOWN_FEATURES: Final = 20
+_SHOWN_COLUMNS: Final = 5
 _LONGEST: Final = 60
 
 
@@ -87,6 +88,7 @@ def audit_text(report: Any) -> str:
         if f.leaky_row_count:
             lines.append(f"        {f.leaky_row_count:,} rows ({f.leaky_row_pct:.1%}) use feature data from the future")
         lines += [f"        {f.counts[v]:,} {v}: {meaning}" for v, meaning in _MEANING.items() if f.counts[v]]
+        lines += [f"        {told}" for told in _wrong_columns(f)]
         if f.shown_max_leakage:
             lines.append(f"        Max leakage: {f.shown_max_leakage}, median: {f.shown_median_leakage}")
         lines += [f"        {p}" for p in (*f.problems, *f.notes)]
@@ -205,7 +207,7 @@ def charts_of(charts: Any, verdicts: bool = True) -> list[tuple[str, str]]:
 
 
 def _feature(f: Any) -> Html:
-    parts: list[Html] = [text(f"{f.total_rows:,} rows, {f.bounds}.")]
+    parts: list[Html] = [text(f"{f.total_rows:,} rows, {f.bounds}."), *(text(f"{t}.") for t in _wrong_columns(f))]
     parts += [note(p, "bad") for p in f.problems]
     parts += [note(n) for n in f.notes]
     if f.lookahead is not None and not f.lookahead.clean:
@@ -261,6 +263,16 @@ def _headline(report: Any) -> str:
     if not report.total_rows:
         return "NOTHING CHECKED - the data set has no rows"
     return f"NOT CLEAN - {len(report.failing_features)} of {total} features fail, without leakage found"
+
+
+def _wrong_columns(f: Any) -> list[str]:
+    """In which columns of several, the worst first."""
+    if len(f.columns) < 2 or not f.wrong_rows:
+        return []
+    shown = [f"{c} in {n:,}" for c, n in list(f.wrong_rows.items())[:_SHOWN_COLUMNS]]
+    more = len(f.wrong_rows) - len(shown)
+    words = ", ".join(shown) + (f" and {more} more" if more else "")
+    return [f"Not as due, of {len(f.columns)} columns, in rows: {words}"]
 
 
 def _unaudited(report: Any) -> list[str]:
