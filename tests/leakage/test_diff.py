@@ -89,6 +89,16 @@ def test_identical_sets_with_duplicate_keys_are_identical() -> None:
     assert "share keys and label time" in str(result)
 
 
+def test_many_unchanged_columns_are_told_together() -> None:
+    old = pl.DataFrame({"k": [1, 2], "at": [1, 2], **{f"f__c{i}": [1.0, 2.0] for i in range(9)}})
+    new = old.with_columns(f__c3=pl.Series([1.0, 2.5]))
+    told = str(tf.diff(old, new, keys="k", label_time="at"))
+    assert "  ~ f__c3    1 value changed (50.0%)" in told
+    assert "  = 8 columns unchanged: 'f__c0', 'f__c1', 'f__c2', 'f__c4', 'f__c5' and 3 more" in told
+    few = ["k", "at", "f__c0", "f__c3"]
+    assert "  = f__c0    unchanged" in str(tf.diff(old.select(few), new.select(few), keys="k", label_time="at"))
+
+
 def test_disjoint_rows_are_not_unchanged() -> None:
     result = diff(SET, SET.with_columns(pl.col("k") + 10))
     assert (result.matched_rows, result.removed_rows, result.added_rows) == (0, 3, 3)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import polars as pl
 
+from timefence_pl.errors import listing
 from timefence_pl.printing import plain_rows
 from timefence_pl.reports.page import Cell, Fact, Html, Tone, badge, fact_list, grid, note, page, section, table, text
 
@@ -20,6 +21,8 @@ _SIGNS: Final[dict[str, tuple[str, Tone]]] = {
 }
 _KINDS: Final = ("null_to_value", "value_to_null", "nan_to_value", "value_to_nan", "null_to_nan", "nan_to_null")
 _SHOWN: Final = 20
+#: So many unchanged columns have a line each.
+_LISTED: Final = 5
 _LONGEST: Final = 60
 
 
@@ -35,7 +38,7 @@ def diff_text(result: Any) -> str:
         *(f"  {line}" for line in _remarks(result)),
         "",
         "Schema",
-        *(f"  {c['type']} {c['column']}    {c['detail']}" for c in result.schema_changes),
+        *_columns(result),
     ]
     if result.value_changes:
         lines += ["", "Value Changes"]
@@ -50,6 +53,18 @@ def diff_text(result: Any) -> str:
         if first:
             lines.append(f"    largest: {', '.join(f'{k}={_cell(v)}' for k, v in first[0].items())}")
     return "\n".join(lines)
+
+
+def _columns(result: Any) -> list[str]:
+    """A line for each column that changed; one for all others, where they are many."""
+    unchanged = [c["column"] for c in result.schema_changes if c["type"] == "="]
+    together = len(unchanged) > _LISTED
+    lines = [
+        f"  {c['type']} {c['column']}    {c['detail']}"
+        for c in result.schema_changes
+        if not (together and c["type"] == "=")
+    ]
+    return [*lines, f"  = {len(unchanged):,} columns unchanged: {listing(unchanged, _LISTED)}"] if together else lines
 
 
 def diff_html(result: Any) -> str:
