@@ -31,7 +31,9 @@ from timefence_pl.reports import row_html, row_text
 
 __all__ = ["Candidate", "FeatureRow", "RowExplanation", "condition", "explain_row", "named", "span"]
 
-_SHOWN: Final = 4
+#: Rows shown of each verdict, the nearest to the limit; of events that count, more: what a window adds up.
+_SHOWN: Final = 3
+_SHOWN_COUNTED: Final = 8
 
 
 @dataclass(frozen=True)
@@ -215,7 +217,7 @@ def _explain_feature_row(
         ),
         key=lambda item: item[:2],
     )
-    return FeatureRow(name, text, reason.name.lower(), best, tuple(c for _, _, c in others[:_SHOWN]), len(rows), note)
+    return FeatureRow(name, text, reason.name.lower(), best, _some(c for _, _, c in others), len(rows), note)
 
 
 def _explain_window_row(
@@ -251,11 +253,23 @@ def _explain_window_row(
         condition(joined, one),
         reason.name.lower(),
         None,
-        tuple(candidates[i][0] for i in nearest[:_SHOWN]),
+        _some(candidates[i][0] for i in nearest),
         len(rows),
         windows=counts,
         values=values,
     )
+
+
+def _some(candidates: Iterable[Candidate]) -> tuple[Candidate, ...]:
+    """The first of each verdict, in order."""
+    left: dict[str, int] = {}
+    picked = []
+    for candidate in candidates:
+        verdict = candidate.verdict
+        left[verdict] = left.get(verdict, _SHOWN_COUNTED if verdict == "counted" else _SHOWN) - 1
+        if left[verdict] >= 0:
+            picked.append(candidate)
+    return tuple(picked)
 
 
 def _events(kept: pl.DataFrame, frame: SortedEvents) -> list[dict[str, Any]]:

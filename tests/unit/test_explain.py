@@ -471,3 +471,18 @@ def test_the_condition_names_which_events_count() -> None:
     explained = tf.explain(labels, window)
     for text in (str(explained), str(explained.row(0))):
         assert '(col("kind")) == ("rent")' in " ".join(text.split())
+
+
+def test_events_that_count_are_shown_before_later_ones() -> None:
+    events = pl.DataFrame({"k": [1] * 40, "t": [*range(0, 400, 20), *range(401, 421)], "x": range(40)})
+    source = tf.Source(events, keys="k", timestamp="t", name="e")
+    window = tf.Window(source, {"n": pl.len()}, windows=[130, 190], name="w")
+    labels = tf.Labels(pl.DataFrame({"k": [1], "at": [400]}), keys="k", label_time="at")
+    shown = tf.explain(labels, window).row(0)["w"]
+    verdicts = [c.verdict for c in shown.passed_over]
+    assert {v: verdicts.count(v) for v in verdicts} == {"not usable yet": 3, "counted": 8, "too old": 3}
+    feature = tf.Feature(source, columns="x", name="f")
+    one = tf.explain(labels, feature, max_lookback=70).row(0)["f"]
+    verdicts = [c.verdict for c in one.passed_over]
+    assert verdicts.count("superseded") == 2
+    assert verdicts.count("not usable yet") == verdicts.count("too old") == 3
