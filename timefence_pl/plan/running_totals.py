@@ -173,7 +173,7 @@ class Column:
     @property
     def _bound(self) -> int:
         """No window's sum of integers is further from 0 than this."""
-        return self._values.largest * self._spans.longest
+        return self._values.largest * self._spans.most_rows
 
     def _overflowing(self) -> dict[str, pl.Series]:
         """All windows with values, where decimals may overflow: Polars raises then."""
@@ -292,7 +292,7 @@ class Column:
     @cached
     def _bits(self) -> int:
         """Bits of the number of rows in a window."""
-        return max(1, self._spans.longest).bit_length()
+        return max(1, self._spans.most_rows).bit_length()
 
     @property
     def _wide_bits(self) -> int:

@@ -6,7 +6,8 @@ the plan; knows nothing of lazy frames.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
@@ -106,10 +107,11 @@ class Kernel:
         if values is None:
             several = sum(-(-len(t.bounds.lengths) // AT_ONCE) for t in tasks) > 1
             values = event_values(self._events, self._frame, keep=several)
+        left = Counter(b for t in tasks for b in self._look_ups.all(t.bounds))
         features = []
-        for place, task in enumerate(tasks):
-            later = {b for t in tasks[place + 1 :] for b in self._look_ups.all(t.bounds)}
-            features.append(self._feature(task, values, later if place < len(tasks) - 1 else None))
+        for task in tasks:
+            left.subtract(self._look_ups.all(task.bounds))
+            features.append(self._feature(task, values, left))
         return features[0] if len(features) == 1 else pl.concat(features, how="horizontal")
 
     def _at_first(self, bounds: WindowBounds) -> list[LookUp]:
@@ -122,6 +124,8 @@ class Kernel:
     def _look_up(self, asked: Sequence[LookUp]) -> list[LookUp]:
         """Look up what is not there yet, and tell what that was."""
         wanted = [w for w in dict.fromkeys(asked) if w not in self._found]
+        if not wanted:
+            return []
         behind = {order: self._behind(order) for order in {w.order for w in wanted}}
         probe = [self._look_ups.probe(w, pl.col(_FIRST[w.order])).alias(f"{_PROBE}{i}") for i, w in enumerate(wanted)]
         # One after the other in this thread, rather than wait for those of the pool.
@@ -173,13 +177,13 @@ class Kernel:
 
     # -- spans ------------------------------------------------------------------------------------------------------
 
-    def _spans(self, bounds: WindowBounds, windows: Sequence[str], longest: int | None = None) -> Spans:
+    def _spans(self, bounds: WindowBounds, windows: Sequence[str], most_rows: int | None = None) -> Spans:
         return Spans(
             events=self._keys.height,
             stop=self._found[self._look_ups.end(bounds)],
             starts={w: self._found[self._look_ups.start(bounds, w)] for w in windows},
             known=self._known_events(bounds),
-            longest=longest,
+            most_rows=most_rows,
         )
 
     def _known_events(self, bounds: WindowBounds) -> KnownEvents | None:
@@ -211,31 +215,31 @@ class Kernel:
 
     # -- features ---------------------------------------------------------------------------------------------------
 
-    def _feature(self, task: Task, events: EventValues, later: Collection[LookUp] | None) -> pl.DataFrame:
+    def _feature(self, task: Task, events: EventValues, later: Counter[LookUp]) -> pl.DataFrame:
         """A feature's columns and marks.
 
         Args:
             task: What is wanted.
             events: The events' columns.
-            later: What features after it look up; None for the last.
+            later: How many of the features after it need each look-up.
         """
         columns: dict[str, pl.Series] = {}
         windows = list(task.bounds.lengths)
         together = len(windows) <= AT_ONCE
         longest = self._spans(task.bounds, windows if together else [task.bounds.longest])
         # Labels whose keys' hashes collide may be looked up again.
-        last_look_ups = later is None and not self._frame.spec.hashed
+        last_look_ups = not any(later.values()) and not self._frame.spec.hashed
         # First: what it takes in memory is free for the columns then.
         of_last = self._of_last(task, longest)
         for start in range(0, len(windows), AT_ONCE):
             some = windows[start : start + AT_ONCE]
             own = self._look_up([self._look_ups.start(task.bounds, w) for w in some])
-            spans = longest if together else self._spans(task.bounds, some, longest.longest)
+            spans = longest if together else self._spans(task.bounds, some, longest.most_rows)
             results = FeatureResults(task.recipe, events, spans, self._since_last)
             done = last_look_ups and start + AT_ONCE >= len(windows)
-            columns.update(results.columns(partial(self._let_go, spans, longest) if done else _keep))
+            columns.update(results.columns(partial(self._let_go, spans, longest) if done else None))
             for look_up in own:  # positions take as much memory as a column of counts
-                if look_up not in (later or ()):
+                if not later[look_up]:
                     self._found.pop(look_up, None)
         outputs = pl.DataFrame([s.alias(f"{task.name}__{n}") for n, s in columns.items()])
         outputs = pl.DataFrame([*outputs, *self._marks(task, outputs, of_last), *of_last.marks])
@@ -357,10 +361,6 @@ def _from_none(positions: pl.Series) -> pl.Series:
         return positions
     none = pl.Series(positions.name, [0], dtype=positions.dtype).new_from_index(0, nothing)
     return pl.concat([none, positions.slice(nothing)], rechunk=True)
-
-
-def _keep() -> None:
-    """What was looked up is still needed."""
 
 
 def event_values(events: pl.DataFrame, frame: SortedEvents, *, keep: bool) -> EventValues:

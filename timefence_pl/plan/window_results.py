@@ -44,7 +44,7 @@ class FeatureResults:
         self._since_last = since_last
         self._columns: dict[tuple[str, str], Column] = {}
 
-    def columns(self, let_go: Callable[[], None]) -> dict[str, pl.Series]:
+    def columns(self, let_go: Callable[[], None] | None = None) -> dict[str, pl.Series]:
         """By ``{aggregate}_{window}``, window by window.
 
         Args:
@@ -53,7 +53,8 @@ class FeatureResults:
         """
         made = [self._part(p) for p in self._recipe.parts]
         self._columns.clear()
-        if len(self._recipe.splits) == len(self._recipe.exprs) and not any(_doubtful(m) for m in made):
+        reads_events = len(self._recipe.splits) < len(self._recipe.exprs) or any(_doubtful(m) for m in made)
+        if let_go is not None and not reads_events:
             let_go()
         parts = [m.results() if isinstance(m, Quotients) else m for m in made]
         return {

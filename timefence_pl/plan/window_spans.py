@@ -55,7 +55,7 @@ class Spans:
         stop: For each label the number of rows before the upper bound.
         starts: For each window the number of rows before its lower bound.
         known: Set where events become known later than their time.
-        longest: The number of rows in the longest span of all windows of the feature, where these are but some.
+        most_rows: Of all windows of the feature, where these are but some.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class Spans:
         stop: pl.Series,
         starts: Mapping[str, pl.Series],
         known: KnownEvents | None,
-        longest: int | None = None,
+        most_rows: int | None = None,
     ) -> None:
         #: Number of events.
         self.events = events
@@ -74,7 +74,7 @@ class Spans:
         self.windows = list(starts)
         self._starts = dict(starts)
         self._stop = stop
-        self._longest = longest
+        self._most_rows = most_rows
         self._lengths = pl.DataFrame([(stop - s).alias(w) for w, s in starts.items()])
 
     def let_go(self) -> None:
@@ -103,10 +103,10 @@ class Spans:
         return self._lengths
 
     @cached
-    def longest(self) -> int:
+    def most_rows(self) -> int:
         """No window of the feature has more rows in its span."""
-        if self._longest is not None:
-            return self._longest
+        if self._most_rows is not None:
+            return self._most_rows
         return max((int(n.max() or 0) for n in self._lengths), default=0)  # type: ignore[arg-type]
 
     def differences(self, totals: Totals) -> pl.DataFrame:
