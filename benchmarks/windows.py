@@ -130,14 +130,7 @@ def ours_memory(task: Task) -> tuple[Callable[[], Any], Callable[[Any], None]]:
     from timefence_pl.plan.training_set import prepare_all, training_set  # noqa: PLC0415
 
     labels, window = _feature(task)
-    options = join_options(
-        max_lookback=None,
-        max_staleness=None,
-        join="strict",
-        on_missing="null",
-        flatten_columns=False,
-        feature_times=False,
-    )
+    options = join_options(max_lookback=None)
     plan = training_set(labels, [window], prepare_all([window]), options)
     (alignment,) = plan.alignments
     numbered = plan.numbered.collect()

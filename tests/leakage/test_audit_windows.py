@@ -197,14 +197,7 @@ def test_windows_over_some_entities_are_theirs_among_all(seed: int) -> None:
     """Those of a source with availability too, whose events have a second order."""
     source, labels = world(seed, late=True)
     one = window(source)
-    options = join_options(
-        max_lookback=None,
-        max_staleness=None,
-        join="strict",
-        on_missing="null",
-        flatten_columns=False,
-        feature_times=True,
-    )
+    options = join_options(feature_times=True)
     plan = training_set(tf.Labels(labels, **KEYS), [one], prepare_all([one]), options)
     (alignment,) = plan.alignments
     rows = alignment.at_once(plan.numbered.collect())

@@ -47,14 +47,7 @@ def window_rows(
     times = pl.concat([events.shown(c) for c in cutoffs]).alias(time).to_frame()
     rows = times.join(keys.rename(dict(zip(keys.columns, own, strict=True))), how="cross", maintain_order="left_right")
     labels = Labels(rows if own else times, keys=own, label_time=time)
-    options = join_options(
-        max_lookback=None,
-        max_staleness=None,
-        join="strict",
-        on_missing="null",
-        flatten_columns=False,
-        feature_times=False,
-    )
+    options = join_options(max_lookback=None)
     (group,) = event_sets([window])
     frames: dict[str, AnyFrame] = {window.name: prepare_events(group, frame)}
     plan = training_set(labels, [window], frames, options)

@@ -49,14 +49,14 @@ class JoinOptions:
 
 def join_options(
     *,
-    max_lookback: DurationLike | None,
-    max_staleness: DurationLike | None,
-    join: str,
-    on_missing: str,
-    flatten_columns: bool,
-    feature_times: bool,
+    max_lookback: DurationLike | None = DEFAULT_LOOKBACK,
+    max_staleness: DurationLike | None = None,
+    join: str = "strict",
+    on_missing: str = "null",
+    flatten_columns: bool = False,
+    feature_times: bool = False,
 ) -> JoinOptions:
-    """Check the options of a join.
+    """Check the options of a join; by default those of ``point_in_time``.
 
     Raises:
         TimefenceConfigError: If one is not known.
