@@ -135,9 +135,9 @@ def short_span(amount: int) -> str:
 
 #: What people call units, without an s at the end; M may be a month.
 _CALLED: Final = {
-    "w": ("week", "wk", "w"),
-    "d": ("day", "d"),
-    "h": ("hour", "hr", "h"),
+    "w": ("week", "wk"),
+    "d": ("day",),
+    "h": ("hour", "hr"),
     "m": ("minute", "min"),
     "s": ("second", "sec"),
     "ms": ("millisecond",),
@@ -156,9 +156,11 @@ def _reason(text: str) -> str:
     if text.lower() in ("all", "inf", "unbounded", "none"):
         return "None, without quotes, is all of it."
     meant = re.fullmatch(r"(\d+)\s*([a-zA-Z]+)", text)
-    word = meant[2].lower().removesuffix("s") if meant else ""
-    unit = "s" if meant and not word else next((u for u, called in _CALLED.items() if word in called), None)
-    return f"Did you mean '{meant[1]}{unit}'?" if meant and unit else ""
+    if meant is None or meant[2] == "M":
+        return ""
+    word = meant[2].lower()
+    units = [u for u, called in _CALLED.items() if word == u or word.removesuffix("s") in called]
+    return f"Did you mean '{meant[1]}{units[0]}'?" if units else ""
 
 
 def _refused(name: str, value: object, reason: str = "") -> TimefenceConfigError:

@@ -368,7 +368,7 @@ def test_features_of_every_kind_are_explained(options: Any) -> None:
 
 @pytest.mark.parametrize("position", [-1, 8, 10**9])
 def test_a_row_that_is_not_there_is_refused(position: int) -> None:
-    with pytest.raises(TimefenceValidationError, match=f"The labels have no row {position}"):
+    with pytest.raises(TimefenceValidationError, match=f"The labels have no row {position}: there are 8"):
         explained().row(position)
 
 

@@ -134,6 +134,16 @@ def test_naive_and_aware_times_are_refused_with_both_columns(stamp: pl.Series, a
     assert f"feature 'f' (source 'events') 't': {stamp.dtype}" in str(caught.value)
 
 
+@pytest.mark.parametrize("zone", ["UTC", "Europe/Amsterdam"])
+@pytest.mark.parametrize("naive", [NAIVE, DATE], ids=["datetime", "date"])
+@pytest.mark.parametrize("turned", [True, False])
+def test_the_zone_that_is_proposed_is_that_of_the_other_side(zone: str, naive: pl.Series, *, turned: bool) -> None:
+    aware = times("2024-01-01", zone=zone)
+    with pytest.raises(TimefenceTimezoneError) as caught:
+        timed(*((aware, naive) if turned else (naive, aware)))
+    assert f".dt.replace_time_zone('{zone}')" in str(caught.value)
+
+
 @pytest.mark.parametrize("known_at", ["end", "start"])
 @pytest.mark.parametrize("stamp_is_date", [True, False])
 def test_what_mends_dates_and_aware_times_keeps_when_a_date_is_known(known_at: str, *, stamp_is_date: bool) -> None:

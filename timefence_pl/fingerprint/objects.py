@@ -55,7 +55,8 @@ def object_version(uri: str, options: Mapping[str, Any] | None = None) -> str:
 
     Args:
         uri: On S3, Google Cloud Storage or a web server.
-        options: How it is read: Polars' ``storage_options``, or the ``cloud_options`` of a plan.
+        options: How it is read: Polars' ``storage_options``, or the ``cloud_options`` of a plan. Credentials are taken
+            from them, from the environment, or from the machine's own identity, not from profiles in files.
 
     Raises:
         Uncacheable: If there is none, or it cannot be asked for; with the reason.
@@ -122,7 +123,7 @@ def _of_plan(options: Mapping[str, Any], uri: str) -> list[tuple[str, Any]]:
     """The names and values of a plan's ``cloud_options``, whose names are those of Polars' own types."""
     provider, config = options.get("credential_provider"), options.get("config")
     builder = as_bytes(provider.get("Builder")) if isinstance(provider, dict) else b""
-    if provider is not None and b"AutoInit" not in (builder or b""):  # that one looks where obstore looks too
+    if provider is not None and b"AutoInit" not in (builder or b""):  # Polars' own looks for the same object
         raise Uncacheable(f"the remote object {uri} is read with a credential provider, which is not asked")
     if config is None:
         return []
