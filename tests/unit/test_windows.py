@@ -292,6 +292,13 @@ def test_since_last_that_fits_no_64_bits_is_refused() -> None:
         computed(source(events), rows, {"since": tf.since_last()}, [None])
 
 
+def test_errors_name_since_last_as_it_is_written() -> None:
+    events = source(pl.DataFrame({"k": [1], "t": [1], "x": [1.0]}))
+    with pytest.raises(tf.TimefenceSchemaError, match=r"expression: .*since_last\(\)") as raised:
+        tf.Window(events, {"a": tf.since_last() + pl.duration(days=1)}, windows=[3], name="w")
+    assert "__tf" not in str(raised.value)
+
+
 def test_errors_count_the_labels_of_all_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(window_parts, "LEAST", 1)
     monkeypatch.setattr(pl, "thread_pool_size", lambda: 4)

@@ -294,5 +294,5 @@ def _refused(role: str, name: str, expr: pl.Expr, what: str, why: str, fix: str)
 
 
 def _shown(expr: pl.Expr) -> str:
-    text = str(expr)
+    text = str(expr).replace(f'col("{SINCE_LAST}").first()', "since_last()")
     return text if len(text) <= 200 else text[:197] + "..."
